@@ -1,0 +1,39 @@
+"""Multi-label classifiers from selectively labelled cells.
+
+The names below are loaded when they are first used: importing the package, its
+labels or its metrics does not load torch.
+"""
+
+import importlib
+
+from ._version import __version__
+
+_HOMES = {
+    "MaskedLabels": "labels",
+    "check_labels": "labels",
+    "MaskedMultiLabelClassifier": "classifier",
+    "MaskedMultiOutputClassifier": "multioutput",
+}
+_MODULES = (
+    "classifier",
+    "datasets",
+    "labels",
+    "metrics",
+    "model_selection",
+    "multioutput",
+    "nn",
+)
+
+__all__ = ["__version__", *_HOMES, *_MODULES]
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

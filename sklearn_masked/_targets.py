@@ -1,0 +1,215 @@
+"""What both classifiers ask of y as a whole: its form, its classes, its coverage."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from .labels import MaskedLabels, check_binary_labels, check_labels
+
+
+class UnlabeledLabelWarning(UserWarning):
+    """A label has no labeled cell to learn from."""
+
+
+class OneSidedLabelsWarning(UserWarning):
+    """No cell of the label matrix is negative, or none is positive."""
+
+
+class Target(NamedTuple):
+    """A `y` as its labels, and how it came."""
+
+    labels: MaskedLabels
+    classes: np.ndarray | None  # the two values of a 1-D y; None for 2-D
+    raw: bool  # whether y came as something other than MaskedLabels
+
+
+def encode_target(y, n_samples, classes=None):
+    """Return y, of any accepted form, as a :class:`Target` of `n_samples` rows.
+
+    Parameters
+    ----------
+    y : MaskedLabels, array-like or sparse matrix
+        2-D labels, or 1-D for a binary problem.
+    n_samples : int
+        Rows of X.
+    classes : array of shape (2,), default=None
+        For 1-D y, the two values where y need not hold both.
+
+    Raises
+    ------
+    ValueError
+        If y cannot be read or has another number of rows than X.
+    """
+    if is_binary(y):
+        labels, classes = _encode_binary(y, classes)
+        target = Target(labels, classes, True)
+    else:
+        labels = check_labels(y)
+        target = Target(labels, None, not isinstance(y, MaskedLabels))
+    if len(target.labels) != n_samples:
+        raise ValueError(
+            "`X` and `y` must have the same number of rows (inconsistent numbers of "
+            f"samples); got {n_samples} and {len(target.labels)}."
+        )
+    return target
+
+
+def is_binary(y):
+    """Return whether y is 1-D: a binary problem rather than a label matrix."""
+    if isinstance(y, MaskedLabels):
+        return False
+    if not hasattr(y, "ndim"):
+        y = np.asarray(y, dtype=object)
+    if y.ndim != 1:
+        return False
+    # An object array of row views is a label matrix that went through numpy.
+    first = next(iter(y), None) if y.dtype == object else None
+    return not hasattr(first, "label_names")
+
+
+def _encode_binary(y, classes):
+    labels, found = check_binary_labels(y)
+    if classes is None:
+        return labels, found
+    classes = np.unique(np.asarray(classes))
+    if len(classes) != 2:
+        raise ValueError(
+            "`classes` accepts the two values of a 1-D `y`. Only binary "
+            f"classification is supported. Got {len(classes)} classes."
+        )
+    other = [value for value in found if value not in classes]
+    if other:
+        raise ValueError(
+            f"`y` accepts the two classes {classes.tolist()} that the model knows; got "
+            f"{other[0]!r}."
+        )
+    return recode(labels, found, classes), classes
+
+
+def recode(labels, found, classes):
+    """Return 1-column labels whose 1 means `classes[1]`, from those of `found`."""
+    if len(found) == 2 or not len(found):
+        return labels
+    values = np.full(len(labels), np.nan)
+    values[labels.cells().rows] = float(found[0] == classes[1])
+    return check_labels(values[:, None])
+
+
+def judge_target(target, n_positive, n_negative, *, weak_negatives=False):
+    """Raise or warn for a y that cannot be learnt from as a whole.
+
+    Parameters
+    ----------
+    target : Target
+        The encoded y.
+    n_positive, n_negative : arrays of shape (n_labels,)
+        Weight of the labeled cells of each label; 0 where there is none.
+    weak_negatives : bool, default=False
+        Whether unlabeled cells count as negatives.
+
+    Raises
+    ------
+    ValueError
+        If no cell is labeled; if a 1-D y has one class; or if a raw y has no 0
+        anywhere, unless `weak_negatives`.
+
+    Warns
+    -----
+    OneSidedLabelsWarning
+        If MaskedLabels are all positive or all negative.
+    """
+    positive, negative = n_positive.sum() > 0, n_negative.sum() > 0
+    if not (positive or negative):
+        raise ValueError(
+            "`y` must have a labeled cell of a weight above zero; got none in "
+            f"{target.labels.shape[0]} x {target.labels.shape[1]} cells."
+        )
+    if (positive and negative) or weak_negatives:
+        return
+    if target.classes is not None:
+        raise ValueError(
+            "`y` must hold two classes among its rows of a weight above zero; got "
+            "one class."
+        )
+    if target.raw and not negative:
+        raise ValueError(
+            "`y` has no 0 anywhere: every labeled cell is positive, and -1 or NaN "
+            "means unlabeled. If -1 is the negative, pass `(y == 1).astype(float)`; "
+            "if there really is no negative yet, pass MaskedLabels.from_dense(y)."
+        )
+    warnings.warn(
+        f"Every labeled cell of `y` is {'positive' if positive else 'negative'}: "
+        "nothing tells one example from another.",
+        OneSidedLabelsWarning,
+        stacklevel=4,
+    )
+
+
+def warn_unlabeled_labels(has_cells, label_names, *, stacklevel=4):
+    """Warn, once, of the labels that have no labeled cell, with at most ten names."""
+    if has_cells.all():
+        return
+    warnings.warn(
+        f"No cell is labeled of label {shown_labels(~has_cells, label_names)}: the "
+        "pooled rate of positives is predicted there.",
+        UnlabeledLabelWarning,
+        stacklevel=stacklevel,
+    )
+
+
+def shown_labels(which, label_names):
+    """Return the names of the labels where `which` is True, at most ten of them."""
+    positions = np.flatnonzero(which)
+    names = positions if label_names is None else np.asarray(label_names)[positions]
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(str(name) for name in names[:10]) + more
+
+
+def require_y(estimator, y):
+    """Raise if y is None, in the words that scikit-learn's own checks look for."""
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but "
+            "the target y is None."
+        )
+
+
+def check_same_labels(target, fitted):
+    """Raise unless a target has the labels that an estimator was fitted with.
+
+    Parameters
+    ----------
+    target : Target
+        The encoded y.
+    fitted : estimator
+        With `n_labels_`, `label_names_` and `classes_`, of shape (2,) and not of
+        positions after a 1-D y, which `_one_dimensional` tells.
+
+    Raises
+    ------
+    ValueError
+        If the number of dimensions, or of labels, or a label's name differs.
+    """
+    one_dimensional = target.classes is not None
+    if one_dimensional != fitted._one_dimensional:
+        got, known = (1, 2) if one_dimensional else (2, 1)
+        raise ValueError(
+            "`y` must have the same number of dimensions in every call; got "
+            f"{got} and the model was fitted with {known}."
+        )
+    labels = target.labels
+    if labels.n_labels != fitted.n_labels_:
+        raise ValueError(
+            f"`y` must have the {fitted.n_labels_} labels that the model was fitted "
+            f"with; got {labels.n_labels}."
+        )
+    if labels.label_names is None or fitted.label_names_ is None:
+        return
+    pairs = zip(labels.label_names, fitted.label_names_, strict=True)
+    for label, (name, known) in enumerate(pairs):
+        if name != known:
+            raise ValueError(
+                "`y` must have its labels in the order that the model was fitted "
+                f"with; label {label} is {name!r} and was {known!r}."
+            )

@@ -1,0 +1,155 @@
+"""From the estimator's parameters to a skorch net."""
+
+import copy
+import inspect
+
+import numpy as np
+import skorch.callbacks
+import torch
+from skorch.helper import predefined_split
+
+from ..nn.losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
+from ..nn.net import MaskedNet
+
+# What `set_params` takes directly and keeps in `net_params`.
+NET_PREFIXES = (
+    "callbacks__",
+    "compile__",
+    "criterion__",
+    "iterator_train__",
+    "iterator_valid__",
+    "module__",
+    "optimizer__",
+)
+
+
+def is_net_param(name):
+    """Return whether a parameter's name is one that skorch takes by prefix."""
+    return name.startswith(NET_PREFIXES)
+
+
+def check_net_params(net_params, taken):
+    """Raise for `net_params` that are not skorch's, or that the estimator has itself.
+
+    Raises
+    ------
+    ValueError
+        If a name is none that :class:`skorch.NeuralNet` takes.
+    """
+    known = set(inspect.signature(skorch.NeuralNet.__init__).parameters) - {"self"}
+    refused = taken | {"module", "criterion", "train_split", "kwargs"}
+    for name in net_params or ():
+        if is_net_param(name) or (name in known and name not in refused):
+            continue
+        if name in refused:
+            raise ValueError(
+                f"`net_params` accepts what skorch.NeuralNet takes beside the "
+                f"estimator's own parameters; got {name!r}, which is a parameter of "
+                "the estimator or set by it."
+            )
+        raise ValueError(
+            f"`net_params` accepts parameters of skorch.NeuralNet and names that begin "
+            f"with one of {NET_PREFIXES}; got {name!r}."
+        )
+
+
+def criterion_params(estimator, targets):
+    """Return the arguments of the masked loss for these targets."""
+    pos_weight = estimator.pos_weight
+    if isinstance(pos_weight, str):  # "balanced"
+        pos_weight = balanced_pos_weight(*targets.totals())
+    else:
+        pos_weight = per_label(pos_weight, targets, "pos_weight")
+    return {
+        "reduction": estimator.reduction,
+        "weight": per_label(estimator.label_weight, targets, "label_weight"),
+        "pos_weight": pos_weight,
+        "unlabeled_weight": estimator.unlabeled_weight,
+        "label_smoothing": estimator.label_smoothing,
+    }
+
+
+def per_label(value, targets, name):
+    """Return a number, or a number a label, as a tensor; None stays None."""
+    if value is None:
+        return None
+    array = np.asarray(value, dtype=float)
+    if array.ndim and array.shape != (targets.n_labels,):
+        raise ValueError(
+            f"`{name}` accepts one number or one a label, shape ({targets.n_labels},); "
+            f"got shape {array.shape}."
+        )
+    if not (np.isfinite(array) & (array >= 0)).all():
+        raise ValueError(f"`{name}` accepts finite numbers from 0; got {value!r}.")
+    return torch.as_tensor(array, dtype=torch.get_default_dtype())
+
+
+def module_params(module, offered):
+    """Return those of the offered arguments that a module's signature names."""
+    parameters = inspect.signature(module).parameters
+    return {f"module__{k}": v for k, v in offered.items() if k in parameters}
+
+
+def build_net(estimator, module, module_kwargs, targets, valid, device, seed):
+    """Return an uninitialized net for the estimator's parameters.
+
+    Parameters
+    ----------
+    estimator : MaskedMultiLabelClassifier
+        Whose parameters to follow.
+    module : type
+        The module's class.
+    module_kwargs : dict
+        Its arguments, as `module__*`.
+    targets : Targets
+        Of the training rows, for the loss.
+    valid : CellDataset or None
+        Validation rows, for early stopping.
+    device : torch.device
+        Where to train.
+    seed : int
+        Of the order of the batches.
+    """
+    criterion = estimator.criterion or MaskedBCEWithLogitsLoss
+    params = {
+        "lr": estimator.lr,
+        "optimizer": estimator.optimizer,
+        "max_epochs": estimator.max_epochs,
+        "batch_size": estimator.batch_size,
+        "device": device,
+        "verbose": estimator.verbose,
+        "callbacks": _callbacks(estimator, valid),
+        "iterator_train__generator": np.random.default_rng(seed),
+        **module_kwargs,
+    }
+    if isinstance(criterion, type) and issubclass(criterion, MaskedBCEWithLogitsLoss):
+        arguments = criterion_params(estimator, targets)
+        params.update({f"criterion__{k}": v for k, v in arguments.items()})
+    if valid is not None:
+        params["train_split"] = predefined_split(valid)
+    params.update(copy.deepcopy(estimator.net_params) or {})
+    net = MaskedNet(module, criterion, **params)
+    net.n_labels = targets.n_labels
+    return net
+
+
+def _callbacks(estimator, valid):
+    """Return the user's callbacks, copied, and early stopping where it is asked for."""
+    if estimator.callbacks == "disable":
+        return "disable"
+    callbacks = copy.deepcopy(list(estimator.callbacks or ()))
+    if valid is not None:
+        stopping = skorch.callbacks.EarlyStopping(
+            monitor="valid_loss",
+            patience=estimator.n_iter_no_change,
+            threshold=estimator.tol,
+            threshold_mode="abs",
+            load_best=True,
+            sink=print if estimator.verbose else _silent,
+        )
+        callbacks.append(("early_stopping", stopping))
+    return callbacks
+
+
+def _silent(text):
+    """Print nothing."""

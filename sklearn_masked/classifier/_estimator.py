@@ -1,0 +1,546 @@
+"""The estimator: from X and a half-empty label matrix to probabilities."""
+
+import contextlib
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._targets import encode_target, judge_target, warn_unlabeled_labels
+from ..labels import cell_weights, check_sample_weight
+from ..metrics import masked_roc_auc_scorer
+from ..nn.batches import CellDataset, Targets
+from ..nn.losses import MaskedBCEWithLogitsLoss
+from ..nn.modules import EmbeddingBagModule
+from . import _build, _device
+
+# A block of predictions holds at most so many rows, and logits.
+_BLOCK_ROWS = 1 << 13
+_BLOCK_NUMBERS = 1 << 24
+
+# Fitted attributes that are not for users.
+_PRIVATE = ("_binary", "_n_negative", "_n_positive")
+
+
+class InterruptedFitWarning(UserWarning):
+    """The training was interrupted; what it had learnt is kept."""
+
+
+class MaskedMultiLabelClassifier(ClassifierMixin, BaseEstimator):
+    """PLACEHOLDER."""
+
+    _parameter_constraints = {
+        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "module": [None, callable],
+        "criterion": [None, callable],
+        "reduction": [StrOptions({"cell", "label", "sample"})],
+        "pos_weight": [None, StrOptions({"balanced"}), Real, "array-like"],
+        "label_weight": [None, "array-like"],
+        "unlabeled_weight": [Interval(Real, 0, None, closed="left")],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "optimizer": [callable],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "callbacks": [None, list, StrOptions({"disable"})],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "net_params": [None, dict],
+    }
+
+    def __init__(
+        self,
+        embedding_dim=64,
+        *,
+        module=None,
+        criterion=None,
+        reduction="cell",
+        pos_weight=None,
+        label_weight=None,
+        unlabeled_weight=0.0,
+        label_smoothing=0.0,
+        optimizer=torch.optim.SGD,
+        lr=0.1,
+        max_epochs=10,
+        batch_size=256,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        tol=1e-4,
+        warm_start=False,
+        callbacks=None,
+        device="auto",
+        random_state=None,
+        verbose=0,
+        net_params=None,
+    ):
+        self.embedding_dim = embedding_dim
+        self.module = module
+        self.criterion = criterion
+        self.reduction = reduction
+        self.pos_weight = pos_weight
+        self.label_weight = label_weight
+        self.unlabeled_weight = unlabeled_weight
+        self.label_smoothing = label_smoothing
+        self.optimizer = optimizer
+        self.lr = lr
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.net_params = net_params
+
+    def get_params(self, deep=True):
+        """Return the parameters; with `deep`, those in `net_params` by prefix too."""
+        params = super().get_params(deep=deep)
+        if deep:
+            # Checked when fitting, as every parameter is: here it may be anything.
+            stored = self.net_params if isinstance(self.net_params, dict) else {}
+            params.update({k: v for k, v in stored.items() if _build.is_net_param(k)})
+        return params
+
+    def set_params(self, **params):
+        """Set parameters; `optimizer__*` and their like are kept in `net_params`."""
+        ours = {k: v for k, v in params.items() if not _build.is_net_param(k)}
+        super().set_params(**ours)
+        if len(ours) < len(params):
+            theirs = {k: v for k, v in params.items() if k not in ours}
+            self.net_params = {**(self.net_params or {}), **theirs}
+        return self
+
+    def fit(self, X, y, sample_weight=None):
+        """Train on the labelled cells of y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Taken as float32, sparse as CSR. With a `module` of your own also an
+            array of shape (n_samples, ...).
+        y : MaskedLabels, array-like or sparse matrix of shape (n_samples, n_labels)
+            Any form that :func:`sklearn_masked.check_labels` takes; or 1-D, a binary
+            problem. Rows without a labelled cell cost nothing.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), \
+default=None
+            Weight of each row or cell, beside the weights that y carries.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator. If this call fails, it is what it was before.
+
+        Raises
+        ------
+        ValueError
+            If X or y cannot be read, no cell is labelled, a raw y has no 0 anywhere,
+            or the training diverges.
+
+        Warns
+        -----
+        UnlabeledLabelWarning
+            If a label has no labelled cell; it predicts the pooled rate of positives.
+        InterruptedFitWarning
+            If the training was interrupted; the finished epochs are kept.
+        """
+        self._validate_params()
+        warm = self.warm_start and hasattr(self, "net_")
+        fitted = self._scratch(keep=warm)
+        X, target, targets = fitted._validate(X, y, sample_weight, first=not warm)
+        judge_target(
+            target, *targets.totals(), weak_negatives=self.unlabeled_weight > 0
+        )
+        fitted._train(X, targets, self.max_epochs, first=not warm)
+        warn_unlabeled_labels(fitted._has_cells(), fitted.label_names_)
+        return self._adopt(fitted)
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Go once through these rows, from the parameters as they are.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            More rows.
+        y : as in `fit`
+            Their labels. The first call fixes the number of labels. A batch may
+            lack a class, or any labelled cell.
+        classes : array-like, default=None
+            For 1-D y, the two values; needed at the first call.
+        sample_weight : array-like, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        self : object
+            The estimator. If this call fails, it is what it was before.
+        """
+        self._validate_params()
+        first = not hasattr(self, "net_")
+        fitted = self._scratch(keep=not first)
+        X, target, targets = fitted._validate(
+            X, y, sample_weight, first=first, classes=classes
+        )
+        if first and target.classes is not None and classes is None:
+            raise ValueError(
+                "`classes` must name the two values of a 1-D `y` at the first call of "
+                "partial_fit; got None."
+            )
+        fitted._train(X, targets, 1, first=first)
+        return self._adopt(fitted)
+
+    def _scratch(self, keep):
+        """Return an unfitted copy to work on; `keep` shares what was fitted."""
+        scratch = type(self)(**self.get_params(deep=False))
+        if keep:
+            scratch.__dict__.update(_fitted_attributes(self))
+        return scratch
+
+    def _adopt(self, fitted):
+        """Take over what was fitted, in the place of what was there."""
+        for name in _fitted_attributes(self):
+            delattr(self, name)
+        self.__dict__.update(_fitted_attributes(fitted))
+        return self
+
+    def _validate(self, X, y, sample_weight, *, first, classes=None):
+        """Return float32 X, the target and the weight of each stored cell."""
+        if y is None:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but "
+                "the target y is None."
+            )
+        X = self._check_X(X, reset=first)
+        known = classes if first else self._known_classes()
+        target = encode_target(y, X.shape[0], classes=known)
+        if first:
+            self._set_labels(target)
+        else:
+            self._check_same_labels(target)
+        return X, target, self._targets(target.labels, sample_weight)
+
+    def _check_X(self, X, reset):
+        own_module = self.module is not None
+        X = validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=np.float32,
+            order="C",
+            allow_nd=own_module,
+        )
+        return X
+
+    def _known_classes(self):
+        return self.classes_ if self._binary else None
+
+    def _set_labels(self, target):
+        labels = target.labels
+        self.n_labels_ = labels.n_labels
+        self.label_names_ = labels.label_names
+        self._binary = target.classes is not None
+        self.classes_ = (
+            np.arange(labels.n_labels).astype(object)
+            if target.classes is None
+            else target.classes
+        )
+        self._n_positive = self._n_negative = np.zeros(labels.n_labels)
+
+    def _check_same_labels(self, target):
+        if (target.classes is not None) != self._binary:
+            raise ValueError(
+                "`y` must have the same number of dimensions in every call; got "
+                f"{1 if target.classes is not None else 2} and the model was fitted "
+                f"with {1 if self._binary else 2}."
+            )
+        if target.labels.n_labels != self.n_labels_:
+            raise ValueError(
+                f"`y` must have the {self.n_labels_} labels that the model was fitted "
+                f"with; got {target.labels.n_labels}."
+            )
+        names = target.labels.label_names
+        if (
+            names is not None
+            and self.label_names_ is not None
+            and list(names) != list(self.label_names_)
+        ):
+            j = next(
+                j for j in range(self.n_labels_) if names[j] != self.label_names_[j]
+            )
+            raise ValueError(
+                "`y` must have its labels in the order that the model was fitted with; "
+                f"label {j} is {names[j]!r} and was {self.label_names_[j]!r}."
+            )
+
+    def _targets(self, labels, sample_weight):
+        """Return the labels as the store that batches are taken from."""
+        cells = labels.cells() if labels.fill == "unlabeled" else None
+        weights = labels.weights
+        if cells is not None:
+            weights, sample_weight = (
+                cell_weights(cells, sample_weight, labels.shape),
+                None,
+            )
+        elif sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, labels.shape)
+        return Targets(
+            labels.indptr,
+            labels.indices,
+            labels.values,
+            labels.n_labels,
+            weights=weights,
+            fill=labels.fill,
+            sample_weight=sample_weight,
+        )
+
+    def _train(self, X, targets, epochs, *, first):
+        """Build or take over the net, and train it on the labelled rows."""
+        device = _device.resolve_device(self.device)
+        _build.check_net_params(self.net_params, set(self.get_params(deep=False)))
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        train, valid = self._datasets(X, targets, seed)
+        with _seeded(seed, device):
+            if first:
+                self.net_ = self._build_net(X, targets, valid, device, seed)
+            positive, negative = targets.totals()
+            self._run(train, epochs, before=None if first else self.net_.snapshot())
+        self._n_positive = self._n_positive + positive
+        self._n_negative = self._n_negative + negative
+
+    def _run(self, train, epochs, before):
+        """Train; what fails half-way leaves the net as it was before."""
+        try:
+            if len(train):
+                self.net_.train(train, epochs)
+        except BaseException as error:
+            if before is not None:
+                self.net_.restore(before)
+            if isinstance(error, FloatingPointError):
+                raise ValueError(
+                    f"Training diverged: {error}. Lower `lr` (here {self.lr}), or "
+                    "scale X."
+                ) from error
+            raise
+        self.net_.train_split = None  # it holds the validation rows
+        if getattr(self.net_, "interrupted_", False):
+            n_epochs = len(self.net_.history)
+            if not n_epochs:
+                raise KeyboardInterrupt
+            warnings.warn(
+                f"The training was interrupted after {n_epochs} finished epochs; "
+                "they are kept.",
+                InterruptedFitWarning,
+                stacklevel=4,
+            )
+
+    def _datasets(self, X, targets, seed):
+        """Return the training rows and, for early stopping, the validation rows."""
+        dense = self._needs_dense_targets(targets)
+        rows = targets.labeled_rows()
+        if not self.early_stopping:
+            return CellDataset(X, targets, rows, dense=dense), None
+        n_valid = int(np.ceil(self.validation_fraction * len(rows)))
+        if n_valid >= len(rows):
+            raise ValueError(
+                "`early_stopping` needs a row to train on beside the validation rows; "
+                f"got {len(rows)} rows with a labelled cell and validation_fraction="
+                f"{self.validation_fraction}."
+            )
+        order = np.random.default_rng(seed).permutation(rows)
+        valid, train = np.sort(order[:n_valid]), np.sort(order[n_valid:])
+        return (
+            CellDataset(X, targets, train, dense=dense),
+            CellDataset(X, targets, valid, dense=dense),
+        )
+
+    def _needs_dense_targets(self, targets):
+        criterion = self.criterion or MaskedBCEWithLogitsLoss
+        return bool(self.unlabeled_weight) or not hasattr(criterion, "cell_loss")
+
+    def _build_net(self, X, targets, valid, device, seed):
+        module = self.module or EmbeddingBagModule
+        offered = {"n_features": X.shape[1], "n_labels": self.n_labels_}
+        if self.module is None:
+            offered["embedding_dim"] = self.embedding_dim
+        kwargs = _build.module_params(module, offered)
+        net = _build.build_net(self, module, kwargs, targets, valid, device, seed)
+        return net.initialize()
+
+    def decision_function(self, X):
+        """Return the logits.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        array of shape (n_samples, n_labels), or (n_samples,) for 1-D y
+            In the dtype of the module's parameters.
+        """
+        logits = self._by_blocks(X, lambda logits: logits)
+        return logits[:, 0] if self._binary else logits
+
+    def predict_proba(self, X):
+        """Return the probability of each label.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        float64 array of shape (n_samples, n_labels), or (n_samples, 2) for 1-D y
+            Strictly between 0 and 1.
+        """
+        check_is_fitted(self)
+        if not self._binary:
+            return self._by_blocks(X, _probabilities)
+        logits = self._by_blocks(X, lambda logits: logits)
+        return _probabilities(np.hstack([-logits, logits]))
+
+    def predict(self, X):
+        """Return the labels whose probability is above one half.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        int64 array of shape (n_samples, n_labels), or (n_samples,) for 1-D y
+            1 and 0; for 1-D y the values that it had.
+        """
+        positive = self._by_blocks(X, lambda logits: (logits > 0).astype(np.int64))
+        return self.classes_[positive[:, 0]] if self._binary else positive
+
+    def score(self, X, y, sample_weight=None):
+        """Return the macro masked ROC AUC; for 1-D y the accuracy.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        y : as in `fit`
+            Their labels; unlabelled cells do not count.
+        sample_weight : array-like, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        float
+            The larger, the better.
+        """
+        check_is_fitted(self)
+        if not self._binary:
+            return masked_roc_auc_scorer(self, X, y, sample_weight=sample_weight)
+        predicted = self.predict(X)
+        target = encode_target(y, len(predicted), classes=self.classes_)
+        cells = target.labels.cells()
+        right = predicted[cells.rows] == self.classes_[cells.values]
+        weights = cell_weights(cells, sample_weight, target.labels.shape)
+        return float(np.average(right, weights=weights))
+
+    def _by_blocks(self, X, of_logits):
+        """Return a function of the logits, computed block by block of rows."""
+        check_is_fitted(self)
+        X = self._check_X(X, reset=False)
+        block = int(np.clip(_BLOCK_NUMBERS // self.n_labels_, 1, _BLOCK_ROWS))
+        result = None
+        for rows, logits in self.net_.iter_logits(X, block):
+            self._fill_unlabeled_labels(logits)
+            part = of_logits(logits)
+            if result is None:
+                result = np.empty((X.shape[0], self.n_labels_), part.dtype)
+            result[rows] = part
+        return result
+
+    def _has_cells(self):
+        """Return which labels have had a labelled cell to learn from."""
+        return self._n_positive + self._n_negative > 0
+
+    def _fill_unlabeled_labels(self, logits):
+        """Put the pooled rate of positives where a label has no labelled cell."""
+        absent = ~self._has_cells()
+        if absent.any():
+            positive = self._n_positive.sum()
+            total = positive + self._n_negative.sum()
+            # Half a cell more of each kind where one kind is missing.
+            rate = (
+                positive / total
+                if 0 < positive < total
+                else ((positive + 0.5) / (total + 1))
+            )
+            logits[:, absent] = np.log(rate) - np.log1p(-rate)
+
+    @property
+    def history_(self):
+        """History of the training: a row an epoch, as skorch keeps it."""
+        check_is_fitted(self)
+        return self.net_.history
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.one_d_labels = True
+        tags.target_tags.two_d_labels = True
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = True
+        tags.classifier_tags.multi_class = False
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "_versions": _device.versions()}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        saved = state.pop("_versions", {})
+        super().__setstate__(state)
+        _device.warn_of_other_versions(saved)
+        if "net_" in state:
+            self.net_.move_to(_device.device_on_load(self.device))
+
+
+def _fitted_attributes(estimator):
+    """Return what fitting set; others leave private attributes of their own."""
+    return {
+        name: value
+        for name, value in estimator.__dict__.items()
+        if name in _PRIVATE or (name.endswith("_") and not name.startswith("_"))
+    }
+
+
+def _probabilities(logits):
+    """Return the sigmoid in float64, strictly between 0 and 1."""
+    proba = expit(logits.astype(np.float64))
+    return np.clip(proba, np.nextafter(0, 1), np.nextafter(1, 0), out=proba)
+
+
+@contextlib.contextmanager
+def _seeded(seed, device):
+    """Seed torch inside, and leave its generators outside as they were."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

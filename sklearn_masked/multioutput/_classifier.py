@@ -1,0 +1,488 @@
+"""The estimator: clones of a binary classifier, a label each."""
+
+import warnings
+from numbers import Integral
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn import get_config
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import HasMethods
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import (
+    check_is_fitted,
+    has_fit_parameter,
+    validate_data,
+)
+
+from .._targets import check_same_labels, encode_target, judge_target, require_y
+from ..metrics import masked_roc_auc_scorer
+from ..metrics._rows import count_rows
+from ._columns import Columns, training_set
+from ._constants import ConstantLabel, constant_labels, warn_constant_labels
+
+
+def _estimator_has(method):
+    """Return a check of whether the classifiers of the labels have a method."""
+
+    def check(self):
+        return hasattr(self._representative(), method)
+
+    return check
+
+
+class MaskedMultiOutputClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Fit one clone of a binary classifier a label, on the labeled rows of the label.
+
+    Unlabeled cells take no part: the classifier of a label is exactly the one that
+    is fitted on the rows where the label is confirmed or denied. The baseline to
+    compare a joint model with, and often a strong one.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any binary classifier of scikit-learn's kind. Each clone is fitted on targets
+        0 and 1.
+    n_jobs : int, default=None
+        Number of labels fitted at a time; threads for predictions. None is 1, unless
+        a :obj:`joblib.parallel_backend` says otherwise; -1 uses all processors.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        For a label matrix, the positions of the labels, of dtype object and shape
+        (n_labels,); for a 1-D `y`, its two values.
+    estimators_ : list of length n_labels
+        The fitted classifiers. A label that has labeled cells of one class, or none,
+        has an object there that predicts a constant.
+    label_names_ : ndarray of shape (n_labels,) or None
+        Names of the labels, where `y` had them.
+    n_labels_ : int
+        Number of labels.
+    n_features_in_ : int
+        Number of features, if `X` has such a thing.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if all names in `X` are strings.
+
+    See Also
+    --------
+    sklearn_masked.MaskedMultiLabelClassifier : One model for all labels.
+    sklearn.multioutput.MultiOutputClassifier : For fully labeled `y`.
+
+    Notes
+    -----
+    A label whose labeled cells are all of one class predicts the smoothed rate
+    ``(w_1 + p) / (w + 1)``, with `w_1` the weight of its positive cells, `w` that of
+    all its cells and `p` the pooled rate of positives over all labels; without any
+    labeled cell this is `p`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_masked.multioutput import MaskedMultiOutputClassifier
+    >>> X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 3.0], [3.0, 2.0]])
+    >>> Y = np.array([[0, np.nan], [0, 0], [1, 1], [np.nan, 0]])
+    >>> clf = MaskedMultiOutputClassifier(LogisticRegression()).fit(X, Y)
+    >>> clf.predict(X)
+    array([[0, 0],
+           [0, 0],
+           [1, 1],
+           [1, 0]])
+    >>> clf.predict_proba(X).shape
+    (4, 2)
+    """
+
+    _parameter_constraints = {
+        "estimator": [HasMethods(["fit", "predict"])],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(self, estimator, *, n_jobs=None):
+        self.estimator = estimator
+        self.n_jobs = n_jobs
+
+    def fit(self, X, y, sample_weight=None, **fit_params):
+        """Fit the classifiers on the labeled cells of y.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or list of length n_samples
+            Whatever `estimator` is fitted on. Rows are taken from it; sparse input
+            stays sparse.
+        y : MaskedLabels, array-like or sparse matrix of shape (n_samples, n_labels)
+            Any form that :func:`sklearn_masked.check_labels` takes; or 1-D, a binary
+            problem.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), \
+default=None
+            Weight of each row or cell, times the weights that y carries. A cell of
+            weight 0 is as good as unlabeled.
+        **fit_params : dict
+            Passed to `fit` of the classifiers; cut to the labeled rows where they
+            have n_samples rows. With metadata routing enabled, what `estimator`
+            requests.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator. If this call fails, it is what it was before.
+
+        Raises
+        ------
+        ValueError
+            If y cannot be read, no cell is labeled, a 1-D y has one class, a raw y
+            has no 0 anywhere, or there are weights and `estimator` takes none.
+
+        Warns
+        -----
+        UnlabeledLabelWarning
+            If labels have no labeled cell.
+        OneClassLabelWarning
+            If the labeled cells of labels are of one class.
+        """
+        X, target, columns, params = self._validate(
+            X, y, sample_weight, fit_params, method="fit"
+        )
+        n_positive, n_negative = columns.totals()
+        judge_target(target, n_positive, n_negative)
+        warn_constant_labels(n_positive, n_negative, target.labels.label_names)
+        estimators = constant_labels(n_positive, n_negative)
+        learnable = np.flatnonzero((n_positive > 0) & (n_negative > 0))
+        fitted = Parallel(n_jobs=self.n_jobs)(
+            delayed(_fit_label)(
+                clone(self.estimator), *training_set(X, columns[label], params)
+            )
+            for label in learnable
+        )
+        for label, estimator in zip(learnable, fitted, strict=True):
+            estimators[label] = estimator
+        return self._adopt(X, target, estimators, n_positive, n_negative)
+
+    @available_if(_estimator_has("partial_fit"))
+    def partial_fit(self, X, y, classes=None, sample_weight=None, **partial_fit_params):
+        """Go on fitting, with one batch of rows.
+
+        A label stays constant until its first labeled cell arrives; from then on its
+        classifier is fitted by its own `partial_fit`. Cells from which a constant was
+        made by `fit` are not seen again.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or list of length n_samples
+            More rows.
+        y : MaskedLabels, array-like or sparse matrix of shape (n_samples, n_labels)
+            Their labels, in any form; or 1-D. The first call fixes the number of
+            labels. A batch may lack a class, or any labeled cell.
+        classes : array-like, default=None
+            For 1-D y, its two values: needed at the first call. For a label matrix
+            the classes are 0 and 1 and this is not used.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), \
+default=None
+            As in `fit`.
+        **partial_fit_params : dict
+            As in `fit`.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If y cannot be read, has other labels than before, or is 1-D at the first
+            call without `classes`.
+        """
+        first = not hasattr(self, "estimators_")
+        X, target, columns, params = self._validate(
+            X,
+            y,
+            sample_weight,
+            partial_fit_params,
+            method="partial_fit",
+            classes=classes,
+        )
+        n_positive, n_negative = columns.totals()
+        seen = np.flatnonzero(n_positive + n_negative)
+        if first:
+            estimators = [None] * target.labels.n_labels
+        else:
+            X = self._check_X(X)
+            estimators = list(self.estimators_)
+            n_positive = n_positive + self._n_positive
+            n_negative = n_negative + self._n_negative
+        constants = constant_labels(n_positive, n_negative)
+        fitted = Parallel(n_jobs=self.n_jobs)(
+            delayed(_partial_fit_label)(
+                estimators[label]
+                if _is_fitted(estimators[label])
+                else clone(self.estimator),
+                *training_set(X, columns[label], params),
+            )
+            for label in seen
+        )
+        for label, estimator in zip(seen, fitted, strict=True):
+            estimators[label] = estimator
+        estimators = [
+            estimator if _is_fitted(estimator) else constant
+            for estimator, constant in zip(estimators, constants, strict=True)
+        ]
+        return self._adopt(X, target, estimators, n_positive, n_negative, reset=first)
+
+    def predict(self, X):
+        """Predict each label of each row.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or list of length n_samples
+            The data.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_labels) or (n_samples,)
+            0 and 1; after a 1-D y, its two values.
+        """
+        decisions = self._columnwise("predict", X, np.intp)
+        return self.classes_[decisions[:, 0]] if self._one_dimensional else decisions
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X):
+        """Predict the probability that each label is positive.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or list of length n_samples
+            The data.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_labels) or (n_samples, 2), float64
+            The probabilities of the positive class; after a 1-D y, of its two values.
+        """
+        if self._is_one_dimensional():
+            X = self._check_X(X)
+            return np.asarray(self.estimators_[0].predict_proba(X), dtype=np.float64)
+        return self._columnwise("predict_proba", X, np.float64)
+
+    @available_if(_estimator_has("decision_function"))
+    def decision_function(self, X):
+        """Predict a score of each label, above 0 where it is predicted positive.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or list of length n_samples
+            The data.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_labels) or (n_samples,), float64
+            The scores; their scale is the classifiers' own.
+        """
+        scores = self._columnwise("decision_function", X, np.float64)
+        return scores[:, 0] if self._one_dimensional else scores
+
+    def score(self, X, y, sample_weight=None):
+        """Return the macro ROC AUC of the labeled cells; accuracy after a 1-D y.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or list of length n_samples
+            The data.
+        y : MaskedLabels, array-like or sparse matrix of shape (n_samples, n_labels)
+            Labels in any form; or 1-D.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), \
+default=None
+            Weight of each row or cell.
+
+        Returns
+        -------
+        float
+            The score; NaN where nothing can be scored.
+
+        Warns
+        -----
+        UnscoredLabelsWarning
+            If labels lack positive or negative cells.
+        """
+        if self._is_one_dimensional():
+            return self._accuracy(X, y, sample_weight)
+        return masked_roc_auc_scorer(self, X, y, sample_weight=sample_weight)
+
+    def get_metadata_routing(self):
+        """Return what is routed where, for scikit-learn's metadata routing.
+
+        Returns
+        -------
+        MetadataRouter
+            Metadata of `fit` and `partial_fit` go to those of `estimator`.
+        """
+        mapping = (
+            MethodMapping()
+            .add(caller="fit", callee="fit")
+            .add(caller="partial_fit", callee="partial_fit")
+        )
+        return MetadataRouter(owner=self).add(
+            estimator=self.estimator, method_mapping=mapping
+        )
+
+    def __sklearn_tags__(self):
+        """Return scikit-learn's tags: those of the classifier, for many labels."""
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags = inner.input_tags
+        tags.non_deterministic = inner.non_deterministic
+        tags.no_validation = inner.no_validation
+        tags.target_tags.one_d_labels = True
+        tags.target_tags.two_d_labels = True
+        tags.target_tags.single_output = True
+        tags.target_tags.multi_output = True
+        tags.classifier_tags.multi_class = False
+        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.poor_score = bool(
+            inner.classifier_tags and inner.classifier_tags.poor_score
+        )
+        return tags
+
+    def _representative(self):
+        """Return an estimator that has the methods that the labels' have."""
+        for estimator in getattr(self, "estimators_", ()):
+            if _is_fitted(estimator):
+                return estimator
+        return self.estimator
+
+    def _is_one_dimensional(self):
+        check_is_fitted(self)
+        return self._one_dimensional
+
+    def _validate(self, X, y, sample_weight, params, *, method, classes=None):
+        """Return X, the target, its columns and the arguments of the classifiers."""
+        self._validate_params()
+        require_y(self, y)
+        if get_tags(self.estimator).input_tags.pairwise:
+            raise ValueError(
+                "`estimator` accepts classifiers of features; got "
+                f"{type(self.estimator).__name__} of pairwise similarities, whose "
+                "columns would have to follow the labeled rows of each label."
+            )
+        X = _with_rows(X)
+        again = method == "partial_fit" and hasattr(self, "estimators_")
+        if again and self._one_dimensional:
+            classes = self.classes_
+        target = encode_target(y, count_rows(X), classes=classes)
+        if again:
+            check_same_labels(target, self)
+        elif method == "partial_fit" and target.classes is not None and classes is None:
+            raise ValueError(
+                "`classes` accepts the two values of a 1-D `y` and must be passed at "
+                "the first call of partial_fit; got None."
+            )
+        params = self._route(method, params, sample_weight, target.labels)
+        columns = Columns(target.labels, params.pop("sample_weight", None))
+        return X, target, columns, params
+
+    def _route(self, method, params, sample_weight, labels):
+        """Return the arguments of the classifiers, row weights among them."""
+        weighted = sample_weight is not None or labels.weights is not None
+        if get_config()["enable_metadata_routing"]:
+            if weighted and sample_weight is None:
+                # The weights of the cells in y travel as sample_weight.
+                sample_weight = np.ones(labels.shape[0])
+            if sample_weight is not None:
+                params = {**params, "sample_weight": sample_weight}
+            return dict(process_routing(self, method, **params).estimator[method])
+        if weighted and not has_fit_parameter(self.estimator, "sample_weight"):
+            source = "`sample_weight`" if sample_weight is not None else "`y`"
+            raise ValueError(
+                f"`estimator` must accept sample_weight where {source} has weights; "
+                f"{type(self.estimator).__name__} does not. Pass "
+                "`labels.without_weights()` and no sample_weight, or another estimator."
+            )
+        return {**params, "sample_weight": sample_weight}
+
+    def _adopt(self, X, target, estimators, n_positive, n_negative, reset=True):
+        """Set all attributes at once, after everything that can fail."""
+        if reset:
+            for name in ("n_features_in_", "feature_names_in_"):
+                vars(self).pop(name, None)
+            validate_data(self, X, skip_check_array=True)
+            n_labels = target.labels.n_labels
+            self._one_dimensional = target.classes is not None
+            self.classes_ = target.classes
+            if not self._one_dimensional:
+                # An arange of integers would read as the classes of one problem.
+                self.classes_ = np.arange(n_labels).astype(object)
+            self.n_labels_ = n_labels
+            self.label_names_ = target.labels.label_names
+        self.estimators_ = estimators
+        self._n_positive, self._n_negative = n_positive, n_negative
+        return self
+
+    def _check_X(self, X):
+        X = _with_rows(X)
+        # Of anything but a table the classifiers themselves say what they expect.
+        if len(getattr(X, "shape", ())) == 2:
+            validate_data(self, X, reset=False, skip_check_array=True)
+        return X
+
+    def _columnwise(self, method, X, dtype):
+        """Return what a method of the labels' classifiers gives, a column a label."""
+        check_is_fitted(self)
+        X = self._check_X(X)
+        result = np.empty((count_rows(X), self.n_labels_), dtype=dtype)
+        Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+            delayed(_predict_label)(result, label, estimator, method, X)
+            for label, estimator in enumerate(self.estimators_)
+        )
+        return result
+
+    def _accuracy(self, X, y, sample_weight):
+        """Return the share of labeled entries that are predicted right."""
+        labels = encode_target(y, count_rows(X), classes=self.classes_).labels
+        column = Columns(labels, sample_weight)[0]
+        if not len(column.rows):
+            warnings.warn(
+                "Accuracy is undefined without a labeled entry, and is set to NaN.",
+                UndefinedMetricWarning,
+                stacklevel=3,
+            )
+            return np.nan
+        predicted = self.predict(column.select(X))
+        right = predicted == self.classes_[column.values]
+        return float(np.average(right, weights=column.weights))
+
+
+def _with_rows(X):
+    """Return X as something that rows can be counted in and taken from."""
+    if sp.issparse(X):
+        return X.tocsr()
+    if hasattr(X, "shape") or hasattr(X, "__len__"):
+        return X
+    return np.asarray(X)
+
+
+def _is_fitted(estimator):
+    return not (estimator is None or isinstance(estimator, ConstantLabel))
+
+
+def _fit_label(estimator, X, y, params):
+    """Fit the classifier of one label."""
+    return estimator.fit(X, y, **params)
+
+
+def _partial_fit_label(estimator, X, y, params):
+    """Go on fitting the classifier of one label."""
+    return estimator.partial_fit(X, y, classes=np.arange(2), **params)
+
+
+def _predict_label(result, label, estimator, method, X):
+    """Write the predictions of one label into its column."""
+    predicted = getattr(estimator, method)(X)
+    result[:, label] = predicted[:, 1] if method == "predict_proba" else predicted

@@ -1,0 +1,119 @@
+"""The labeled cells of a label matrix, label by label."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..labels import Cells, cell_weights
+from ..metrics._rows import count_rows, take_rows
+
+_NOTHING = np.empty(0, dtype=np.intp)
+_NO_CELLS = Cells(_NOTHING, _NOTHING, _NOTHING, None)
+
+
+class Column(NamedTuple):
+    """The labeled cells of one label, those of weight 0 left out."""
+
+    rows: np.ndarray
+    values: np.ndarray  # 0 and 1
+    weights: np.ndarray | None
+
+    def select(self, values):
+        """Return what `values`, with one entry a sample, hold for these cells."""
+        if len(self.rows) == count_rows(values):
+            return values
+        return take_rows(values, self.rows)
+
+
+class Columns:
+    """The labeled cells, label by label; never all at once where most are stored not.
+
+    Parameters
+    ----------
+    labels : MaskedLabels
+        Of either fill.
+    sample_weight : array-like or None
+        Weights of rows or cells.
+    """
+
+    def __init__(self, labels, sample_weight):
+        self.n_samples, self.n_labels = labels.shape
+        self.counts = labels.n_positive, labels.n_negative
+        self.implicit_negatives = labels.fill == "negative"
+        self.weighted = sample_weight is not None or labels.weights is not None
+        self.sample_weight = (
+            None if sample_weight is None else np.asarray(sample_weight)
+        )
+        stored_weights = labels.weights
+        rows = np.repeat(np.arange(self.n_samples), np.diff(labels.indptr))
+        if self.implicit_negatives:
+            # Judges sample_weight as a whole; each column takes its part later.
+            cell_weights(_NO_CELLS, sample_weight, labels.shape)
+        elif self.weighted:
+            cells = Cells(rows, labels.indices, labels.values, labels.weights)
+            stored_weights = cell_weights(cells, sample_weight, labels.shape)
+        order = np.argsort(labels.indices, kind="stable")
+        self.bounds = np.append(
+            0, np.cumsum(np.bincount(labels.indices, minlength=self.n_labels))
+        )
+        self.rows, self.values = rows[order], labels.values[order]
+        self.weights = None if stored_weights is None else stored_weights[order]
+
+    def __getitem__(self, label):
+        stored = slice(self.bounds[label], self.bounds[label + 1])
+        rows, values = self.rows[stored], self.values[stored]
+        weights = None if self.weights is None else self.weights[stored]
+        if self.implicit_negatives:
+            rows, values, weights = self._with_negatives(label, rows, values, weights)
+        if weights is not None and not weights.all():
+            kept = weights > 0
+            rows, values, weights = rows[kept], values[kept], weights[kept]
+        return Column(rows, values.astype(np.intp), weights)
+
+    def _with_negatives(self, label, rows, values, weights):
+        """Return all labeled cells of a label whose negatives are not stored."""
+        column = np.zeros(self.n_samples, dtype=np.int8)
+        column[rows] = values
+        labeled = np.flatnonzero(column != -1)
+        if not self.weighted:
+            return labeled, column[labeled], None
+        cell_weight = np.ones(self.n_samples)
+        if weights is not None:
+            cell_weight[rows] = weights
+        row_weight = self.sample_weight
+        if row_weight is not None and row_weight.ndim == 2:
+            row_weight = row_weight[:, [label]]
+        cells = Cells(
+            labeled, np.zeros_like(labeled), column[labeled], cell_weight[labeled]
+        )
+        weights = cell_weights(cells, row_weight, (self.n_samples, 1))
+        return labeled, cells.values, weights
+
+    def totals(self):
+        """Return the weights of the positive and of the negative cells, per label."""
+        if not self.weighted:
+            return self.counts
+        totals = np.zeros((2, self.n_labels))
+        for label in range(self.n_labels):
+            column = self[label]
+            totals[:, label] = np.bincount(column.values, column.weights, minlength=2)
+        return totals[1], totals[0]
+
+
+def training_set(X, column, params):
+    """Return X, y and the further arguments for the labeled rows of one label."""
+    n_samples = count_rows(X)
+    params = {
+        name: column.select(value) if _has_rows(value, n_samples) else value
+        for name, value in params.items()
+    }
+    if column.weights is not None:
+        params["sample_weight"] = column.weights
+    return column.select(X), column.values, params
+
+
+def _has_rows(value, n_samples):
+    """Tell whether an argument of `fit` has an entry for each sample."""
+    if isinstance(value, str | bytes | dict) or not hasattr(value, "__len__"):
+        return False
+    return getattr(value, "shape", None) != () and count_rows(value) == n_samples

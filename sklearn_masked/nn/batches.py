@@ -1,0 +1,262 @@
+"""From rows of X and labelled cells to batches: sliced by rows, never densified."""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+
+class CellBatch(NamedTuple):
+    """The labelled cells of a batch: parallel tensors, one entry a cell."""
+
+    rows: torch.Tensor
+    cols: torch.Tensor
+    values: torch.Tensor
+    weight: torch.Tensor | None
+    shape: tuple[int, int]
+
+
+class DenseBatch(NamedTuple):
+    """The targets of a batch as (n_samples, n_labels), NaN in unlabelled cells."""
+
+    targets: torch.Tensor
+    weight: torch.Tensor | None
+
+
+class Targets:
+    """Labelled cells as a row-indexed store, taken by batch.
+
+    Parameters
+    ----------
+    indptr, indices, values : arrays
+        CSR of the stored cells: `values` is 1, 0, or -1 for unlabelled.
+    n_labels : int
+        Number of columns.
+    weights : array of shape (n_stored,), default=None
+        Weight of each stored cell.
+    fill : {"unlabeled", "negative"}, default="unlabeled"
+        What a cell is that is not stored.
+    sample_weight : array of shape (n_samples,) or (n_samples, n_labels), default=None
+        Weight of the rows or cells, beside `weights`.
+    """
+
+    def __init__(
+        self,
+        indptr,
+        indices,
+        values,
+        n_labels,
+        *,
+        weights=None,
+        fill="unlabeled",
+        sample_weight=None,
+    ):
+        self.indptr, self.indices, self.values = indptr, indices, values
+        self.n_labels = n_labels
+        self.weights = weights
+        self.fill = fill
+        self.sample_weight = sample_weight
+
+    def __len__(self):
+        return len(self.indptr) - 1
+
+    def labeled_rows(self):
+        """Return the positions of the rows that have a labelled cell to learn from."""
+        if self.fill == "negative":
+            unlabeled = np.add.reduceat(
+                np.append(self.values == -1, False).astype(np.int64),
+                self.indptr[:-1],
+            ) * (np.diff(self.indptr) > 0)
+            has_cells = unlabeled < self.n_labels
+        else:
+            has_cells = np.diff(self.indptr) > 0
+        if self.sample_weight is not None:
+            weight = self.sample_weight
+            has_cells &= (weight if weight.ndim == 1 else weight.max(axis=1)) > 0
+        return np.flatnonzero(has_cells)
+
+    def totals(self):
+        """Return the weight of each label's positive and of its negative cells.
+
+        Returns
+        -------
+        positive, negative : float64 arrays of shape (n_labels,)
+            Counts, where there are no weights.
+        """
+        rows = np.repeat(np.arange(len(self)), np.diff(self.indptr))
+        given = self.sample_weight
+        outer = np.ones(len(rows)) if given is None else _at(given, rows, self.indices)
+        weights = outer if self.weights is None else outer * self.weights
+
+        def total(kept, weights):
+            return np.bincount(
+                self.indices[kept], weights[kept], minlength=self.n_labels
+            )
+
+        positive = total(self.values == 1, weights)
+        if self.fill == "unlabeled":
+            return positive, total(self.values == 0, weights)
+        everything = float(len(self)) if given is None else given.sum(axis=0)
+        stored = total(np.ones(len(rows), bool), outer)
+        return positive, np.broadcast_to(everything, self.n_labels) - stored
+
+    def cell_batch(self, rows):
+        """Return the stored cells of these rows; for fill="unlabeled" alone."""
+        taken, lengths = concatenated_ranges(self.indptr, rows)
+        batch_rows = np.repeat(np.arange(len(rows)), lengths)
+        cols = self.indices[taken]
+        weight = None if self.weights is None else self.weights[taken]
+        if self.sample_weight is not None:
+            given = _at(self.sample_weight[rows], batch_rows, cols)
+            weight = given if weight is None else weight * given
+        return CellBatch(
+            torch.from_numpy(batch_rows),
+            torch.from_numpy(cols.astype(np.int64)),
+            torch.from_numpy(self.values[taken].astype(np.float32)),
+            None if weight is None else torch.from_numpy(weight),
+            (len(rows), self.n_labels),
+        )
+
+    def dense_batch(self, rows):
+        """Return these rows as dense targets, NaN in unlabelled cells."""
+        taken, lengths = concatenated_ranges(self.indptr, rows)
+        batch_rows = np.repeat(np.arange(len(rows)), lengths)
+        cols = self.indices[taken]
+        shape = (len(rows), self.n_labels)
+        absent = 0.0 if self.fill == "negative" else np.nan
+        targets = np.full(shape, absent, np.float32)
+        values = self.values[taken].astype(np.float32)
+        targets[batch_rows, cols] = np.where(values == -1, np.nan, values)
+        weight = None
+        if self.weights is not None:
+            weight = np.ones(shape)
+            weight[batch_rows, cols] = self.weights[taken]
+        if self.sample_weight is not None:
+            given = self.sample_weight[rows]
+            given = given[:, None] if given.ndim == 1 else given
+            weight = np.broadcast_to(given, shape) * (1 if weight is None else weight)
+        return DenseBatch(
+            torch.from_numpy(targets),
+            None if weight is None else torch.from_numpy(np.ascontiguousarray(weight)),
+        )
+
+
+def _at(weight, rows, cols):
+    """Return the weights of these cells from a weight a row or a cell."""
+    return weight[rows] if weight.ndim == 1 else weight[rows, cols]
+
+
+def concatenated_ranges(indptr, rows):
+    """Return the entries of these rows in a CSR, row after row, and the rows' lengths.
+
+    >>> import numpy as np
+    >>> from sklearn_masked.nn.batches import concatenated_ranges
+    >>> concatenated_ranges(np.array([0, 2, 2, 5]), np.array([2, 0]))
+    (array([2, 3, 4, 0, 1]), array([3, 2]))
+    """
+    starts = indptr[rows]
+    lengths = indptr[rows + 1] - starts
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    shift = np.repeat(starts - (ends - lengths), lengths)
+    return shift + np.arange(total), lengths
+
+
+def bag_inputs(X):
+    """Return the rows of a CSR matrix as what torch calls bags.
+
+    Returns
+    -------
+    dict
+        `indices` (int32 or int64, all columns of nonzeros), `offsets` (where each
+        row begins) and `weights` (the values): what
+        :class:`torch.nn.EmbeddingBag` takes.
+    """
+    return {
+        "indices": torch.from_numpy(_owned(X.indices)),
+        "offsets": torch.from_numpy(_owned(X.indptr[:-1])),
+        "weights": torch.from_numpy(_owned(X.data)),
+    }
+
+
+def dense_input(X):
+    """Return an n-dimensional array of rows as a tensor."""
+    return torch.from_numpy(_owned(X))
+
+
+def _owned(array):
+    """Return an array that torch may share: read-only memory maps are copied."""
+    array = np.ascontiguousarray(array)
+    return array if array.flags.writeable else array.copy()
+
+
+def model_input(X):
+    """Return the rows of X, sparse or not, as the module takes them."""
+    return bag_inputs(X) if sp.issparse(X) else dense_input(X)
+
+
+class CellDataset(torch.utils.data.Dataset):
+    """Rows of X with their targets; a batch is taken at once, by positions.
+
+    Parameters
+    ----------
+    X : CSR matrix or array of shape (n_samples, ...)
+        float32, as validated by the caller.
+    targets : Targets
+        Of the same rows.
+    rows : array of int, default=None
+        The rows to take; all that have a labelled cell if None. Rows without one
+        never reach a batch.
+    dense : bool, default=False
+        Whether batches hold dense targets instead of the labelled cells.
+    """
+
+    def __init__(self, X, targets, rows=None, *, dense=False):
+        self.X, self.targets = X, targets
+        self.rows = targets.labeled_rows() if rows is None else rows
+        self.dense = dense or targets.fill == "negative"
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        """Return the row(s) at these positions among the labelled ones, as a batch."""
+        return self.batch(np.atleast_1d(i))
+
+    def batch(self, positions):
+        """Return the batch of these positions among the labelled rows."""
+        rows = self.rows[positions]
+        take = self.targets.dense_batch if self.dense else self.targets.cell_batch
+        return model_input(self.X[rows]), take(rows)
+
+
+class BatchIterator:
+    """Batches of a :class:`CellDataset`, in the place of a torch DataLoader.
+
+    Parameters
+    ----------
+    dataset : CellDataset
+        What to go through.
+    batch_size : int, default=256
+        Rows a batch; -1 takes all rows as one batch.
+    shuffle : bool, default=False
+        Whether each pass has an order of its own.
+    generator : numpy.random.Generator, default=None
+        Source of the orders; equal generators give equal orders.
+    """
+
+    def __init__(self, dataset, batch_size=256, shuffle=False, generator=None):
+        self.dataset = dataset
+        self.batch_size = len(dataset) if batch_size == -1 else batch_size
+        self.shuffle = shuffle
+        self.generator = np.random.default_rng() if generator is None else generator
+
+    def __len__(self):
+        return -(-len(self.dataset) // max(self.batch_size, 1))
+
+    def __iter__(self):
+        n = len(self.dataset)
+        order = self.generator.permutation(n) if self.shuffle else np.arange(n)
+        for start in range(0, n, max(self.batch_size, 1)):
+            yield self.dataset.batch(order[start : start + self.batch_size])

@@ -1,0 +1,275 @@
+"""The skorch net: its loop, callbacks and history, over batches of labelled cells."""
+
+import copy
+import io
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from skorch.utils import to_device, to_tensor
+
+from .batches import BatchIterator, CellBatch, model_input
+from .losses import MaskedBCEWithLogitsLoss
+
+# What a saved net carries as tensors, in one file, so that they stay tied.
+# A learning rate schedule among the callbacks holds the optimizer.
+_TORCH_PARTS = ("module_", "criterion_", "optimizer_", "callbacks_")
+
+
+class MaskedNet(NeuralNet):
+    """A :class:`skorch.NeuralNet` that learns from the labelled cells of its batches.
+
+    It takes a :class:`~sklearn_masked.nn.batches.CellDataset` in the place of X and y.
+    Where the module can compute the logits of single cells (a method
+    `cell_logits(rows, cols, **inputs)`) and the criterion takes them (`cell_loss`),
+    no other logits are computed.
+    """
+
+    def __init__(
+        self,
+        module,
+        criterion=MaskedBCEWithLogitsLoss,
+        *,
+        iterator_train=BatchIterator,
+        iterator_valid=BatchIterator,
+        iterator_train__shuffle=True,
+        train_split=None,
+        **kwargs,
+    ):
+        super().__init__(
+            module,
+            criterion=criterion,
+            iterator_train=iterator_train,
+            iterator_valid=iterator_valid,
+            iterator_train__shuffle=iterator_train__shuffle,
+            train_split=train_split,
+            **kwargs,
+        )
+
+    def get_dataset(self, X, y=None):
+        """Return the dataset as it came."""
+        return X
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call the callbacks, and remember when one of them ends the training."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt:
+            # skorch's callbacks end the training by raising what Ctrl-C raises.
+            self.stopped_by_callback_ = method_name == "on_epoch_end"
+            raise
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        """Train, noting whether it was interrupted rather than ended by a callback."""
+        self.interrupted_ = self.stopped_by_callback_ = False
+        try:
+            return super().fit_loop(X, y, epochs=epochs, **fit_params)
+        except KeyboardInterrupt:
+            self.interrupted_ = not self.stopped_by_callback_
+            if self.interrupted_:
+                _drop_unfinished_epoch(self.history)
+            raise
+
+    def train(self, dataset, epochs):
+        """Go through the dataset so many times, from the parameters as they are."""
+        self.notify("on_train_begin", X=dataset, y=None)
+        try:
+            self.fit_loop(dataset, epochs=epochs)
+        except KeyboardInterrupt:
+            pass  # either way the finished epochs stay: see `interrupted_`
+        self.notify("on_train_end", X=dataset, y=None)
+        return self
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """Go through the batches once; read the losses back once, at the end.
+
+        skorch reads each loss as it comes, which waits for the device at each step,
+        and takes the rows as a batch's size: here it is the cells' weight, so that
+        the epoch's loss is the mean over the cells.
+        """
+        if iterator is None:
+            return
+        listens = self._listens_to_batches()
+        losses, sizes = [], []
+        for batch in iterator:
+            if listens:
+                self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            losses.append(step["loss"].detach())
+            sizes.append(_n_cells(batch[1]))
+            if listens:
+                self._record_batch(prefix, losses[-1].item(), sizes[-1])
+                self.notify("on_batch_end", batch=batch, training=training, **step)
+        values = torch.stack(losses).tolist() if losses else []
+        if not listens:
+            # skorch opens a batch's row of the history in its own hook.
+            for loss, size in zip(values, sizes, strict=True):
+                self.history.new_batch()
+                self._record_batch(prefix, loss, size)
+        self.history.record(prefix + "_batch_count", len(losses))
+        if not np.isfinite(values).all():
+            raise FloatingPointError(
+                f"the {prefix} loss became {_first_bad(values)} in epoch "
+                f"{len(self.history)}"
+            )
+
+    def _record_batch(self, prefix, loss, size):
+        self.history.record_batch(prefix + "_loss", loss)
+        self.history.record_batch(prefix + "_batch_size", size)
+
+    def _listens_to_batches(self):
+        """Return whether a callback looks at single batches."""
+        return any(
+            getattr(type(callback), hook, None) is not getattr(Callback, hook)
+            for _, callback in self.callbacks_
+            for hook in ("on_batch_begin", "on_batch_end", "on_grad_computed")
+        )
+
+    def train_step_single(self, batch, **fit_params):
+        """Compute the loss of a batch's labelled cells, and its gradients."""
+        self._set_training(True)
+        loss = self._loss_of(batch)
+        loss.backward()
+        return {"loss": loss, "y_pred": None}
+
+    def validation_step(self, batch, **fit_params):
+        """Compute the loss of a batch's labelled cells."""
+        self._set_training(False)
+        with torch.no_grad():
+            return {"loss": self._loss_of(batch), "y_pred": None}
+
+    def _loss_of(self, batch):
+        inputs = to_tensor(batch[0], device=self.device)
+        target = _to_device(batch[1], self.device)
+        if isinstance(target, CellBatch):
+            return self._cell_loss(inputs, target)
+        logits = self._logits(inputs, len(target.targets))
+        if target.weight is None:
+            return self.criterion_(logits, target.targets)
+        return self.criterion_(logits, target.targets, target.weight)
+
+    def _cell_loss(self, inputs, cells):
+        if hasattr(self.module_, "cell_logits"):
+            bags = inputs if isinstance(inputs, dict) else {"X": inputs}
+            logits = self.module_.cell_logits(cells.rows, cells.cols, **bags)
+        else:
+            logits = self._logits(inputs, cells.shape[0])[cells.rows, cells.cols]
+        return self.criterion_.cell_loss(logits, *cells)
+
+    def _logits(self, inputs, n_rows):
+        """Return the module's raw scores, after a look at their shape."""
+        call = self.module_
+        logits = call(**inputs) if isinstance(inputs, dict) else call(inputs)
+        expected = (n_rows, self.n_labels)
+        if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != expected:
+            got = getattr(logits, "shape", type(logits).__name__)
+            got = tuple(got) if isinstance(got, torch.Size) else got
+            raise ValueError(
+                "`module` must return raw logits of shape (batch, n_labels) = "
+                f"{expected}; {type(call).__name__} returned {got}."
+            )
+        return logits
+
+    def iter_logits(self, X, batch_size):
+        """Yield (slice of rows, logits) of X, block after block, as numpy arrays."""
+        self._set_training(False)
+        for start in range(0, X.shape[0], batch_size):
+            rows = slice(start, min(start + batch_size, X.shape[0]))
+            inputs = to_tensor(model_input(X[rows]), device=self.device)
+            with torch.no_grad():
+                logits = self._logits(inputs, rows.stop - rows.start)
+            if logits.dtype in (torch.bfloat16, torch.float16):
+                logits = logits.float()
+            yield rows, logits.cpu().numpy()
+
+    def snapshot(self):
+        """Return a copy of what training changes, for :meth:`restore`."""
+        parts = (self.module_, self.optimizer_)
+        states = [copy.deepcopy(part.state_dict()) for part in parts]
+        return [*states, len(self.history)]
+
+    def restore(self, snapshot):
+        """Go back to a snapshot, after a training that failed."""
+        self.module_.load_state_dict(snapshot[0])
+        self.optimizer_.load_state_dict(snapshot[1])
+        del self.history[snapshot[2] :]
+
+    def __getstate__(self):
+        """Return the state with every tensor on the CPU, in one torch file."""
+        state = self.__dict__.copy()
+        state["train_split"] = None  # it may hold the validation rows
+        parts = {name: state.pop(name) for name in _TORCH_PARTS if name in state}
+        file = io.BytesIO()
+        torch.save(_on_cpu(parts), file)
+        state["torch_parts"] = file.getvalue()
+        return state
+
+    def __setstate__(self, state):
+        """Take up a state; tensors are on the CPU until :meth:`move_to` is called."""
+        state = dict(state)
+        parts = torch.load(
+            io.BytesIO(state.pop("torch_parts")),
+            map_location="cpu",
+            weights_only=False,
+        )
+        self.__dict__.update(state, **parts)
+        self.__dict__["device"] = "cpu"
+
+    def move_to(self, device):
+        """Move the module, the criterion and the optimizer's state to a device."""
+        self.__dict__["device"] = device
+        for name in ("module_", "criterion_"):
+            setattr(self, name, to_device(getattr(self, name), device))
+        # `load_state_dict` casts the state to where the parameters are now.
+        self.optimizer_.load_state_dict(self.optimizer_.state_dict())
+
+
+def _drop_unfinished_epoch(history):
+    """Remove the last epoch of a history if its training did not end."""
+    if len(history) and "train_loss" not in history[-1]:
+        del history[-1]
+
+
+def _first_bad(losses):
+    return next(loss for loss in losses if not np.isfinite(loss))
+
+
+def _n_cells(target):
+    """Return the number of labelled cells of a batch, without asking a device."""
+    if isinstance(target, CellBatch):
+        return len(target.values)
+    return int((~target.targets.isnan()).sum())
+
+
+def _to_device(batch, device):
+    """Move a batch of targets; weights become float32 on devices without float64."""
+    return type(batch)(
+        *(
+            part.to(device, non_blocking=True)
+            if isinstance(part, torch.Tensor)
+            else part
+            for part in batch
+        )
+    )
+
+
+def _on_cpu(parts):
+    """Return a copy with every tensor on the CPU, ties between parts kept."""
+    tensors = [
+        *parts["module_"].parameters(),
+        *parts["module_"].buffers(),
+        *parts["criterion_"].parameters(),
+        *parts["criterion_"].buffers(),
+    ]
+    for state in parts["optimizer_"].state.values():
+        tensors += [value for value in state.values() if torch.is_tensor(value)]
+    if all(tensor.device.type == "cpu" for tensor in tensors):
+        return parts
+    memo = {}
+    for tensor in tensors:
+        moved = tensor.detach().cpu()
+        if isinstance(tensor, torch.nn.Parameter):
+            moved = torch.nn.Parameter(moved, requires_grad=tensor.requires_grad)
+        memo[id(tensor)] = moved
+    return copy.deepcopy(parts, memo)

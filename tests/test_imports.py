@@ -1,0 +1,94 @@
+"""Imports run one way: a module imports any module above it in the table, none below."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sklearn_masked
+
+ROOT = Path(sklearn_masked.__file__).parent
+# From the top of the house to its bottom. `nn` stands apart: see below.
+TABLE = [
+    "_version",
+    "labels",
+    "_targets",
+    "metrics",
+    "model_selection",
+    "datasets",
+    "multioutput",
+    "nn",
+    "classifier",
+]
+TORCH = {"nn", "classifier"}
+# What `nn` takes from the package, and from outside it.
+NN_IMPORTS = {"numpy", "scipy", "torch", "skorch"}
+
+
+def modules():
+    """Return (part of the house, file) for each file of the package."""
+    files = sorted(ROOT.rglob("*.py"))
+    relative = [file.relative_to(ROOT) for file in files]
+    return [
+        (path.parts[0].removesuffix(".py"), file)
+        for path, file in zip(relative, files, strict=True)
+        if path.parts != ("__init__.py",)
+    ]
+
+
+def imported(file):
+    """Yield (part of the house or None, top-level name) of each import of a file."""
+    inside = file.relative_to(ROOT).parts
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                parts = alias.name.split(".")
+                ours = parts[0] == "sklearn_masked"
+                yield (parts[1] if ours and parts[1:] else None), parts[0]
+        elif isinstance(node, ast.ImportFrom):
+            if not node.level:
+                yield None, node.module.split(".")[0]
+                continue
+            base = list(inside[: len(inside) - node.level])
+            path = base + (node.module.split(".") if node.module else [])
+            if path:
+                yield path[0], "sklearn_masked"
+            else:
+                for alias in node.names:
+                    yield alias.name, "sklearn_masked"
+
+
+@pytest.mark.parametrize(
+    ("part", "file"), modules(), ids=lambda value: getattr(value, "name", value)
+)
+def test_imports_run_one_way(part, file):
+    assert part in TABLE, f"{file.name} has no place in the house"
+    for target, name in imported(file):
+        if name == "torch":
+            assert part in TORCH
+        if part == "nn":
+            allowed = NN_IMPORTS | set(sys.stdlib_module_names) | {"sklearn_masked"}
+            assert name in allowed
+            assert target in (None, "nn")
+        elif target is not None:
+            assert TABLE.index(target) <= TABLE.index(part)
+
+
+def test_labels_and_metrics_do_not_load_torch():
+    code = (
+        "import sys, sklearn_masked, sklearn_masked.labels, sklearn_masked.metrics, "
+        "sklearn_masked.model_selection, sklearn_masked.datasets, "
+        "sklearn_masked.multioutput; "
+        "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_top_level_names_are_lazy_and_listed():
+    for name in sklearn_masked.__all__:
+        assert getattr(sklearn_masked, name) is not None
+    assert sorted(sklearn_masked.__all__) == dir(sklearn_masked)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        sklearn_masked.nothing  # noqa: B018

@@ -96,7 +96,7 @@ def recode(labels, found, classes):
     return check_labels(values[:, None])
 
 
-def judge_target(target, n_positive, n_negative, *, weak_negatives=False):
+def judge_target(target, n_positive, n_negative, *, weak_negatives=False, stacklevel=4):
     """Raise or warn for a y that cannot be learnt from as a whole.
 
     Parameters
@@ -107,6 +107,8 @@ def judge_target(target, n_positive, n_negative, *, weak_negatives=False):
         Weight of the labeled cells of each label; 0 where there is none.
     weak_negatives : bool, default=False
         Whether unlabeled cells count as negatives.
+    stacklevel : int, default=4
+        Of the warning.
 
     Raises
     ------
@@ -142,7 +144,7 @@ def judge_target(target, n_positive, n_negative, *, weak_negatives=False):
         f"Every labeled cell of `y` is {'positive' if positive else 'negative'}: "
         "nothing tells one example from another.",
         OneSidedLabelsWarning,
-        stacklevel=4,
+        stacklevel=stacklevel,
     )
 
 

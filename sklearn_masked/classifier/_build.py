@@ -69,6 +69,31 @@ def criterion_params(estimator, targets):
     }
 
 
+def cell_terms(estimator, targets):
+    """Return the weight and the target of each stored cell, as the loss has them.
+
+    The reductions are weights here: "label" and "sample" let each label, or each row,
+    weigh the same, and the mean weight is what it was.
+    """
+    params = criterion_params(estimator, targets)
+    cols = targets.indices
+    weight = np.ones(len(cols)) if targets.weights is None else targets.weights.copy()
+    if params["weight"] is not None:
+        weight *= np.broadcast_to(params["weight"].numpy(), targets.n_labels)[cols]
+    if estimator.reduction != "cell":
+        rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
+        group = cols if estimator.reduction == "label" else rows
+        totals = np.bincount(group, weight)
+        share = weight.sum() / max((totals > 0).sum(), 1)
+        weight *= share / np.where(totals > 0, totals, 1)[group]
+    target = (targets.values == 1).astype(float)
+    if params["pos_weight"] is not None:
+        factor = np.broadcast_to(params["pos_weight"].numpy(), targets.n_labels)[cols]
+        weight *= np.where(target == 1, factor, 1)
+    smoothing = estimator.label_smoothing
+    return weight, target * (1 - smoothing) + smoothing / 2
+
+
 def per_label(value, targets, name):
     """Return a number, or a number a label, as a tensor; None stays None."""
     if value is None:
@@ -113,7 +138,7 @@ def build_net(estimator, module, module_kwargs, targets, valid, device, seed):
     criterion = estimator.criterion or MaskedBCEWithLogitsLoss
     params = {
         "lr": estimator.lr,
-        "optimizer": estimator.optimizer,
+        "optimizer": estimator.optimizer or torch.optim.Adam,
         "max_epochs": estimator.max_epochs,
         "batch_size": estimator.batch_size,
         "device": device,

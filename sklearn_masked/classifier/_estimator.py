@@ -1,6 +1,7 @@
 """The estimator: from X and a half-empty label matrix to probabilities."""
 
 import contextlib
+import functools
 import warnings
 from numbers import Integral, Real
 
@@ -16,8 +17,10 @@ from .._targets import encode_target, judge_target, warn_unlabeled_labels
 from ..labels import cell_weights, check_sample_weight
 from ..metrics import masked_roc_auc_scorer
 from ..nn.batches import CellDataset, Targets
+from ..nn.direct import PairDirect
+from ..nn.dual import DualDataset, DualTrainer, output_lines
 from ..nn.losses import MaskedBCEWithLogitsLoss
-from ..nn.modules import EmbeddingBagModule
+from ..nn.modules import DirectSharedModule, build_module
 from . import _build, _device
 
 # A block of predictions holds at most so many rows, and logits.
@@ -37,6 +40,9 @@ class MaskedMultiLabelClassifier(ClassifierMixin, BaseEstimator):
 
     _parameter_constraints = {
         "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "sharing": [Interval(Real, 0, None, closed="left")],
+        "C": [Interval(Real, 0, None, closed="neither")],
+        "scale_output": ["boolean"],
         "module": [None, callable],
         "criterion": [None, callable],
         "reduction": [StrOptions({"cell", "label", "sample"})],
@@ -44,10 +50,13 @@ class MaskedMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         "label_weight": [None, "array-like"],
         "unlabeled_weight": [Interval(Real, 0, None, closed="left")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "optimizer": [callable],
+        "optimizer": [None, callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1})],
+        "batch_size": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Integral, {-1}),
+        ],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -62,8 +71,11 @@ class MaskedMultiLabelClassifier(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        embedding_dim=64,
+        embedding_dim=100,
         *,
+        sharing=0.3,
+        C=10.0,
+        scale_output=True,
         module=None,
         criterion=None,
         reduction="cell",
@@ -71,10 +83,10 @@ class MaskedMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         label_weight=None,
         unlabeled_weight=0.0,
         label_smoothing=0.0,
-        optimizer=torch.optim.SGD,
-        lr=0.1,
-        max_epochs=10,
-        batch_size=256,
+        optimizer=None,
+        lr=0.01,
+        max_epochs=6,
+        batch_size=512,
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=5,
@@ -87,6 +99,9 @@ class MaskedMultiLabelClassifier(ClassifierMixin, BaseEstimator):
         net_params=None,
     ):
         self.embedding_dim = embedding_dim
+        self.sharing = sharing
+        self.C = C
+        self.scale_output = scale_output
         self.module = module
         self.criterion = criterion
         self.reduction = reduction
@@ -167,7 +182,7 @@ default=None
         judge_target(
             target, *targets.totals(), weak_negatives=self.unlabeled_weight > 0
         )
-        fitted._train(X, targets, self.max_epochs, first=not warm)
+        fitted._train(X, targets, self.max_epochs, first=not warm, whole=True)
         warn_unlabeled_labels(fitted._has_cells(), fitted.label_names_)
         return self._adopt(fitted)
 
@@ -202,7 +217,7 @@ default=None
                 "`classes` must name the two values of a 1-D `y` at the first call of "
                 "partial_fit; got None."
             )
-        fitted._train(X, targets, 1, first=first)
+        fitted._train(X, targets, 1, first=first, whole=False)
         return self._adopt(fitted)
 
     def _scratch(self, keep):
@@ -310,19 +325,73 @@ default=None
             sample_weight=sample_weight,
         )
 
-    def _train(self, X, targets, epochs, *, first):
+    def _train(self, X, targets, epochs, *, first, whole):
         """Build or take over the net, and train it on the labelled rows."""
         device = _device.resolve_device(self.device)
         _build.check_net_params(self.net_params, set(self.get_params(deep=False)))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        train, valid = self._datasets(X, targets, seed)
-        with _seeded(seed, device):
-            if first:
-                self.net_ = self._build_net(X, targets, valid, device, seed)
-            positive, negative = targets.totals()
-            self._run(train, epochs, before=None if first else self.net_.snapshot())
+        positive, negative = targets.totals()
         self._n_positive = self._n_positive + positive
         self._n_negative = self._n_negative + negative
+        train, valid = self._datasets(X, targets, seed)
+        with _seeded(seed, device):
+            before = None if first else self.net_.snapshot()
+            if first:
+                self.net_ = self._build_net(X, targets, valid, device, seed)
+            try:
+                self._prepare(X, targets, train.rows, first)
+                self._run(train, epochs, before)
+                if self.net_.dual is not None and whole and self.scale_output:
+                    self._scale_output(self.net_.dual)
+            finally:
+                self.net_.train_split = None  # it holds the validation rows
+                self.net_.dual = None  # it holds the training rows
+
+    def _is_dual(self, targets):
+        """Return whether the default model is trained without a learning rate."""
+        return (
+            self.module is None
+            and self.criterion is None
+            and self.optimizer is None
+            and not self.unlabeled_weight
+            and targets.fill == "unlabeled"
+        )
+
+    def _prepare(self, X, targets, rows, first):
+        """Give the default module what it takes from X and from the labels' counts."""
+        if self.module is not None:
+            return
+        module = self.net_.module_
+        if first:
+            module.start(X)
+            pooled = (self._n_positive.sum() + 0.5) / (
+                self._n_positive.sum() + self._n_negative.sum() + 1
+            )
+            prior = (self._n_positive + pooled) / (
+                self._n_positive + self._n_negative + 1
+            )
+            bias = torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
+            module.bias.data.copy_(bias)
+        if self._is_dual(targets):
+            weight, target = _build.cell_terms(self, targets)
+            self.net_.dual = DualTrainer(
+                module, X, targets, rows, weight, target, self.C, fresh=first
+            )
+        elif first and isinstance(module.direct, PairDirect):
+            cell_rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
+            module.direct.cover(X, cell_rows, targets.indices.astype(np.int64))
+        if first or self._is_dual(targets):
+            # The parameters took their sizes from the data.
+            self.net_.initialize_optimizer()
+
+    def _scale_output(self, dual):
+        """Fit the line of each label that makes its logits log-odds."""
+        module = self.net_.module_
+        margin = dual.left_out_margins()
+        lines = output_lines(
+            margin, dual.target, dual.label, dual.strength / self.C, self.n_labels_
+        )
+        module.slope, module.intercept = (line.to(margin.device) for line in lines)
 
     def _run(self, train, epochs, before):
         """Train; what fails half-way leaves the net as it was before."""
@@ -338,7 +407,6 @@ default=None
                     "scale X."
                 ) from error
             raise
-        self.net_.train_split = None  # it holds the validation rows
         if getattr(self.net_, "interrupted_", False):
             n_epochs = len(self.net_.history)
             if not n_epochs:
@@ -354,8 +422,12 @@ default=None
         """Return the training rows and, for early stopping, the validation rows."""
         dense = self._needs_dense_targets(targets)
         rows = targets.labeled_rows()
+        generator = np.random.default_rng(seed)
+        make = functools.partial(CellDataset, dense=dense)
+        if self._is_dual(targets):
+            make = functools.partial(DualDataset, generator=generator)
         if not self.early_stopping:
-            return CellDataset(X, targets, rows, dense=dense), None
+            return make(X, targets, rows), None
         n_valid = int(np.ceil(self.validation_fraction * len(rows)))
         if n_valid >= len(rows):
             raise ValueError(
@@ -363,10 +435,10 @@ default=None
                 f"got {len(rows)} rows with a labelled cell and validation_fraction="
                 f"{self.validation_fraction}."
             )
-        order = np.random.default_rng(seed).permutation(rows)
+        order = generator.permutation(rows)
         valid, train = np.sort(order[:n_valid]), np.sort(order[n_valid:])
         return (
-            CellDataset(X, targets, train, dense=dense),
+            make(X, targets, train),
             CellDataset(X, targets, valid, dense=dense),
         )
 
@@ -375,10 +447,15 @@ default=None
         return bool(self.unlabeled_weight) or not hasattr(criterion, "cell_loss")
 
     def _build_net(self, X, targets, valid, device, seed):
-        module = self.module or EmbeddingBagModule
-        offered = {"n_features": X.shape[1], "n_labels": self.n_labels_}
         if self.module is None:
-            offered["embedding_dim"] = self.embedding_dim
+            module = DirectSharedModule
+            rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
+            offered = build_module(
+                X, rows, self.n_labels_, self.embedding_dim, self.sharing
+            )
+        else:
+            module = self.module
+            offered = {"n_features": X.shape[1], "n_labels": self.n_labels_}
         kwargs = _build.module_params(module, offered)
         net = _build.build_net(self, module, kwargs, targets, valid, device, seed)
         return net.initialize()

@@ -1,5 +1,6 @@
 """Seeded texts with label matrices of which a part is labeled."""
 
+from itertools import pairwise
 from numbers import Integral, Real
 
 import numpy as np
@@ -7,8 +8,8 @@ import scipy.sparse as sp
 
 from ..labels import MaskedLabels
 
-# Words, or cells, drawn at a time.
-_BLOCK = 1 << 22
+# Words, or cells, drawn at a time, and texts spelled at a time.
+_BLOCK, _TEXTS = 1 << 22, 1 << 14
 
 # Where the words of a text come from: its labels, its topic, else the language.
 _FROM_LABELS, _FROM_TOPIC = 0.3, 0.2
@@ -96,11 +97,20 @@ def make_masked_multilabel(
     >>> len(texts), y.shape, y.n_cells
     (100, (100, 5), 100)
     """
-    n_topics = max(1, n_labels // 5) if n_topics is None else n_topics
-    _check_numbers(n_samples, n_labels, vocabulary_size, n_topics)
-    _check_rates(words_per_text, mean_labels, label_imbalance)
+    _check_numbers(
+        n_samples=n_samples,
+        n_labels=n_labels,
+        vocabulary_size=vocabulary_size,
+        n_topics=1 if n_topics is None else n_topics,
+    )
+    _check_rates(
+        words_per_text=words_per_text,
+        mean_labels=mean_labels,
+        label_imbalance=label_imbalance,
+    )
     _check_mask(mask, cells_per_sample, n_labels)
     rng = _generator(random_state)
+    n_topics = max(1, n_labels // 5) if n_topics is None else n_topics
     topics, full = _draw_labels(
         rng, n_samples, n_labels, n_topics, mean_labels, label_imbalance
     )
@@ -113,24 +123,13 @@ def make_masked_multilabel(
     return (X, y, full) if return_full else (X, y)
 
 
-def _check_numbers(n_samples, n_labels, vocabulary_size, n_topics):
-    numbers = {
-        "n_samples": n_samples,
-        "n_labels": n_labels,
-        "vocabulary_size": vocabulary_size,
-        "n_topics": n_topics,
-    }
+def _check_numbers(**numbers):
     for name, value in numbers.items():
         if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
             raise ValueError(f"`{name}` accepts integers from 1; got {value!r}.")
 
 
-def _check_rates(words_per_text, mean_labels, label_imbalance):
-    rates = {
-        "words_per_text": words_per_text,
-        "mean_labels": mean_labels,
-        "label_imbalance": label_imbalance,
-    }
+def _check_rates(**rates):
     for name, value in rates.items():
         if not isinstance(value, Real) or not 0 <= value < np.inf:
             raise ValueError(f"`{name}` accepts finite numbers from 0; got {value!r}.")
@@ -242,11 +241,13 @@ def _as_texts(words_and_bounds, vocabulary_size):
     """Return the texts as strings."""
     words, bounds = words_and_bounds
     vocabulary = _vocabulary(vocabulary_size)
-    spelled = vocabulary[words].tolist()
-    return [
-        " ".join(spelled[start:stop])
-        for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
-    ]
+    texts = []
+    for start in range(0, len(bounds) - 1, _TEXTS):
+        ends = bounds[start : start + _TEXTS + 1]
+        spelled = vocabulary[words[ends[0] : ends[-1]]].tolist()
+        at = (ends - ends[0]).tolist()
+        texts += [" ".join(spelled[a:b]) for a, b in pairwise(at)]
+    return texts
 
 
 def _vocabulary(size):

@@ -152,7 +152,7 @@ default=None
             X, y, sample_weight, fit_params, method="fit"
         )
         n_positive, n_negative = columns.totals()
-        judge_target(target, n_positive, n_negative)
+        judge_target(target, n_positive, n_negative, stacklevel=3)
         warn_constant_labels(n_positive, n_negative, target.labels.label_names)
         estimators = constant_labels(n_positive, n_negative)
         learnable = np.flatnonzero((n_positive > 0) & (n_negative > 0))

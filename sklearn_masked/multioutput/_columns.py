@@ -4,11 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..labels import Cells, cell_weights
+from ..labels import Cells, cell_weights, check_sample_weight
 from ..metrics._rows import count_rows, take_rows
-
-_NOTHING = np.empty(0, dtype=np.intp)
-_NO_CELLS = Cells(_NOTHING, _NOTHING, _NOTHING, None)
 
 
 class Column(NamedTuple):
@@ -41,17 +38,12 @@ class Columns:
         self.counts = labels.n_positive, labels.n_negative
         self.implicit_negatives = labels.fill == "negative"
         self.weighted = sample_weight is not None or labels.weights is not None
-        self.sample_weight = (
-            None if sample_weight is None else np.asarray(sample_weight)
-        )
+        self.sample_weight = check_sample_weight(sample_weight, labels.shape)
         stored_weights = labels.weights
         rows = np.repeat(np.arange(self.n_samples), np.diff(labels.indptr))
-        if self.implicit_negatives:
-            # Judges sample_weight as a whole; each column takes its part later.
-            cell_weights(_NO_CELLS, sample_weight, labels.shape)
-        elif self.weighted:
+        if self.weighted and not self.implicit_negatives:
             cells = Cells(rows, labels.indices, labels.values, labels.weights)
-            stored_weights = cell_weights(cells, sample_weight, labels.shape)
+            stored_weights = cell_weights(cells, self.sample_weight, labels.shape)
         order = np.argsort(labels.indices, kind="stable")
         self.bounds = np.append(
             0, np.cumsum(np.bincount(labels.indices, minlength=self.n_labels))

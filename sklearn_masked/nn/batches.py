@@ -257,6 +257,11 @@ class BatchIterator:
 
     def __iter__(self):
         n = len(self.dataset)
-        order = self.generator.permutation(n) if self.shuffle else np.arange(n)
-        for start in range(0, n, max(self.batch_size, 1)):
+        starts = np.arange(0, n, max(self.batch_size, 1))
+        order = np.arange(n)
+        if self.shuffle and getattr(self.dataset, "fixed_batches", False):
+            self.generator.shuffle(starts)
+        elif self.shuffle:
+            self.generator.shuffle(order)
+        for start in starts:
             yield self.dataset.batch(order[start : start + self.batch_size])

@@ -1,44 +1,146 @@
-"""The modules: what turns a batch of X into a logit for each label."""
+"""The model: a direct path from features to labels beside a path that is shared."""
 
+import numpy as np
+import scipy.sparse as sp
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from .direct import DenseDirect, PairDirect, choose_direct
 from .sparse import embedding_bag
+from .svd import inverse_document_frequency, singular_directions
 
 
-class EmbeddingBagModule(nn.Module):
-    """An embedding bag and a linear layer, as in fastText; dense X takes the same.
+class DirectSharedModule(nn.Module):
+    r"""An embedding bag shared by all labels, beside a weight a (feature, label) pair.
+
+    The logit of label :math:`l` for a row :math:`x` is
+    :math:`a_l (w_l^\top D x + s\, u_l^\top z + b_l) + c_l` where :math:`z` is the
+    embedding bag :math:`E^\top x` scaled to length 1.
 
     Parameters
     ----------
     n_features, n_labels : int
         Columns of X and of y.
-    embedding_dim : int, default=64
+    embedding_dim : int, default=100
         Width of the embedding.
-    sparse : bool, default=True
-        Whether the gradient of the embedding is sparse.
+    sharing : float, default=0.3
+        :math:`s`, how much the shared path counts beside the direct one.
+    direct : {"dense", "pairs", None}, default="dense"
+        How the direct weights are kept; None leaves the path out.
+
+    Attributes
+    ----------
+    embedding : parameter of shape (1 + n_kept, embedding_dim)
+        :math:`E`, of the features that are not rare; its first row stays 0 and
+        stands for the others.
+    output : parameter of shape (n_labels, embedding_dim)
+        :math:`u_l`.
+    bias : parameter of shape (n_labels,)
+        :math:`b_l`.
+    feature_scale : buffer of shape (n_features,)
+        The diagonal of :math:`D`.
+    slope, intercept : buffers of shape (n_labels,)
+        :math:`a_l` and :math:`c_l`, the scale of the output.
     """
 
-    def __init__(self, n_features, n_labels, embedding_dim=64, sparse=True):
+    def __init__(
+        self, n_features, n_labels, embedding_dim=100, sharing=0.3, direct="dense"
+    ):
         super().__init__()
-        self.sparse = sparse
-        self.embedding = nn.Parameter(torch.empty(n_features, embedding_dim))
-        self.output = nn.Linear(embedding_dim, n_labels)
-        nn.init.normal_(self.embedding, std=embedding_dim**-0.5)
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
+        self.n_features, self.n_labels = n_features, n_labels
+        self.sharing = float(sharing)
+        paths = {"dense": DenseDirect, "pairs": PairDirect}
+        self.direct = paths[direct](n_features, n_labels) if direct else None
+        self.embedding = nn.Parameter(torch.zeros(1, embedding_dim))
+        self.output = nn.Parameter(torch.zeros(n_labels, embedding_dim))
+        self.bias = nn.Parameter(torch.zeros(n_labels))
+        self.register_buffer(
+            "embedding_row", torch.zeros(n_features, dtype=torch.int32)
+        )
+        self.register_buffer("feature_scale", torch.ones(n_features))
+        self.register_buffer("slope", torch.ones(n_labels))
+        self.register_buffer("intercept", torch.zeros(n_labels))
 
-    def hidden(self, X=None, *, indices=None, offsets=None, weights=None):
-        """Return the embedded rows, shape (batch, embedding_dim)."""
+    @torch.no_grad()
+    def start(self, X):
+        """Learn from all rows of X what needs no label: the scale and the embedding.
+
+        A sparse column is scaled by the square root of its inverse document
+        frequency, and all of them by one number so that a row has length 1 in the
+        quadratic mean. The embedding starts from the singular vectors of X.
+        """
+        device = self.bias.device
+        self.feature_scale = torch.from_numpy(_feature_scale(X)).to(device)
+        columns, vectors = singular_directions(X, self.embedding.shape[1], device)
+        zero = vectors.new_zeros(1, vectors.shape[1])
+        self.embedding = nn.Parameter(torch.cat([zero, vectors]))
+        self.output = nn.Parameter(vectors.new_zeros(self.n_labels, vectors.shape[1]))
+        row = np.zeros(self.n_features, np.int32)
+        row[columns] = np.arange(1, len(columns) + 1)
+        self.embedding_row = torch.from_numpy(row).to(device)
+
+    def shared(self, X=None, *, indices=None, offsets=None, weights=None):
+        """Return the scaled embedding of each row, shape (batch, embedding_dim)."""
         if indices is None:
-            return X.to(self.embedding.dtype) @ self.embedding
-        return embedding_bag(self.embedding, indices, offsets, weights, self.sparse)
+            # A row of huge numbers must not overflow on its way to length 1.
+            largest = X.abs().amax(dim=1, keepdim=True).clamp_min(1e-30)
+            hidden = (X / largest) @ self.embedding[1:]
+        else:
+            rows = self.embedding_row[indices]
+            hidden = embedding_bag(self.embedding, rows, offsets, weights, False)
+        return self.sharing * F.normalize(hidden, dim=1)
+
+    def scaled(self, X=None, *, indices=None, offsets=None, weights=None):
+        """Return the batch with its features scaled, as the direct path takes it."""
+        if indices is None:
+            return {"X": X * self.feature_scale}
+        weights = weights * self.feature_scale[indices]
+        return {"indices": indices, "offsets": offsets, "weights": weights}
 
     def forward(self, X=None, **bags):
         """Return the logits of all labels, shape (batch, n_labels)."""
-        return self.output(self.hidden(X, **bags))
+        logits = self.shared(X, **bags) @ self.output.T + self.bias
+        if self.direct is not None:
+            logits = logits + self.direct(**self.scaled(X, **bags))
+        return self.slope * logits + self.intercept
 
     def cell_logits(self, rows, cols, X=None, **bags):
         """Return the logits of these cells alone, shape (n_cells,)."""
-        hidden = self.hidden(X, **bags)[rows]
-        return (hidden * self.output.weight[cols]).sum(1) + self.output.bias[cols]
+        shared = self.shared(X, **bags)[rows]
+        logits = (shared * self.output[cols]).sum(1) + self.bias[cols]
+        if self.direct is not None:
+            scaled = self.scaled(X, **bags)
+            logits = logits + self.direct.cell_logits(rows, cols, **scaled)
+        return self.slope[cols] * logits + self.intercept[cols]
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        for name in ("embedding", "output"):
+            if prefix + name in state_dict:
+                shape = state_dict[prefix + name].shape
+                parameter = nn.Parameter(getattr(self, name).new_zeros(shape))
+                setattr(self, name, parameter)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _feature_scale(X):
+    """Return the diagonal that gives rows the length 1 in the quadratic mean."""
+    if sp.issparse(X):
+        scale = np.sqrt(inverse_document_frequency(X))
+        squares = float(np.square(X.data * scale[X.indices], dtype=np.float64).sum())
+    else:
+        scale = np.ones(X.shape[1])
+        squares = float(np.square(X, dtype=np.float64).sum())
+    mean = squares / max(X.shape[0], 1)
+    return (scale / np.sqrt(mean) if mean > 0 else scale).astype(np.float32)
+
+
+def build_module(X, cell_rows, n_labels, embedding_dim, sharing):
+    """Return the arguments of the module that fits these rows and cells."""
+    return {
+        "n_features": X.shape[1],
+        "n_labels": n_labels,
+        "embedding_dim": min(embedding_dim, *X.shape),
+        "sharing": sharing,
+        "direct": choose_direct(X, cell_rows, n_labels),
+    }

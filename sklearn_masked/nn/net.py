@@ -23,8 +23,12 @@ class MaskedNet(NeuralNet):
     It takes a :class:`~sklearn_masked.nn.batches.CellDataset` in the place of X and y.
     Where the module can compute the logits of single cells (a method
     `cell_logits(rows, cols, **inputs)`) and the criterion takes them (`cell_loss`),
-    no other logits are computed.
+    no other logits are computed. With a
+    :class:`~sklearn_masked.nn.dual.DualTrainer` as `dual`, which lives as long as one
+    training does, the steps are its own.
     """
+
+    dual = None
 
     def __init__(
         self,
@@ -79,6 +83,13 @@ class MaskedNet(NeuralNet):
         except KeyboardInterrupt:
             pass  # either way the finished epochs stay: see `interrupted_`
         self.notify("on_train_end", X=dataset, y=None)
+        for row in self.history:
+            # skorch averages with numpy: a saved history holds Python numbers alone.
+            row.update(
+                (key, value.item())
+                for key, value in row.items()
+                if isinstance(value, np.generic)
+            )
         return self
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
@@ -101,6 +112,8 @@ class MaskedNet(NeuralNet):
             if listens:
                 self._record_batch(prefix, losses[-1].item(), sizes[-1])
                 self.notify("on_batch_end", batch=batch, training=training, **step)
+        if training and self.dual is not None:
+            self.dual.end_epoch()
         values = torch.stack(losses).tolist() if losses else []
         if not listens:
             # skorch opens a batch's row of the history in its own hook.
@@ -125,6 +138,13 @@ class MaskedNet(NeuralNet):
             for _, callback in self.callbacks_
             for hook in ("on_batch_begin", "on_batch_end", "on_grad_computed")
         )
+
+    def train_step(self, batch, **fit_params):
+        """Take a step: the dual trainer's, where there is one, else the optimizer's."""
+        if self.dual is None:
+            return super().train_step(batch, **fit_params)
+        self._set_training(True)
+        return {"loss": self.dual.step(batch[1]), "y_pred": None}
 
     def train_step_single(self, batch, **fit_params):
         """Compute the loss of a batch's labelled cells, and its gradients."""
@@ -199,6 +219,7 @@ class MaskedNet(NeuralNet):
         """Return the state with every tensor on the CPU, in one torch file."""
         state = self.__dict__.copy()
         state["train_split"] = None  # it may hold the validation rows
+        state.pop("dual", None)
         parts = {name: state.pop(name) for name in _TORCH_PARTS if name in state}
         file = io.BytesIO()
         torch.save(_on_cpu(parts), file)
@@ -237,6 +258,8 @@ def _first_bad(losses):
 
 def _n_cells(target):
     """Return the number of labelled cells of a batch, without asking a device."""
+    if isinstance(target, slice):  # of a dual trainer's cells
+        return int(target.stop - target.start)
     if isinstance(target, CellBatch):
         return len(target.values)
     return int((~target.targets.isnan()).sum())

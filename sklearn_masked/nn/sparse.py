@@ -64,7 +64,7 @@ def transpose_batch(indices, offsets, weights):
     indptr = np.append(offsets.numpy(), len(indices))
     # scipy turns CSR into CSC by counting, without a sort. Counting costs the number
     # of columns as well, so the columns are made compact first.
-    columns, compact = _compact(indices.numpy())
+    columns, compact = compact_columns(indices.numpy())
     csr = sp.csr_array(
         (_as_numpy(weights), compact, indptr.astype(compact.dtype)),
         shape=(len(offsets), len(columns)),
@@ -78,7 +78,7 @@ def transpose_batch(indices, offsets, weights):
     )
 
 
-def _compact(indices):
+def compact_columns(indices):
     """Return the unique values, increasing, and the position of each entry in them."""
     if not len(indices):
         return np.empty(0, np.int64), indices.astype(np.int32)
@@ -112,8 +112,8 @@ def _transpose_on_device(indices, offsets, weights):
     return unique.long(), rows[order], starts, weights[order]
 
 
-def _sum_bags(table, indices, offsets, weights):
-    """Sum the bags with torch's kernel, which wants equal integer types."""
+def sum_bags(table, indices, offsets, weights):
+    """Return X @ table with torch's kernel, which wants equal integer types."""
     if not len(indices):
         return table.new_zeros(len(offsets), table.shape[1])
     offsets = offsets.to(indices.dtype)
@@ -131,7 +131,7 @@ class _EmbeddingBag(torch.autograd.Function):
     def forward(ctx, table, indices, offsets, weights, sparse):
         ctx.save_for_backward(indices, offsets, weights)
         ctx.table_shape, ctx.sparse = table.shape, sparse
-        return _sum_bags(table.detach(), indices, offsets, weights)
+        return sum_bags(table.detach(), indices, offsets, weights)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -139,7 +139,7 @@ class _EmbeddingBag(torch.autograd.Function):
         if not ctx.needs_input_grad[0]:
             return None, None, None, None, None
         columns, rows, offsets, weights = transpose_batch(*ctx.saved_tensors)
-        grad_rows = _sum_bags(grad.contiguous(), rows, offsets, weights)
+        grad_rows = sum_bags(grad.contiguous(), rows, offsets, weights)
         if ctx.sparse:
             grad_table = torch.sparse_coo_tensor(
                 columns[None],

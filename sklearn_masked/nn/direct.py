@@ -1,0 +1,227 @@
+"""The direct path: a weight for each (feature, label) pair, and none for the others."""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import nn
+
+from .batches import concatenated_ranges
+from .sparse import compact_columns, embedding_bag
+
+# A dense table of so few weights costs nothing that anyone would notice.
+SMALL_TABLE = 1 << 20
+# Above so many weights the direct path is left out: 0.5 GB of float32.
+MAX_WEIGHTS = 1 << 27
+# A row with more labelled cells than this, on average, touches most pairs anyway.
+MANY_CELLS = 8
+
+
+def choose_direct(X, cell_rows, n_labels):
+    """Return "dense", "pairs" or None for the direct path that these cells want.
+
+    Parameters
+    ----------
+    X : CSR matrix or array of shape (n_samples, n_features)
+        The rows.
+    cell_rows : array of shape (n_cells,)
+        The row of each labelled cell.
+    n_labels : int
+        Number of labels.
+    """
+    size = X.shape[1] * n_labels
+    if size <= SMALL_TABLE:
+        return "dense"
+    if not sp.issparse(X):
+        return "dense" if size <= MAX_WEIGHTS else None
+    entries = int(np.diff(X.indptr)[cell_rows].sum())
+    if entries <= min(MANY_CELLS * max(X.nnz, 1), MAX_WEIGHTS):
+        return "pairs"
+    return "dense" if size <= MAX_WEIGHTS else None
+
+
+class DenseDirect(nn.Module):
+    """A weight for every pair: for dense X, few features, or many labelled cells."""
+
+    def __init__(self, n_features, n_labels):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_features, n_labels))
+
+    def forward(self, X=None, *, indices=None, offsets=None, weights=None):
+        """Return the logits of all labels, shape (batch, n_labels)."""
+        if indices is None:
+            return X @ self.weight
+        return embedding_bag(self.weight, indices, offsets, weights, sparse=False)
+
+    def cell_logits(self, rows, cols, X=None, **bags):
+        """Return the logits of these cells."""
+        return self(X, **bags)[rows, cols]
+
+
+class PairDirect(nn.Module):
+    """Weights of the pairs that labelled cells touched, feature by feature.
+
+    Attributes
+    ----------
+    starts : int64 buffer of shape (n_features + 1,)
+        Where each feature's pairs begin.
+    labels : int32 buffer of shape (n_pairs,)
+        The label of each pair, increasing within a feature.
+    weight : parameter of shape (n_pairs,)
+        The weights.
+    """
+
+    def __init__(self, n_features, n_labels):
+        super().__init__()
+        self.n_features, self.n_labels = n_features, n_labels
+        self.register_buffer("starts", torch.zeros(n_features + 1, dtype=torch.int64))
+        self.register_buffer("labels", torch.zeros(0, dtype=torch.int32))
+        self.weight = nn.Parameter(torch.zeros(0))
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        # Another state may hold other pairs: make room for its own.
+        if prefix + "weight" in state_dict:
+            size = state_dict[prefix + "weight"].shape
+            self.weight = nn.Parameter(self.weight.new_zeros(size))
+            self.labels = self.labels.new_zeros(size)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def forward(self, indices, offsets, weights):
+        """Return the logits of all labels, shape (batch, n_labels).
+
+        The pairs of the batch's features are spread out over the labels, a block of
+        labels at a time, so that the sum is a bag of dense rows.
+        """
+        columns, compact = self._batch_columns(indices)
+        logits = []
+        step = max(1, SMALL_TABLE * 16 // max(len(columns), 1))
+        for first in range(0, self.n_labels, step):
+            last = min(first + step, self.n_labels)
+            table = self._spread(columns, first, last)
+            logits.append(embedding_bag(table, compact, offsets, weights, False))
+        return torch.cat(logits, dim=1)
+
+    def _batch_columns(self, indices):
+        if indices.is_cuda:
+            return torch.unique(indices, return_inverse=True)
+        columns, compact = compact_columns(indices.numpy())
+        return torch.from_numpy(columns), torch.from_numpy(compact)
+
+    def _spread(self, columns, first, last):
+        starts = self.starts[columns]
+        lengths = self.starts[columns + 1] - starts
+        total = int(lengths.sum())
+        ends = lengths.cumsum(0)
+        shift = torch.repeat_interleave(
+            starts - (ends - lengths), lengths, output_size=total
+        )
+        pairs = shift + torch.arange(total, device=shift.device)
+        rows = torch.repeat_interleave(
+            torch.arange(len(columns), device=shift.device), lengths, output_size=total
+        )
+        labels = self.labels[pairs].long()
+        values = self.weight[pairs]
+        if first or last < self.n_labels:
+            inside = (labels >= first) & (labels < last)
+            rows, labels, values = rows[inside], labels[inside], values[inside]
+        table = self.weight.new_zeros(len(columns) * (last - first))
+        flat = rows * (last - first) + labels - first
+        return table.index_put((flat,), values).view(len(columns), last - first)
+
+    def cell_logits(self, rows, cols, indices, offsets, weights):
+        """Return the logits of these cells; a pair without a weight counts as 0."""
+        ends = torch.cat([offsets[1:], offsets.new_tensor([len(indices)])])
+        starts, lengths = offsets[rows].long(), (ends - offsets)[rows].long()
+        cells, entries = spread_ranges(starts, lengths, int(lengths.sum()))
+        features, labels = indices[entries].long(), cols[cells]
+        keys = self._keys()
+        wanted = features * self.n_labels + labels
+        at = torch.searchsorted(keys, wanted).clamp_max(max(len(keys) - 1, 0))
+        if not len(keys):
+            return self.weight.new_zeros(len(rows)) + self.weight.sum()
+        found = (keys[at] == wanted).to(self.weight.dtype)
+        terms = self.weight[at] * found * weights[entries]
+        return terms.new_zeros(len(rows)).index_add(0, cells, terms)
+
+    def _keys(self):
+        features = torch.repeat_interleave(
+            torch.arange(self.n_features, device=self.labels.device),
+            self.starts.diff(),
+            output_size=len(self.labels),
+        )
+        return features * self.n_labels + self.labels
+
+    def cover(self, X, cell_rows, cell_cols):
+        """Add the pairs that these cells touch, and return which pairs they are.
+
+        Parameters
+        ----------
+        X : CSR matrix
+            Its rows' columns sorted.
+        cell_rows, cell_cols : arrays of shape (n_cells,)
+            The labelled cells.
+
+        Returns
+        -------
+        starts : int64 array of shape (n_cells + 1,)
+            Where the entries of each cell begin.
+        pairs : int32 or int64 array of shape (n_entries,)
+            The position of its pair for each nonzero of a cell's row.
+        """
+        order = np.argsort(cell_cols, kind="stable")
+        entries, lengths = concatenated_ranges(X.indptr, cell_rows[order])
+        by_cell = sp.csr_array(
+            (
+                np.arange(len(entries), dtype=np.int64),
+                X.indices[entries],
+                np.append(0, np.cumsum(lengths)),
+            ),
+            shape=(len(order), self.n_features),
+        )
+        # Within a column the cells come label by label: runs of a label are pairs.
+        by_feature = by_cell.tocsc()
+        features = np.repeat(
+            np.arange(self.n_features, dtype=np.int64), np.diff(by_feature.indptr)
+        )
+        labels = cell_cols[order][by_feature.indices]
+        keys = features * self.n_labels + labels
+        is_new = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
+        touched = keys[is_new]
+        position = self._merge(touched)
+        pairs = np.empty(len(entries), np.int64)
+        pairs[by_feature.data] = position[np.cumsum(is_new) - 1]
+        # Back from the order of the labels to the order in which the cells came.
+        starts = np.append(0, np.cumsum(np.diff(X.indptr)[cell_rows]))
+        own, _ = concatenated_ranges(
+            np.append(0, np.cumsum(lengths)), np.argsort(order, kind="stable")
+        )
+        pairs = pairs[own]
+        small = len(self.labels) < np.iinfo(np.int32).max
+        return starts, pairs.astype(np.int32) if small else pairs
+
+    def _merge(self, touched):
+        """Make room for the touched pairs, and return where each of them now is."""
+        device = self.weight.device
+        known = self._keys().cpu().numpy()
+        merged = touched if not len(known) else np.union1d(known, touched)
+        weight = torch.zeros(len(merged), dtype=self.weight.dtype)
+        weight[np.searchsorted(merged, known)] = self.weight.detach().cpu()
+        features = merged // self.n_labels
+        counts = np.bincount(features, minlength=self.n_features)
+        self.starts = torch.from_numpy(np.append(0, np.cumsum(counts))).to(device)
+        labels = (merged % self.n_labels).astype(np.int32)
+        self.labels = torch.from_numpy(labels).to(device)
+        self.weight = nn.Parameter(weight.to(device))
+        return (
+            np.searchsorted(merged, touched) if len(known) else np.arange(len(merged))
+        )
+
+
+def spread_ranges(starts, lengths, total):
+    """Return, for ranges on a device, the range and the position of each entry."""
+    ranges = torch.repeat_interleave(
+        torch.arange(len(lengths), device=lengths.device), lengths, output_size=total
+    )
+    first = lengths.cumsum(0) - lengths
+    return ranges, starts[ranges] - first[ranges] + torch.arange(
+        total, device=lengths.device
+    )

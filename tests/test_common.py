@@ -119,6 +119,6 @@ def test_label_without_cells_warns_and_predicts_pooled_rate(classifier):
     Y[:, 0] = X[:, 0] > 0
     Y[:20, 1] = X[:20, 1] > 0
     pooled = np.nansum(Y) / np.isfinite(Y).sum()
-    with pytest.warns(UserWarning, match=r"No cell is labelled of label 2: "):
+    with pytest.warns(UserWarning, match=r"No cell is labeled of label 2: "):
         classifier.fit(X, Y)
     np.testing.assert_allclose(classifier.predict_proba(X)[:, 2], pooled, rtol=1e-6)

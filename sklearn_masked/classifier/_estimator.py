@@ -13,12 +13,19 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._targets import encode_target, judge_target, warn_unlabeled_labels
+from .._targets import (
+    check_same_labels,
+    encode_target,
+    judge_target,
+    require_y,
+    warn_unlabeled_labels,
+)
 from ..labels import cell_weights, check_sample_weight
 from ..metrics import masked_roc_auc_scorer
 from ..nn.batches import CellDataset, Targets
 from ..nn.direct import PairDirect
-from ..nn.dual import DualDataset, DualTrainer, output_lines
+from ..nn.dual import DualDataset, DualTrainer
+from ..nn.leave_out import left_out_margins, output_lines
 from ..nn.losses import MaskedBCEWithLogitsLoss
 from ..nn.modules import DirectSharedModule, build_module
 from . import _build, _device
@@ -28,7 +35,7 @@ _BLOCK_ROWS = 1 << 13
 _BLOCK_NUMBERS = 1 << 24
 
 # Fitted attributes that are not for users.
-_PRIVATE = ("_binary", "_n_negative", "_n_positive")
+_PRIVATE = ("_n_negative", "_n_positive", "_one_dimensional")
 
 
 class InterruptedFitWarning(UserWarning):
@@ -36,7 +43,134 @@ class InterruptedFitWarning(UserWarning):
 
 
 class MaskedMultiLabelClassifier(ClassifierMixin, BaseEstimator):
-    """PLACEHOLDER."""
+    """A multi-label classifier that learns from the labelled cells alone.
+
+    The default model is an embedding-bag network in two parts. A *direct* path has a
+    weight for each (feature, label) pair that labelled cells touch; a *shared* path
+    embeds the row, starting from the singular vectors of all rows of X, unlabelled
+    ones too, and gives each label a vector there. Both are trained with the masked
+    binary cross entropy and a squared penalty, by dual coordinate ascent: there is no
+    learning rate, and a few epochs are enough.
+
+    Parameters
+    ----------
+    embedding_dim : int, default=100
+        Width of the shared path.
+    sharing : float, default=0.3
+        How much the shared path counts beside the direct one; 0 leaves separate
+        models. More of it helps labels with few labelled cells.
+    C : float, default=10.0
+        Inverse strength of the penalty on the weights, as in
+        :class:`sklearn.linear_model.LogisticRegression`; must be above 0. Rows are
+        scaled to length 1 in the quadratic mean first.
+    scale_output : bool, default=True
+        Whether `fit` ends with a line a label that makes the logits log-odds, fitted
+        to the logits that its cells would have if they were left out. It makes the
+        scores of different labels comparable and does not change their order within
+        a label.
+    module : type, default=None
+        A :class:`torch.nn.Module` class of your own, called with `n_features` and
+        `n_labels` (those that its signature names) and the `module__*` parameters.
+        Its `forward` takes the batch of X as a float32 tensor, or, for sparse X,
+        `indices`, `offsets` and `weights` as :func:`torch.nn.functional.embedding_bag`
+        takes them, and returns raw logits of shape (batch, n_labels).
+    criterion : type, default=None
+        A loss class; :class:`~sklearn_masked.nn.MaskedBCEWithLogitsLoss` if None.
+        Called with logits and targets, NaN in unlabelled cells (and weights, where
+        there are any).
+    reduction : {"cell", "label", "sample"}, default="cell"
+        Whether each labelled cell, each label or each row weighs the same.
+    pos_weight : "balanced", float or array-like of shape (n_labels,), default=None
+        Factor on the loss of positive cells; "balanced" lets the positives of a
+        label weigh as much as its negatives, counted on labelled cells.
+    label_weight : array-like of shape (n_labels,), default=None
+        Weight of each label in the loss.
+    unlabeled_weight : float, default=0.0
+        Weight at which unlabelled cells count as negatives. Above 0 all cells are
+        computed.
+    label_smoothing : float, default=0.0
+        From 0 to below 1; targets 1 and 0 become ``1 - label_smoothing / 2`` and
+        ``label_smoothing / 2``.
+    optimizer : type, default=None
+        A :class:`torch.optim.Optimizer` class. None stands for dual coordinate ascent
+        where that is possible (the default module and criterion, an
+        `unlabeled_weight` of 0, labels that do not store the positives of a mostly
+        negative matrix), else for :class:`torch.optim.Adam`.
+    lr : float, default=0.01
+        Learning rate of an optimizer.
+    max_epochs : int, default=6
+        Passes over the rows that have a labelled cell.
+    batch_size : int, default=512
+        Rows a step; -1 takes all at once.
+    early_stopping : bool, default=False
+        Whether to set rows aside, stop when their loss no longer falls and go back to
+        the best epoch.
+    validation_fraction : float, default=0.1
+        Share of the labelled rows that early stopping sets aside.
+    n_iter_no_change : int, default=5
+        Epochs without improvement after which early stopping ends the training.
+    tol : float, default=1e-4
+        What counts as improvement, in nats.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the model as it is, drawn towards it rather than
+        towards 0, instead of starting anew.
+    callbacks : list of skorch callbacks, "disable" or None, default=None
+        They are copied before use.
+    device : str, default="auto"
+        A torch device; "auto" takes CUDA where there is one.
+    random_state : int, RandomState instance or None, default=None
+        Of the batches and the embedding. An int makes two fits on a CPU identical to
+        the bit.
+    verbose : int, default=0
+        Above 0, a line an epoch.
+    net_params : dict, default=None
+        Further parameters of :class:`skorch.NeuralNet`. `set_params` also takes
+        `optimizer__*`, `module__*`, `criterion__*`, `iterator_train__*` and
+        `callbacks__*` by name and keeps them here.
+
+    Attributes
+    ----------
+    classes_ : array
+        For 2-D y the positions of the labels, as objects; for 1-D y its two values.
+    n_labels_ : int
+        Number of labels.
+    label_names_ : array of shape (n_labels,) or None
+        Names of the labels, where y had them.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : array of shape (n_features,)
+        Names of the features, where X had them.
+    net_ : skorch.NeuralNet
+        The net; `net_.module_` is the torch module.
+    history_ : list of dict
+        An entry an epoch: losses in nats, times in seconds.
+
+    See Also
+    --------
+    MaskedMultiOutputClassifier : One scikit-learn classifier a label, same interface.
+    sklearn_masked.metrics.masked_roc_auc_scorer : For searches and cross-validation.
+
+    Notes
+    -----
+    `partial_fit` and `warm_start` draw the weights towards the model as it is; the
+    embedding and the scaling of the features stay those of the first call.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.feature_extraction.text import TfidfVectorizer
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_masked import MaskedMultiLabelClassifier
+    >>> texts = ["troops cross the border", "the striker scores twice",
+    ...          "shelling near the border", "the keeper saves a penalty"]
+    >>> war, sport, unknown = 0, 1, np.nan
+    >>> y = np.array([[1, unknown], [unknown, 1], [1, 0], [0, unknown]])
+    >>> clf = make_pipeline(TfidfVectorizer(),
+    ...                     MaskedMultiLabelClassifier(random_state=0))
+    >>> proba = clf.fit(texts, y).predict_proba(["shelling at the border"])
+    >>> proba.shape, bool(proba[0, war] > proba[0, sport])
+    ((1, 2), True)
+    """
 
     _parameter_constraints = {
         "embedding_dim": [Interval(Integral, 1, None, closed="left")],
@@ -236,18 +370,14 @@ default=None
 
     def _validate(self, X, y, sample_weight, *, first, classes=None):
         """Return float32 X, the target and the weight of each stored cell."""
-        if y is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but "
-                "the target y is None."
-            )
+        require_y(self, y)
         X = self._check_X(X, reset=first)
         known = classes if first else self._known_classes()
         target = encode_target(y, X.shape[0], classes=known)
         if first:
             self._set_labels(target)
         else:
-            self._check_same_labels(target)
+            check_same_labels(target, self)
         return X, target, self._targets(target.labels, sample_weight)
 
     def _check_X(self, X, reset):
@@ -264,45 +394,19 @@ default=None
         return X
 
     def _known_classes(self):
-        return self.classes_ if self._binary else None
+        return self.classes_ if self._one_dimensional else None
 
     def _set_labels(self, target):
         labels = target.labels
         self.n_labels_ = labels.n_labels
         self.label_names_ = labels.label_names
-        self._binary = target.classes is not None
+        self._one_dimensional = target.classes is not None
         self.classes_ = (
             np.arange(labels.n_labels).astype(object)
             if target.classes is None
             else target.classes
         )
         self._n_positive = self._n_negative = np.zeros(labels.n_labels)
-
-    def _check_same_labels(self, target):
-        if (target.classes is not None) != self._binary:
-            raise ValueError(
-                "`y` must have the same number of dimensions in every call; got "
-                f"{1 if target.classes is not None else 2} and the model was fitted "
-                f"with {1 if self._binary else 2}."
-            )
-        if target.labels.n_labels != self.n_labels_:
-            raise ValueError(
-                f"`y` must have the {self.n_labels_} labels that the model was fitted "
-                f"with; got {target.labels.n_labels}."
-            )
-        names = target.labels.label_names
-        if (
-            names is not None
-            and self.label_names_ is not None
-            and list(names) != list(self.label_names_)
-        ):
-            j = next(
-                j for j in range(self.n_labels_) if names[j] != self.label_names_[j]
-            )
-            raise ValueError(
-                "`y` must have its labels in the order that the model was fitted with; "
-                f"label {j} is {names[j]!r} and was {self.label_names_[j]!r}."
-            )
 
     def _targets(self, labels, sample_weight):
         """Return the labels as the store that batches are taken from."""
@@ -387,11 +491,14 @@ default=None
     def _scale_output(self, dual):
         """Fit the line of each label that makes its logits log-odds."""
         module = self.net_.module_
-        margin = dual.left_out_margins()
         lines = output_lines(
-            margin, dual.target, dual.label, dual.strength / self.C, self.n_labels_
+            left_out_margins(dual),
+            dual.target,
+            dual.label,
+            dual.strength / self.C,
+            self.n_labels_,
         )
-        module.slope, module.intercept = (line.to(margin.device) for line in lines)
+        module.slope, module.intercept = (line.to(module.bias.device) for line in lines)
 
     def _run(self, train, epochs, before):
         """Train; what fails half-way leaves the net as it was before."""
@@ -474,7 +581,7 @@ default=None
             In the dtype of the module's parameters.
         """
         logits = self._by_blocks(X, lambda logits: logits)
-        return logits[:, 0] if self._binary else logits
+        return logits[:, 0] if self._one_dimensional else logits
 
     def predict_proba(self, X):
         """Return the probability of each label.
@@ -490,7 +597,7 @@ default=None
             Strictly between 0 and 1.
         """
         check_is_fitted(self)
-        if not self._binary:
+        if not self._one_dimensional:
             return self._by_blocks(X, _probabilities)
         logits = self._by_blocks(X, lambda logits: logits)
         return _probabilities(np.hstack([-logits, logits]))
@@ -509,7 +616,7 @@ default=None
             1 and 0; for 1-D y the values that it had.
         """
         positive = self._by_blocks(X, lambda logits: (logits > 0).astype(np.int64))
-        return self.classes_[positive[:, 0]] if self._binary else positive
+        return self.classes_[positive[:, 0]] if self._one_dimensional else positive
 
     def score(self, X, y, sample_weight=None):
         """Return the macro masked ROC AUC; for 1-D y the accuracy.
@@ -529,7 +636,7 @@ default=None
             The larger, the better.
         """
         check_is_fitted(self)
-        if not self._binary:
+        if not self._one_dimensional:
             return masked_roc_auc_scorer(self, X, y, sample_weight=sample_weight)
         predicted = self.predict(X)
         target = encode_target(y, len(predicted), classes=self.classes_)

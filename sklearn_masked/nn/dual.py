@@ -22,6 +22,9 @@ from .sparse import sum_bags, transpose_batch
 
 # Newton steps for one cell's probability: from 0 each comes nearer, none overshoots.
 _NEWTON = 8
+# The bias takes part in each step as a feature of this squared length. It is penalized
+# by so much that it could stand still, and for that moves freely after each epoch.
+_BIAS = 0.25
 # Cells or rows that are looked at in one go.
 _BLOCK = 4096
 # Shared rows are kept between epochs up to so many numbers (256 MB of float32).
@@ -219,9 +222,12 @@ class DualTrainer:
         self.margin[cells] = margin
         others = torch.zeros_like(self.module.bias)
         others.index_add_(0, label, torch.ones_like(margin))
-        length = self.length[cells] + (others[label] - 1) * self.overlap[label]
+        overlap = self.overlap[label] + _BIAS
+        length = self.length[cells] + _BIAS + (others[label] - 1) * overlap
         new = _solve(margin, old, strength * length)
-        self._add(cells, strength * (old - new), Weights.of(self.module))
+        change = strength * (old - new)
+        self._add(cells, change, Weights.of(self.module))
+        self.module.bias.index_add_(0, label, _BIAS * change)
         self.probability[cells] = new
         losses = torch.nn.functional.binary_cross_entropy_with_logits(
             margin, target, weight=strength, reduction="sum"
@@ -242,19 +248,10 @@ class DualTrainer:
         self.module.bias += 0.5 * shift
 
     @torch.no_grad()
-    def left_out_margins(self):
-        """Return each cell's logit as if its own row had not been learnt from.
-
-        To first order a cell's own part of its margin is its coefficient times the
-        squared length of its row: leaving it out costs nothing. The shared path,
-        which all rows hold together, is left in.
-        """
-        margin = torch.cat(
-            [self._margins(cells) for cells in self._blocks()]
-            or [self.module.bias.new_zeros(0)]
-        )
-        own = self.strength * (self.target - self.probability) * self.direct_length
-        return margin - own
+    def all_margins(self):
+        """Return the logit of every cell, before the output is scaled."""
+        margins = [self._margins(cells) for cells in self._blocks()]
+        return torch.cat(margins or [self.module.bias.new_zeros(0)])
 
 
 class Weights:
@@ -311,51 +308,3 @@ def _solve(margin, old, length):
         p = torch.sigmoid(s)
         s = s - (s + length * p - goal) / (1 + length * p * (1 - p))
     return torch.sigmoid(s)
-
-
-@torch.no_grad()
-def output_lines(margin, target, label, weight, n_labels):
-    """Return a slope and an intercept a label that make its margins probabilities.
-
-    Platt's (1999) line, fitted to margins of cells that were left out, and drawn
-    towards the line of all labels together: as if 8 and 2 units of curvature had been
-    seen there, so that a label with few cells keeps close to it.
-
-    Returns
-    -------
-    slope, intercept : float32 tensors of shape (n_labels,)
-    """
-    if not len(margin):
-        return torch.ones(n_labels), torch.zeros(n_labels)
-    margin, target, weight = margin.double(), target.double(), weight.double()
-    together = _newton_lines(
-        margin, target, torch.zeros_like(label), weight, 1, (1.0, 0.0), (1e-6, 1e-6)
-    )
-    center = float(together[0]), float(together[1])
-    slope, intercept = _newton_lines(
-        margin, target, label, weight, n_labels, center, (8.0, 2.0)
-    )
-    return slope.clamp_min(0.05).float(), intercept.float()
-
-
-def _newton_lines(margin, target, label, weight, n_labels, center, hold, steps=15):
-    slope = margin.new_full((n_labels,), center[0])
-    intercept = margin.new_full((n_labels,), center[1])
-
-    def total(values):
-        return margin.new_zeros(n_labels).index_add_(0, label, values)
-
-    for _ in range(steps):
-        p = torch.sigmoid(slope[label] * margin + intercept[label])
-        curve = weight * (p * (1 - p)).clamp_min(1e-6)
-        rest = weight * (p - target)
-        g_slope = total(rest * margin) + hold[0] * (slope - center[0])
-        g_intercept = total(rest) + hold[1] * (intercept - center[1])
-        h_slope = total(curve * margin * margin) + hold[0]
-        h_intercept, h_both = total(curve) + hold[1], total(curve * margin)
-        det = h_slope * h_intercept - h_both * h_both
-        d_slope = (h_intercept * g_slope - h_both * g_intercept) / det
-        d_intercept = (h_slope * g_intercept - h_both * g_slope) / det
-        slope = slope - d_slope.clamp(-1, 1)
-        intercept = intercept - d_intercept.clamp(-1, 1)
-    return slope, intercept

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .direct import DenseDirect, PairDirect, choose_direct
-from .sparse import embedding_bag
+from .sparse import embedding_bag, sum_bags
 from .svd import inverse_document_frequency, singular_directions
 
 
@@ -90,6 +90,26 @@ class DirectSharedModule(nn.Module):
             rows = self.embedding_row[indices]
             hidden = embedding_bag(self.embedding, rows, offsets, weights, False)
         return self.sharing * F.normalize(hidden, dim=1)
+
+    def directions(self):
+        """Return the shared path's orthonormal directions, one a column.
+
+        The embedding has them times each feature's inverse document frequency, which
+        is, but for a number, the square of the feature's scale.
+        """
+        scale = self.feature_scale.new_ones(len(self.embedding))
+        known = self.embedding_row > 0
+        scale[self.embedding_row[known].long()] = self.feature_scale[known].square()
+        columns = self.embedding / scale[:, None]
+        return columns / columns.square().sum(0).sqrt().clamp_min(1e-30)
+
+    def project(self, directions, **inputs):
+        """Return the scaled batch in these directions, shape (batch, n_directions)."""
+        scaled = self.scaled(**inputs)
+        if "X" in scaled:
+            return scaled["X"] @ directions[1:]
+        rows = self.embedding_row[inputs["indices"]]
+        return sum_bags(directions, rows, inputs["offsets"], scaled["weights"])
 
     def scaled(self, X=None, *, indices=None, offsets=None, weights=None):
         """Return the batch with its features scaled, as the direct path takes it."""

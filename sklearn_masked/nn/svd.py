@@ -55,6 +55,8 @@ def singular_directions(X, dim, device):
     A = sp.csr_array(X[:, columns], dtype=np.float32)
     A.data *= idf[columns].astype(np.float32)[A.indices]
     dim = min(dim, n, len(columns))
+    if not dim:  # X is all zeros
+        return columns, torch.zeros(0, 0, device=device)
     width = min(int(dim * (1 + _OVERSAMPLING)) + 1, n, len(columns))
     rows = _on(device, bag_inputs(A))
     transposed = _on(device, bag_inputs(sp.csr_array(A.T)))

@@ -1,0 +1,328 @@
+"""The default model: its paths, its training and its left-out margins, by oracles."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from sklearn_masked.nn.batches import Targets, bag_inputs, model_input
+from sklearn_masked.nn.direct import DenseDirect, PairDirect, choose_direct
+from sklearn_masked.nn.dual import DualDataset, DualTrainer
+from sklearn_masked.nn.leave_out import left_out_margins, output_lines
+from sklearn_masked.nn.modules import DirectSharedModule
+from sklearn_masked.nn.svd import inverse_document_frequency, singular_directions
+
+CPU = torch.device("cpu")
+DEVICES = [
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=pytest.mark.skipif(
+            not torch.cuda.is_available(), reason="no CUDA device on this machine"
+        ),
+    ),
+]
+
+
+def random_rows(rng, n=40, m=30, density=0.2):
+    X = sp.random_array(
+        (n, m), density=density, rng=rng, dtype=np.float32, format="csr"
+    )
+    X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
+    return X
+
+
+def random_targets(rng, n, n_labels, known=0.5, weights=False):
+    Y = (rng.random((n, n_labels)) < 0.5).astype(np.int8)
+    mask = rng.random((n, n_labels)) < known
+    rows, cols = np.nonzero(mask)
+    return Targets(
+        np.append(0, np.cumsum(mask.sum(1))),
+        cols.astype(np.int32),
+        Y[rows, cols],
+        n_labels,
+        weights=rng.uniform(0.2, 2, len(rows)) if weights else None,
+    )
+
+
+def cell_rows(targets):
+    return np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
+
+
+# The direct path
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_pair_weights_equal_a_dense_table(device):
+    rng = np.random.default_rng(0)
+    X = random_rows(rng)
+    X = sp.vstack([X, sp.csr_array((1, 30), dtype=np.float32)], format="csr")
+    targets = random_targets(rng, 41, 7, known=0.2)
+    pairs = PairDirect(30, 7).to(device)
+    starts, position = pairs.cover(X, cell_rows(targets), targets.indices.astype(int))
+    pairs.weight.data.copy_(torch.from_numpy(rng.normal(size=len(pairs.weight))))
+    table = np.zeros((30, 7), np.float32)
+    features = np.repeat(np.arange(30), np.diff(pairs.starts.cpu()))
+    table[features, pairs.labels.cpu()] = pairs.weight.detach().cpu()
+    # Each entry of a cell's row stands where its (feature, label) pair does.
+    weight = pairs.weight.detach().cpu().numpy()
+    for cell, (row, col) in enumerate(
+        zip(cell_rows(targets), targets.indices, strict=True)
+    ):
+        own = position[starts[cell] : starts[cell + 1]]
+        own_features = X.indices[X.indptr[row] : X.indptr[row + 1]]
+        np.testing.assert_array_equal(weight[own], table[own_features, col])
+    inputs = {k: v.to(device) for k, v in bag_inputs(X).items()}
+    want = X @ table
+    got = pairs(**inputs).detach().cpu()
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+    rows, cols = rng.integers(41, size=60), rng.integers(7, size=60)
+    some = pairs.cell_logits(
+        torch.from_numpy(rows).to(device), torch.from_numpy(cols).to(device), **inputs
+    )
+    np.testing.assert_allclose(
+        some.detach().cpu(), want[rows, cols], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_pair_weights_in_blocks_of_labels(monkeypatch):
+    rng = np.random.default_rng(1)
+    X, targets = random_rows(rng), random_targets(rng, 40, 7)
+    pairs = PairDirect(30, 7)
+    pairs.cover(X, cell_rows(targets), targets.indices.astype(int))
+    pairs.weight.data.normal_()
+    want = pairs(**bag_inputs(X))
+    monkeypatch.setattr("sklearn_masked.nn.direct.SMALL_TABLE", 5)
+    torch.testing.assert_close(pairs(**bag_inputs(X)), want)
+
+
+def test_covering_more_pairs_keeps_the_weights_of_the_first():
+    rng = np.random.default_rng(2)
+    X = random_rows(rng)
+    first, second = random_targets(rng, 40, 5, 0.1), random_targets(rng, 40, 5, 0.3)
+    pairs = PairDirect(30, 5)
+    pairs.cover(X, cell_rows(first), first.indices.astype(int))
+    pairs.weight.data.normal_()
+    before = pairs(**bag_inputs(X))
+    n_before = len(pairs.weight)
+    pairs.cover(X, cell_rows(second), second.indices.astype(int))
+    assert len(pairs.weight) > n_before
+    torch.testing.assert_close(pairs(**bag_inputs(X)), before)
+    again = PairDirect(30, 5)
+    again.load_state_dict(pairs.state_dict())
+    torch.testing.assert_close(again(**bag_inputs(X)), before)
+
+
+def test_choice_of_the_direct_path_follows_its_cost():
+    rows = np.arange(1000)
+    ones = np.ones(1000, np.float32)
+    wide = sp.csr_array((ones, (rows, np.zeros(1000, int))), shape=(1000, 10**6))
+    assert choose_direct(wide[:, :100], rows, 20) == "dense"
+    assert choose_direct(wide, rows, 10_000) == "pairs"
+    every_cell = np.repeat(rows, 100)
+    assert choose_direct(wide, every_cell, 100) == "dense"
+    assert choose_direct(wide, np.repeat(rows, 1000), 1000) is None
+    assert choose_direct(np.zeros((5, 10), np.float32), rows[:5], 3) == "dense"
+
+
+def test_dense_table_takes_sparse_and_dense_rows():
+    X = random_rows(np.random.default_rng(3))
+    direct = DenseDirect(30, 4)
+    direct.weight.data.normal_()
+    want = X.toarray() @ direct.weight.detach().numpy()
+    sparse = direct(**bag_inputs(X)).detach()
+    dense = direct(torch.from_numpy(X.toarray())).detach()
+    np.testing.assert_allclose(sparse, want, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(dense, want, rtol=1e-5, atol=1e-6)
+
+
+# The shared path
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_directions_equal_the_singular_vectors(device):
+    rng = np.random.default_rng(4)
+    signal = rng.normal(size=(200, 4)) @ (
+        rng.normal(size=(4, 25)) * [[9], [6], [4], [3]]
+    )
+    X = sp.csr_array((signal + 0.1 * rng.normal(size=(200, 25))).astype(np.float32))
+    columns, vectors = singular_directions(X, 4, torch.device(device))
+    idf = inverse_document_frequency(X)
+    _, _, Vt = np.linalg.svd(X.toarray() * idf, full_matrices=False)
+    got = vectors.cpu().numpy() / idf[columns, None]
+    overlap = np.abs(Vt[:4] @ got)
+    np.testing.assert_allclose(overlap, np.eye(4), atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (3, 1), (2, 50), (6, 4)])
+@pytest.mark.parametrize("zero", [False, True])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_directions_of_little_data_are_finite(shape, zero, sparse):
+    X = np.zeros(shape, np.float32) if zero else np.ones(shape, np.float32)
+    X = sp.csr_array(X) if sparse else X
+    columns, vectors = singular_directions(X, 100, CPU)
+    assert torch.isfinite(vectors).all()
+    assert vectors.shape == (len(columns), min(100, shape[0], len(columns)))
+
+
+# The training
+
+
+def slow_features(module, X):
+    """The rows as the convex problem has them, from its description."""
+    X = X.toarray() if sp.issparse(X) else np.asarray(X)
+    X = X.astype(float)
+    D = module.feature_scale.double().numpy()
+    E = module.embedding.detach().double().numpy()[module.embedding_row.long().numpy()]
+    hidden = X @ E
+    length = np.linalg.norm(hidden, axis=1, keepdims=True)
+    z = module.sharing * np.divide(
+        hidden, length, out=np.zeros_like(hidden), where=length > 0
+    )
+    return np.hstack([X * D, z])
+
+
+def slow_optimum(features, y, weight, C):
+    """L2-regularized logistic regression with a free intercept, by L-BFGS."""
+
+    def objective(p):
+        w, b = p[:-1], p[-1]
+        m = features @ w + b
+        loss = weight * (np.logaddexp(0, m) - y * m)
+        g = C * weight * (expit(m) - y)
+        return w @ w / 2 + C * loss.sum(), np.append(w + features.T @ g, g.sum())
+
+    start = np.zeros(features.shape[1] + 1)
+    options = {"maxiter": 5000, "ftol": 1e-15, "gtol": 1e-9}
+    return minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
+
+
+def trained(X, targets, direct, C=3.0, epochs=300, device="cpu", batch=16):
+    torch.manual_seed(0)
+    module = DirectSharedModule(X.shape[1], targets.n_labels, 5, 0.5, direct).to(device)
+    module.start(X)
+    data = DualDataset(
+        X, targets, targets.labeled_rows(), generator=np.random.default_rng(0)
+    )
+    weight = (
+        np.ones(len(targets.values)) if targets.weights is None else targets.weights
+    )
+    trainer = DualTrainer(
+        module,
+        X,
+        targets,
+        data.rows,
+        weight,
+        targets.values.astype(float),
+        C,
+        fresh=True,
+    )
+    for _ in range(epochs):
+        for start in range(0, len(data), batch):
+            stop = min(start + batch, len(data))
+            _, cells = data.batch(np.arange(start, stop))
+            trainer.step(cells)
+        trainer.end_epoch()
+    return module, trainer
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize("kind", ["pairs", "dense", "dense X"])
+def test_dual_ascent_reaches_the_optimum_of_each_label(kind, weights, device):
+    rng = np.random.default_rng(5)
+    X = random_rows(rng, n=60)
+    targets = random_targets(rng, 60, 3, known=0.6, weights=weights)
+    X = X.toarray() if kind == "dense X" else X
+    module, _ = trained(X, targets, kind.split()[0], device=device)
+    features = slow_features(module.cpu(), X)
+    inputs = model_input(X)
+    inputs = inputs if isinstance(inputs, dict) else {"X": inputs}
+    logits = module(**inputs).detach().numpy()
+    rows = cell_rows(targets)
+    for label in range(3):
+        own = targets.indices == label
+        weight = np.ones(own.sum()) if not weights else targets.weights[own]
+        best = slow_optimum(features[rows[own]], targets.values[own], weight, C=3.0)
+        want = features @ best[:-1] + best[-1]
+        np.testing.assert_allclose(logits[:, label], want, rtol=2e-3, atol=2e-3)
+
+
+def test_paths_of_the_direct_weights_agree():
+    rng = np.random.default_rng(6)
+    X, targets = random_rows(rng), random_targets(rng, 40, 3)
+    inputs = bag_inputs(X)
+    pairs, _ = trained(X, targets, "pairs", epochs=4)
+    dense, _ = trained(X, targets, "dense", epochs=4)
+    # A pair that no labelled cell touched has no weight in either.
+    torch.testing.assert_close(pairs(**inputs), dense(**inputs), rtol=1e-4, atol=1e-4)
+    rows, cols = torch.arange(40).repeat(3), torch.arange(3).repeat_interleave(40)
+    torch.testing.assert_close(
+        pairs.cell_logits(rows, cols, **inputs),
+        pairs(**inputs)[rows, cols],
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_shared_rows_read_anew_equal_kept_ones(monkeypatch):
+    rng = np.random.default_rng(7)
+    X, targets = random_rows(rng), random_targets(rng, 40, 3)
+    kept, _ = trained(X, targets, "pairs", epochs=3)
+    monkeypatch.setattr("sklearn_masked.nn.dual._KEPT", 0)
+    anew, _ = trained(X, targets, "pairs", epochs=3)
+    torch.testing.assert_close(kept(**bag_inputs(X)), anew(**bag_inputs(X)))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_steps_do_not_diverge_on_rows_that_are_all_alike(scale):
+    rng = np.random.default_rng(8)
+    X = (scale * (5 + 0.1 * rng.normal(size=(200, 4)))).astype(np.float32)
+    targets = random_targets(rng, 200, 2, known=1.0)
+    module, trainer = trained(X, targets, "dense", epochs=30, batch=200)
+    margin = trainer.all_margins()
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(margin, trainer.target)
+    assert loss < 0.75
+
+
+# What follows from it for nothing
+
+
+def test_left_out_margins_equal_a_refit_without_the_cell():
+    rng = np.random.default_rng(9)
+    X = random_rows(rng, n=50, m=12, density=0.5)
+    truth = X @ rng.normal(size=12) + 0.2 * rng.normal(size=50)
+    truth = truth > np.median(truth)
+    targets = Targets(np.arange(51), np.zeros(50, np.int32), truth.astype(np.int8), 1)
+    module, trainer = trained(X, targets, "dense", C=1.0)
+    got = left_out_margins(trainer).numpy()
+    features = slow_features(module, X)
+    y = truth.astype(float)
+    order = trainer.rows
+    refit = []
+    for i in order:
+        keep = np.arange(50) != i
+        best = slow_optimum(features[keep], y[keep], np.ones(49), 1.0)
+        refit.append(features[i] @ best[:-1] + best[-1])
+    learnt = trainer.all_margins().numpy()
+    # Most of the optimism of the learnt margins is gone, cell by cell.
+    assert np.abs(got - refit).mean() < 0.2 * np.abs(learnt - refit).mean()
+
+
+def test_output_lines_recover_the_scale_and_lean_on_all_labels():
+    rng = np.random.default_rng(10)
+    label = rng.integers(3, size=60000)
+    label[:3] = 3  # a fourth label, with three cells
+    truth = rng.normal(size=60000) * 2
+    y = (rng.random(60000) < expit(truth)).astype(float)
+    margin = torch.from_numpy((truth - 0.5) * 2)
+    slope, intercept = output_lines(
+        margin, torch.from_numpy(y), torch.from_numpy(label), torch.ones(60000), 5
+    )
+    np.testing.assert_allclose(slope[:3], 0.5, atol=0.04)
+    np.testing.assert_allclose(intercept[:3], 0.5, atol=0.1)
+    # Three cells move the fourth label a little, none the fifth: the mean of all.
+    np.testing.assert_allclose(slope[3:], 0.5, atol=0.15)
+    np.testing.assert_allclose(slope[4], slope[:3].mean(), atol=0.02)

@@ -245,6 +245,32 @@ def test_new_learning_rate_and_batch_size_rule_the_next_step(further):
     assert model.history_[-1]["train_batch_count"] == 1
 
 
+class Breaks(torch.nn.Module):
+    """A criterion that can be told to fail."""
+
+    broken = False
+
+    def forward(self, logits, targets):
+        if Breaks.broken:
+            raise RuntimeError("told to fail")
+        known = ~targets.isnan()
+        return (logits[known] - targets[known]).square().mean()
+
+
+@pytest.mark.parametrize("further", ["partial_fit", "fit"])
+def test_learning_rate_of_a_step_that_failed_rules_the_next_one(further, monkeypatch):
+    model = own_module(criterion=Breaks, warm_start=True).fit(X, Y)
+    before = model.predict_proba(X)
+    model.set_params(lr=1e-12)
+    with monkeypatch.context() as patch:
+        patch.setattr(Breaks, "broken", True)
+        with pytest.raises(RuntimeError, match="^told to fail$"):
+            getattr(model, further)(X, Y)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    getattr(model, further)(X, Y)
+    np.testing.assert_allclose(model.predict_proba(X), before, atol=1e-6)
+
+
 # Callbacks
 
 

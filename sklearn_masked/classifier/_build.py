@@ -158,6 +158,26 @@ def build_net(estimator, module, module_kwargs, targets, valid, device, seed):
     return net
 
 
+def update_net(net, estimator, valid):
+    """Let a net that goes on follow the estimator's parameters as they are now."""
+    net.set_params(
+        batch_size=estimator.batch_size,
+        max_epochs=estimator.max_epochs,
+        verbose=estimator.verbose,
+    )
+    if net.lr != estimator.lr:
+        net.set_params(lr=estimator.lr)
+    net.train_split = None if valid is None else predefined_split(valid)
+    # Early stopping looks at validation rows; where there are none it has no say.
+    known = dict(net.callbacks_)
+    stopping = dict(_callbacks(estimator, valid)) if valid is not None else {}
+    if "early_stopping" in known and valid is None:
+        net.callbacks_ = [c for c in net.callbacks_ if c[0] != "early_stopping"]
+    elif "early_stopping" not in known and "early_stopping" in stopping:
+        added = stopping["early_stopping"].initialize() or stopping["early_stopping"]
+        net.callbacks_.insert(-1, ("early_stopping", added))
+
+
 def _callbacks(estimator, valid):
     """Return the user's callbacks, copied, and early stopping where it is asked for."""
     if estimator.callbacks == "disable":

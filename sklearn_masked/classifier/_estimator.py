@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._targets import (
     check_same_labels,
     encode_target,
+    is_binary,
     judge_target,
     require_y,
     warn_unlabeled_labels,
@@ -33,6 +34,9 @@ from . import _build, _device
 # A block of predictions holds at most so many rows, and logits.
 _BLOCK_ROWS = 1 << 13
 _BLOCK_NUMBERS = 1 << 24
+
+# Labels that store what is not negative are turned into cells up to so many.
+_MOST_CELLS = 1 << 22
 
 # Fitted attributes that are not for users.
 _PRIVATE = ("_n_negative", "_n_positive", "_one_dimensional")
@@ -343,14 +347,14 @@ default=None
         self._validate_params()
         first = not hasattr(self, "net_")
         fitted = self._scratch(keep=not first)
-        X, target, targets = fitted._validate(
-            X, y, sample_weight, first=first, classes=classes
-        )
-        if first and target.classes is not None and classes is None:
+        if first and classes is None and y is not None and is_binary(y):
             raise ValueError(
                 "`classes` must name the two values of a 1-D `y` at the first call of "
                 "partial_fit; got None."
             )
+        X, _, targets = fitted._validate(
+            X, y, sample_weight, first=first, classes=classes
+        )
         fitted._train(X, targets, 1, first=first, whole=False)
         return self._adopt(fitted)
 
@@ -410,24 +414,32 @@ default=None
 
     def _targets(self, labels, sample_weight):
         """Return the labels as the store that batches are taken from."""
-        cells = labels.cells() if labels.fill == "unlabeled" else None
-        weights = labels.weights
-        if cells is not None:
-            weights, sample_weight = (
-                cell_weights(cells, sample_weight, labels.shape),
-                None,
+        if labels.fill == "negative" and labels.n_cells > _MOST_CELLS:
+            weight = check_sample_weight(sample_weight, labels.shape)
+            if weight is not None and weight.ndim == 2:
+                for rows, cells in labels.iter_cells():
+                    shape = (rows.stop - rows.start, labels.n_labels)
+                    cell_weights(cells, weight[rows], shape)
+            parts = labels.indptr, labels.indices, labels.values
+            return Targets(
+                *parts,
+                labels.n_labels,
+                weights=labels.weights,
+                fill="negative",
+                sample_weight=weight,
             )
-        elif sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, labels.shape)
-        return Targets(
-            labels.indptr,
-            labels.indices,
-            labels.values,
-            labels.n_labels,
-            weights=weights,
-            fill=labels.fill,
-            sample_weight=sample_weight,
-        )
+        cells = labels.cells()
+        weights = cell_weights(cells, sample_weight, labels.shape)
+        rows, cols, values = cells[:3]
+        if weights is not None and not weights.all():
+            # A cell of weight 0 is as good as unlabelled: it is not there.
+            kept = weights > 0
+            rows, cols, values, weights = (
+                part[kept] for part in (rows, cols, values, weights)
+            )
+        counts = np.bincount(rows, minlength=len(labels))
+        indptr = np.append(0, np.cumsum(counts))
+        return Targets(indptr, cols, values, labels.n_labels, weights=weights)
 
     def _train(self, X, targets, epochs, *, first, whole):
         """Build or take over the net, and train it on the labelled rows."""
@@ -437,16 +449,23 @@ default=None
         positive, negative = targets.totals()
         self._n_positive = self._n_positive + positive
         self._n_negative = self._n_negative + negative
-        train, valid = self._datasets(X, targets, seed)
+        train, valid = self._datasets(X, targets, seed, whole)
         with _seeded(seed, device):
-            before = None if first else self.net_.snapshot()
             if first:
+                before = None
                 self.net_ = self._build_net(X, targets, valid, device, seed)
+            else:
+                before = self.net_.snapshot()
+                _build.update_net(self.net_, self, valid)
             try:
                 self._prepare(X, targets, train.rows, first)
-                self._run(train, epochs, before)
+                self._run(train, epochs)
                 if self.net_.dual is not None and whole and self.scale_output:
                     self._scale_output(self.net_.dual)
+            except BaseException:
+                if before is not None:
+                    self.net_.restore(before)
+                raise
             finally:
                 self.net_.train_split = None  # it holds the validation rows
                 self.net_.dual = None  # it holds the training rows
@@ -500,22 +519,18 @@ default=None
         )
         module.slope, module.intercept = (line.to(module.bias.device) for line in lines)
 
-    def _run(self, train, epochs, before):
-        """Train; what fails half-way leaves the net as it was before."""
+    def _run(self, train, epochs):
+        """Train, and say what happened where it did not end by itself."""
+        n_before = len(self.net_.history)
         try:
             if len(train):
                 self.net_.train(train, epochs)
-        except BaseException as error:
-            if before is not None:
-                self.net_.restore(before)
-            if isinstance(error, FloatingPointError):
-                raise ValueError(
-                    f"Training diverged: {error}. Lower `lr` (here {self.lr}), or "
-                    "scale X."
-                ) from error
-            raise
+        except FloatingPointError as error:
+            raise ValueError(
+                f"Training diverged: {error}. Lower `lr` (here {self.lr}), or scale X."
+            ) from error
         if getattr(self.net_, "interrupted_", False):
-            n_epochs = len(self.net_.history)
+            n_epochs = len(self.net_.history) - n_before
             if not n_epochs:
                 raise KeyboardInterrupt
             warnings.warn(
@@ -525,15 +540,15 @@ default=None
                 stacklevel=4,
             )
 
-    def _datasets(self, X, targets, seed):
+    def _datasets(self, X, targets, seed, whole):
         """Return the training rows and, for early stopping, the validation rows."""
-        dense = self._needs_dense_targets(targets)
+        dense = self._needs_dense_targets()
         rows = targets.labeled_rows()
         generator = np.random.default_rng(seed)
         make = functools.partial(CellDataset, dense=dense)
         if self._is_dual(targets):
             make = functools.partial(DualDataset, generator=generator)
-        if not self.early_stopping:
+        if not (self.early_stopping and whole):
             return make(X, targets, rows), None
         n_valid = int(np.ceil(self.validation_fraction * len(rows)))
         if n_valid >= len(rows):
@@ -549,9 +564,20 @@ default=None
             CellDataset(X, targets, valid, dense=dense),
         )
 
-    def _needs_dense_targets(self, targets):
-        criterion = self.criterion or MaskedBCEWithLogitsLoss
-        return bool(self.unlabeled_weight) or not hasattr(criterion, "cell_loss")
+    def _needs_dense_targets(self):
+        """Return whether the loss has to see the logits of all cells."""
+        criterion, ours = self.criterion, MaskedBCEWithLogitsLoss
+        if self.unlabeled_weight:
+            return True
+        if criterion is None:
+            return False
+        if not hasattr(criterion, "cell_loss"):
+            return True
+        # A subclass with a forward of its own, and our way round it, is meant whole.
+        return (
+            getattr(criterion, "forward", None) is not ours.forward
+            and criterion.cell_loss is ours.cell_loss
+        )
 
     def _build_net(self, X, targets, valid, device, seed):
         if self.module is None:

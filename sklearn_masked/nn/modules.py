@@ -82,14 +82,15 @@ class DirectSharedModule(nn.Module):
 
     def shared(self, X=None, *, indices=None, offsets=None, weights=None):
         """Return the scaled embedding of each row, shape (batch, embedding_dim)."""
+        if not self.embedding.shape[1]:
+            n = len(X) if indices is None else len(offsets)
+            return self.embedding.new_zeros(n, 0)
         if indices is None:
-            # A row of huge numbers must not overflow on its way to length 1.
-            largest = X.abs().amax(dim=1, keepdim=True).clamp_min(1e-30)
-            hidden = (X / largest) @ self.embedding[1:]
+            hidden = _bounded(X) @ self.embedding[1:]
         else:
             rows = self.embedding_row[indices]
             hidden = embedding_bag(self.embedding, rows, offsets, weights, False)
-        return self.sharing * F.normalize(hidden, dim=1)
+        return self.sharing * F.normalize(_bounded(hidden), dim=1)
 
     def directions(self):
         """Return the shared path's orthonormal directions, one a column.
@@ -141,6 +142,11 @@ class DirectSharedModule(nn.Module):
                 parameter = nn.Parameter(getattr(self, name).new_zeros(shape))
                 setattr(self, name, parameter)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _bounded(rows):
+    """Return rows over their largest number, lest squares of it overflow."""
+    return rows / rows.detach().abs().amax(dim=1, keepdim=True).clamp_min(1e-36)
 
 
 def _feature_scale(X):

@@ -5,7 +5,7 @@ import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
-from .batches import bag_inputs
+from .batches import bag_inputs, dense_input
 
 # Columns beyond so many, the rarest, do not enter the decomposition.
 MAX_COLUMNS = 20_000
@@ -47,16 +47,16 @@ def singular_directions(X, dim, device):
     """
     n, m = X.shape
     if not sp.issparse(X):
-        X = torch.from_numpy(np.ascontiguousarray(X)).to(device)
+        X = dense_input(X).to(device)
         vectors = _dense_directions(X, min(dim, n, m))
         return np.arange(m), vectors
     idf = inverse_document_frequency(X)
     columns = _frequent_columns(X)
-    A = sp.csr_array(X[:, columns], dtype=np.float32)
-    A.data *= idf[columns].astype(np.float32)[A.indices]
     dim = min(dim, n, len(columns))
     if not dim:  # X is all zeros
         return columns, torch.zeros(0, 0, device=device)
+    A = sp.csr_array(X[:, columns], dtype=np.float32)
+    A.data *= (idf[columns] / max(abs(A).max(), 1e-30)).astype(np.float32)[A.indices]
     width = min(int(dim * (1 + _OVERSAMPLING)) + 1, n, len(columns))
     rows = _on(device, bag_inputs(A))
     transposed = _on(device, bag_inputs(sp.csr_array(A.T)))

@@ -63,9 +63,10 @@ def is_binary(y):
         y = np.asarray(y, dtype=object)
     if y.ndim != 1:
         return False
-    # An object array of row views is a label matrix that went through numpy.
+    # An object array of row views is a label matrix that went through numpy, and one
+    # of lists a label matrix whose rows are not equally long.
     first = next(iter(y), None) if y.dtype == object else None
-    return not hasattr(first, "label_names")
+    return not (hasattr(first, "label_names") or isinstance(first, list | tuple))
 
 
 def _encode_binary(y, classes):
@@ -80,9 +81,10 @@ def _encode_binary(y, classes):
         )
     other = [value for value in found if value not in classes]
     if other:
+        value = other[0].item() if isinstance(other[0], np.generic) else other[0]
         raise ValueError(
             f"`y` accepts the two classes {classes.tolist()} that the model knows; got "
-            f"{other[0]!r}."
+            f"{value!r}."
         )
     return recode(labels, found, classes), classes
 

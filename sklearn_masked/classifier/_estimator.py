@@ -377,6 +377,12 @@ default=None
         require_y(self, y)
         X = self._check_X(X, reset=first)
         known = classes if first else self._known_classes()
+        if not first and known is not None and classes is not None:
+            if sorted(classes) != known.tolist():
+                raise ValueError(
+                    f"`classes` must be those of the first call, {known.tolist()}; got "
+                    f"{list(classes)}."
+                )
         target = encode_target(y, X.shape[0], classes=known)
         if first:
             self._set_labels(target)

@@ -100,7 +100,9 @@ class DirectSharedModule(nn.Module):
         """
         scale = self.feature_scale.new_ones(len(self.embedding))
         known = self.embedding_row > 0
-        scale[self.embedding_row[known].long()] = self.feature_scale[known].square()
+        # Relative, since the square of a small scale is 0 in float32.
+        relative = self.feature_scale[known] / self.feature_scale.max()
+        scale[self.embedding_row[known].long()] = relative.square()
         columns = self.embedding / scale[:, None]
         return columns / columns.square().sum(0).sqrt().clamp_min(1e-30)
 

@@ -207,13 +207,14 @@ class MaskedNet(NeuralNet):
         """Return a copy of what training changes, for :meth:`restore`."""
         parts = (self.module_, self.optimizer_)
         states = [copy.deepcopy(part.state_dict()) for part in parts]
-        return [*states, len(self.history)]
+        return [*states, len(self.history), self.lr]
 
     def restore(self, snapshot):
         """Go back to a snapshot, after a training that failed."""
         self.module_.load_state_dict(snapshot[0])
         self.optimizer_.load_state_dict(snapshot[1])
         del self.history[snapshot[2] :]
+        self.__dict__["lr"] = snapshot[3]  # the optimizer has its own back already
 
     def __getstate__(self):
         """Return the state with every tensor on the CPU, in one torch file."""

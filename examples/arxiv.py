@@ -42,8 +42,8 @@ def read_folder(folder):
     Y = sp.load_npz(folder / "labels.npz").tocsr()
     if Y.shape != (len(rows), len(names)):
         raise ValueError(
-            f"{folder}: labels.npz has shape {Y.shape}, and there are {len(rows)} texts "
-            f"and {len(names)} label names."
+            f"{folder}: labels.npz has shape {Y.shape}, and there are {len(rows)} "
+            f"texts and {len(names)} label names."
         )
     is_test = np.array([row["split"] == "test" for row in rows])
     return [row["text"] for row in rows], Y, names, is_test

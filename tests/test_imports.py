@@ -1,4 +1,4 @@
-"""Imports run one way: a module imports any module above it in the table, none below."""
+"""Imports run one way: a module imports those above it in the table, none below."""
 
 import ast
 import subprocess

@@ -58,7 +58,7 @@ def test_bag_and_gradient_equal_dense_product(device, index, dtype, tolerance):
     gradient = table.grad
     touched = np.unique(X.indices)
     assert gradient.is_sparse
-    # torch drops the coalesced flag as it accumulates: the rows are unique all the same.
+    # torch drops the coalesced flag as it accumulates: the rows are unique still.
     assert gradient._indices()[0].cpu().tolist() == touched.tolist()
     np.testing.assert_allclose(
         gradient.to_dense().double().cpu(),

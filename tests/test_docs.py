@@ -63,9 +63,7 @@ def test_reader_of_the_arxiv_example(arxiv, folder):
 
 def test_reader_of_the_arxiv_example_refuses_what_does_not_fit(arxiv, folder):
     (folder / "label_names.txt").write_text("cs.AI\n")
-    with pytest.raises(
-        ValueError, match="there are 10 texts and 1 label"
-    ):
+    with pytest.raises(ValueError, match="there are 10 texts and 1 label"):
         arxiv.read_folder(folder)
 
 

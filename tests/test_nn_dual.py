@@ -167,6 +167,19 @@ def test_directions_of_little_data_are_finite(shape, zero, sparse):
     assert vectors.shape == (len(columns), min(100, shape[0], len(columns)))
 
 
+def test_rows_without_a_known_feature_leave_the_gradient_finite():
+    X = sp.csr_array(np.array([[0, 0, 0], [1, 2, 0], [0, 1, 1]], np.float32))
+    module = DirectSharedModule(3, 2, 2, 0.5, "dense")
+    module.start(X)
+    module.output.data.normal_()
+    for inputs in (bag_inputs(X), {"X": torch.from_numpy(X.toarray())}):
+        module.zero_grad()
+        module(**inputs).square().sum().backward()
+        for parameter in module.parameters():
+            assert torch.isfinite(parameter.grad).all()
+            assert parameter.grad.abs().max() < 100
+
+
 # The training
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-# `_check` needs the class that these methods belong to: it is imported when called.
+# The readers need the class that these methods belong to: imported when called.
 
 
 class Builders:
@@ -20,17 +20,26 @@ class Builders:
         weights : array-like of shape (n_samples, n_labels), default=None
             Weight of each cell; 0 is as good as unlabelled.
         label_names : sequence of length n_labels, default=None
-            Names of the labels; a DataFrame's columns if None.
+            Names of the labels; a DataFrame's columns, if they are strings, if None.
 
         Returns
         -------
         MaskedLabels
-        """
-        from ._check import frame_names, frame_values, read_dense
 
-        if hasattr(y, "columns") and hasattr(y, "to_numpy"):
-            label_names = frame_names(y) if label_names is None else label_names
-            y = frame_values(y)
+        Raises
+        ------
+        ValueError
+            If a cell holds another value, a weight of a labelled cell is negative, NaN
+            or infinite, a shape does not fit, or names repeat.
+
+        Examples
+        --------
+        >>> from sklearn_masked import MaskedLabels
+        >>> MaskedLabels.from_dense([[1, None], [-1, 0]], label_names=["war", "crime"])
+        MaskedLabels(2 x 2, 2 labelled cells: 1 positive, 1 negative)
+        """
+        from ._dense import read_dense
+
         return read_dense(y, weights, label_names)
 
     @classmethod
@@ -50,8 +59,28 @@ class Builders:
         -------
         MaskedLabels
             With ``fill=implicit``: memory follows what is stored, either way.
+
+        Raises
+        ------
+        TypeError
+            If y is not sparse.
+        ValueError
+            If a cell holds another value or is stored twice, or y is of a format that
+            pads with zeros (dia, bsr) where a stored zero means a negative.
+
+        Examples
+        --------
+        >>> import scipy.sparse as sp
+        >>> from sklearn_masked import MaskedLabels
+        >>> y = sp.coo_array(([1, 0], ([0, 1], [2, 0])), shape=(2, 3))
+        >>> MaskedLabels.from_sparse(y, implicit="unlabeled").to_dense()
+        array([[nan, nan,  1.],
+               [ 0., nan, nan]])
+        >>> MaskedLabels.from_sparse(y, implicit="negative").to_dense()
+        array([[0., 0., 1.],
+               [0., 0., 0.]])
         """
-        from ._check import read_sparse
+        from ._sparse import read_sparse
 
         if implicit not in ("negative", "unlabeled"):
             raise ValueError(
@@ -159,30 +188,49 @@ class Builders:
         sample, label, value, weight : str, default=None
             Columns of a long frame.
         sample_ids : sequence, default=None
-            For a long frame, the ids of the rows of X, in the order of X.
+            For a long frame, the ids of the rows of X, in the order of X. The rows of
+            a wide frame are taken in their order.
         label_names : sequence, default=None
-            For a long frame, the names of the labels, in the order of the columns.
+            The labels, in the order in which they become columns: of a wide frame the
+            columns to take, all of them if None; of a long one its names of labels.
         on_conflict : {"raise", "last", "majority"}, default="raise"
             As in :meth:`from_cells`.
 
         Returns
         -------
         MaskedLabels
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, `sample_ids` goes with a wide frame or lacks for a
+            long one, and as in :meth:`from_dense` and :meth:`from_cells`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_masked import MaskedLabels
+        >>> votes = pd.DataFrame(
+        ...     {"id": [7, 9], "topic": ["war", "crime"], "yes": [True, False]}
+        ... )
+        >>> MaskedLabels.from_frame(
+        ...     votes, sample="id", label="topic", value="yes",
+        ...     sample_ids=[9, 8, 7], label_names=["crime", "war"],
+        ... ).to_frame()
+           crime   war
+        0      0  <NA>
+        1   <NA>  <NA>
+        2   <NA>     1
         """
         named = [sample, label, value]
         if all(column is None for column in [*named, weight]):
-            return cls.from_dense(frame, label_names=label_names)
+            return cls._from_wide_frame(frame, sample_ids, label_names)
         if any(column is None for column in named):
             raise ValueError(
                 "A long frame needs `sample`, `label` and `value`, the names of its "
                 f"columns; got sample={sample!r}, label={label!r}, value={value!r}."
             )
-        for column in [*named, weight]:
-            if column is not None and column not in frame.columns:
-                raise ValueError(
-                    f"`frame` has no column {column!r}; it has "
-                    f"{[str(name) for name in frame.columns]}."
-                )
+        _check_columns(frame, [c for c in [*named, weight] if c is not None])
         if sample_ids is None or label_names is None:
             raise ValueError(
                 "A long frame needs `sample_ids`, the ids of the rows of X in their "
@@ -199,6 +247,19 @@ class Builders:
         )
 
     @classmethod
+    def _from_wide_frame(cls, frame, sample_ids, label_names):
+        if sample_ids is not None:
+            raise ValueError(
+                "`sample_ids` goes with a long frame; the rows of a wide one are taken "
+                "in their order. Pass frame.reindex(sample_ids) to join by its index."
+            )
+        if label_names is not None:
+            label_names = list(label_names)
+            _check_columns(frame, label_names)
+            frame = frame[label_names]
+        return cls.from_dense(frame, label_names=label_names)
+
+    @classmethod
     def from_dicts(cls, records, *, label_names=None):
         """Return labels from a dict a sample, name of the label to value.
 
@@ -213,23 +274,25 @@ class Builders:
         Returns
         -------
         MaskedLabels
+
+        Raises
+        ------
+        TypeError
+            If a record is no dict.
+        ValueError
+            If a key is none of `label_names`, or a value none of those above.
+
+        Examples
+        --------
+        >>> from sklearn_masked import MaskedLabels
+        >>> MaskedLabels.from_dicts([{"war": 1}, {}, {"crime": 0}]).to_dense()
+        array([[ 1., nan],
+               [nan, nan],
+               [nan,  0.]])
         """
-        records = list(records)
-        for i, record in enumerate(records):
-            if not hasattr(record, "items"):
-                raise TypeError(
-                    "`records` accepts a dict a sample; got "
-                    f"{type(record).__name__} at sample {i}."
-                )
-        if label_names is None:
-            label_names = list(dict.fromkeys(k for r in records for k in r))
-        return cls.from_cells(
-            [i for i, record in enumerate(records) for _ in record],
-            [name for record in records for name in record],
-            [value for record in records for value in record.values()],
-            shape=(len(records), len(label_names)),
-            label_names=label_names,
-        )
+        from ._records import build_from_dicts
+
+        return build_from_dicts(records, label_names)
 
     @classmethod
     def merge(cls, *labels, on_conflict="raise"):
@@ -241,11 +304,30 @@ class Builders:
             Of one shape and the same names.
         on_conflict : {"raise", "last", "majority"}, default="raise"
             Where two of them know a cell: refuse if they differ, let the last one
-            win, or take the value of more weight. Equal values are no conflict.
+            win, or take the value of more weight. Equal values are no conflict; the
+            weight of such a cell is the last one's, or for "majority" the sum.
 
         Returns
         -------
         MaskedLabels
+            With ``fill="unlabeled"``: merging costs as much as there are labelled
+            cells, also where they were not stored.
+
+        Raises
+        ------
+        TypeError
+            If one of them is not MaskedLabels.
+        ValueError
+            If shapes or names differ, or two know a cell otherwise.
+
+        Examples
+        --------
+        >>> from sklearn_masked import MaskedLabels
+        >>> ann = MaskedLabels.from_dense([[1, None], [None, 0]])
+        >>> bob = MaskedLabels.from_dense([[1, 0], [None, None]])
+        >>> MaskedLabels.merge(ann, bob).to_dense()
+        array([[ 1.,  0.],
+               [nan,  0.]])
         """
         from ._records import merge_labels
 
@@ -308,3 +390,11 @@ class Builders:
         if cells.weights is not None:
             columns["weight"] = cells.weights
         return pd.DataFrame(columns)
+
+
+def _check_columns(frame, columns):
+    for column in columns:
+        if column not in frame.columns:
+            raise ValueError(
+                f"`frame` has no column {column!r}; it has {frame.columns.tolist()}."
+            )

@@ -1,10 +1,17 @@
 """From records of single decisions to labels, and what to do where they differ."""
 
-from numbers import Integral
+import operator
 
 import numpy as np
 
-from ._check import from_sorted_cells, missing_entries, row_pointers
+from ._entries import (
+    decisions,
+    label_columns,
+    one_a_record,
+    record_weights,
+    sample_positions,
+)
+from ._sparse import row_pointers
 from ._store import Cells, MaskedLabels, checked_names
 
 POLICIES = ("raise", "last", "majority")
@@ -15,21 +22,54 @@ def build_from_records(
 ):
     """Do the work of :meth:`MaskedLabels.from_cells`."""
     _check_policy(on_conflict)
-    samples, labels = _one_a_record(samples), _one_a_record(labels)
-    values, known = _decisions(values)
+    samples = one_a_record(samples, "samples")
+    labels = one_a_record(labels, "labels")
+    values = one_a_record(values, "values")
     if not len(samples) == len(labels) == len(values):
         raise ValueError(
             "`samples`, `labels` and `values` must have one entry a record; got "
             f"{len(samples)}, {len(labels)} and {len(values)}."
         )
+    values, known = decisions(values, lambda i: f"in record {i}")
     shape = _shape(shape, sample_ids, label_names)
     names = checked_names(label_names, shape[1])
-    rows = _lookup(samples, sample_ids, shape[0], "sample", "sample_ids")
-    cols = _lookup(labels, names, shape[1], "label", "label_names")
-    weights = _record_weights(weights, len(values))
-    cells = Cells(rows, cols, values, weights)
-    cells = _select(cells, known if weights is None else known & (weights > 0))
-    return _resolve(cells, shape, names, on_conflict, equal_is_fine=False)
+    rows = sample_positions(samples, sample_ids, shape[0])
+    cols = label_columns(labels, names, shape[1])
+    weights = record_weights(weights, len(values))
+    if weights is not None:
+        known = known & (weights > 0)
+    cells = _select(Cells(rows, cols, values, weights), known)
+    return _resolve(cells, shape, names, on_conflict)
+
+
+def build_from_dicts(records, label_names):
+    """Do the work of :meth:`MaskedLabels.from_dicts`."""
+    records = list(records)
+    for i, record in enumerate(records):
+        if not hasattr(record, "items"):
+            raise TypeError(
+                "`records` accepts a dict a sample; got "
+                f"{type(record).__name__} at sample {i}."
+            )
+    if label_names is None:
+        label_names = list(dict.fromkeys(key for record in records for key in record))
+    names = checked_names(label_names, len(label_names))
+    position = {name: i for i, name in enumerate(names)}
+    keys = [key for record in records for key in record]
+    rows = np.repeat(np.arange(len(records)), [len(record) for record in records])
+    cols = np.fromiter((position.get(key, -1) for key in keys), np.intp, len(keys))
+    for i in np.flatnonzero(cols < 0)[:1]:
+        raise ValueError(
+            f"`records` accepts keys that `label_names` holds; got {keys[i]!r} at "
+            f"sample {rows[i]}."
+        )
+    values = [value for record in records for value in record.values()]
+    values, known = decisions(
+        one_a_record(values, "values"),
+        lambda i: f"at sample {rows[i]}, label {keys[i]!r}",
+    )
+    cells = _select(Cells(rows, cols, values, None), known)
+    return _resolve(cells, (len(records), len(names)), names, "raise")
 
 
 def merge_labels(labels, on_conflict):
@@ -53,39 +93,61 @@ def merge_labels(labels, on_conflict):
         if list(other) != list(names[0]):
             raise ValueError("`merge` needs the same `label_names` in the same order.")
     parts = [other.cells() for other in labels]
-    weights = None
-    if any(part.weights is not None for part in parts):
-        ones = [np.ones(len(part.rows)) for part in parts]
-        weights = [
-            one if p.weights is None else p.weights
-            for p, one in zip(parts, ones, strict=True)
-        ]
     cells = Cells(
         *(np.concatenate([part[i] for part in parts]) for i in range(3)),
-        None if weights is None else np.concatenate(weights),
+        _joined_weights(parts),
     )
-    return _resolve(
-        cells, first.shape, names[0] if names else None, on_conflict, equal_is_fine=True
-    )
+    names = names[0] if names else None
+    return _resolve(cells, first.shape, names, on_conflict, equal_is_fine=True)
 
 
 def stack(labels):
     """Return labels of the same labels one above the other."""
-    cells = [other.cells() for other in labels]
+    first = labels[0]
+    if len(labels) == 1:
+        return first
+    for other in labels[1:]:
+        names = [
+            None if one.label_names is None else list(one.label_names)
+            for one in (first, other)
+        ]
+        if other.n_labels != first.n_labels or names[0] != names[1]:
+            raise ValueError(
+                "`y` mixes rows of MaskedLabels of other labels: their number and "
+                "`label_names` must agree."
+            )
+    fill = first.fill
+    if any(other.fill != fill for other in labels):
+        fill = "unlabeled"
+    parts = [_stored(other, fill) for other in labels]
     starts = np.cumsum([0, *(len(other) for other in labels)])
-    rows = np.concatenate([c.rows + s for c, s in zip(cells, starts, strict=False)])
-    weights = None
-    if any(c.weights is not None for c in cells):
-        weights = np.concatenate(
-            [np.ones(len(c.rows)) if c.weights is None else c.weights for c in cells]
-        )
+    rows = [part.rows + start for part, start in zip(parts, starts, strict=False)]
+    n_samples = int(starts[-1])
     return MaskedLabels(
-        row_pointers(rows, int(starts[-1])),
-        np.concatenate([c.cols for c in cells]),
-        np.concatenate([c.values for c in cells]),
-        (int(starts[-1]), labels[0].n_labels),
-        weights=weights,
-        label_names=labels[0].label_names,
+        row_pointers(np.concatenate(rows), n_samples),
+        np.concatenate([part.cols for part in parts]),
+        np.concatenate([part.values for part in parts]),
+        (n_samples, first.n_labels),
+        fill=fill,
+        weights=_joined_weights(parts),
+        label_names=first.label_names,
+    )
+
+
+def _stored(labels, fill):
+    """Return what labels store under a fill, which is theirs or "unlabeled"."""
+    if labels.fill != fill:
+        return labels.cells()
+    rows = np.repeat(np.arange(len(labels)), np.diff(labels.indptr))
+    return Cells(rows, labels.indices, labels.values, labels.weights)
+
+
+def _joined_weights(parts):
+    """Return the weights of all parts, 1 where one has none; None if all have none."""
+    if all(part.weights is None for part in parts):
+        return None
+    return np.concatenate(
+        [np.ones(len(p.rows)) if p.weights is None else p.weights for p in parts]
     )
 
 
@@ -96,50 +158,9 @@ def _check_policy(on_conflict):
         )
 
 
-def _one_a_record(entries):
-    if isinstance(entries, np.ndarray):
-        array = entries
-    else:
-        entries = entries.to_numpy() if hasattr(entries, "to_numpy") else list(entries)
-        array = np.asarray(entries)
-        if array.dtype.kind in "US":
-            # numpy would turn numbers beside strings into strings.
-            array = np.empty(len(entries), dtype=object)
-            array[:] = list(entries)
-    if array.ndim != 1:
-        raise ValueError(
-            f"Records are 1-D, one entry each; got {array.ndim} dimensions."
-        )
-    return array
-
-
-def _decisions(values):
-    """Return int8 values and where a record decides anything."""
-    values = _one_a_record(values)
-    numbers = np.full(len(values), -1, dtype=np.int8)
-    if values.dtype.kind in "biuf":
-        missing = values != values
-    else:
-        missing = missing_entries(values.astype(object))
-    positive, negative = values == 1, values == 0
-    positive = np.asarray(positive & ~missing, dtype=bool)
-    negative = np.asarray(negative & ~missing, dtype=bool)
-    unlabeled = missing | np.asarray((values == -1) & ~missing, dtype=bool)
-    other = ~(positive | negative | unlabeled)
-    if other.any():
-        i = int(np.flatnonzero(other)[0])
-        value = values[i].item() if isinstance(values[i], np.generic) else values[i]
-        raise ValueError(
-            "`values` accepts 1, 0, and NaN, -1 or None for a record that decides "
-            f"nothing; got {value!r} in record {i}."
-        )
-    numbers[positive], numbers[negative] = 1, 0
-    return numbers, positive | negative
-
-
 def _shape(shape, sample_ids, label_names):
     if shape is not None:
-        shape = (int(shape[0]), int(shape[1]))
+        shape = _checked_shape(shape)
         if sample_ids is not None and len(sample_ids) != shape[0]:
             raise ValueError(
                 f"`sample_ids` must name the {shape[0]} samples of `shape`; got "
@@ -154,67 +175,23 @@ def _shape(shape, sample_ids, label_names):
     return len(sample_ids), len(label_names)
 
 
-def _lookup(entries, known, n, what, parameter):
-    """Return the positions of ids or names, or positions after a look at them.
-
-    Integers are positions unless an id or a name is an integer itself.
-    """
-    keys = [] if known is None else np.asarray(known, dtype=object).tolist()
-    by_position = entries.dtype.kind in "iu" and not any(
-        isinstance(key, Integral) for key in keys
-    )
-    if known is None or by_position:
-        if len(entries) and entries.dtype.kind not in "iu":
-            raise ValueError(
-                f"`{what}s` accepts positions from 0, unless `{parameter}` says what "
-                f"is where; got {entries[0]!r} in record 0."
-            )
-        bad = (entries < 0) | (entries >= n)
-        if len(entries) and bad.any():
-            i = int(np.flatnonzero(bad)[0])
-            raise ValueError(
-                f"`{what}s` accepts positions from 0 to {n - 1}; got "
-                f"{int(entries[i])} in record {i}."
-            )
-        return entries.astype(np.intp)
-    position = {}
-    for i, key in enumerate(keys):
-        if key in position:
-            raise ValueError(f"`{parameter}` must all differ; got {key!r} twice.")
-        position[key] = i
-    found = np.empty(len(entries), np.intp)
-    for i, key in enumerate(entries.tolist()):
-        if key not in position:
-            raise ValueError(
-                f"`{what}s` accepts what `{parameter}` holds; got {key!r} in record "
-                f"{i}."
-            )
-        found[i] = position[key]
-    return found
-
-
-def _record_weights(weights, n):
-    if weights is None:
-        return None
-    weights = np.asarray(weights, dtype=np.float64)
-    if weights.shape != (n,):
+def _checked_shape(shape):
+    try:
+        n_samples, n_labels = (operator.index(n) for n in shape)
+    except (TypeError, ValueError):
+        n_samples = n_labels = -1
+    if min(n_samples, n_labels) < 0:
         raise ValueError(
-            f"`weights` must have one entry a record, ({n},); got {weights.shape}."
+            f"`shape` accepts two integers from 0, (n_samples, n_labels); got {shape}."
         )
-    bad = ~(np.isfinite(weights) & (weights >= 0))
-    if bad.any():
-        i = int(np.flatnonzero(bad)[0])
-        raise ValueError(
-            f"`weights` accepts finite numbers from 0; got {weights[i]} in record {i}."
-        )
-    return weights
+    return n_samples, n_labels
 
 
 def _select(cells, kept):
     return Cells(*(None if part is None else part[kept] for part in cells))
 
 
-def _resolve(cells, shape, names, on_conflict, *, equal_is_fine):
+def _resolve(cells, shape, names, on_conflict, *, equal_is_fine=False):
     """Return labels from cells in any order, several of which may be one cell."""
     keys = cells.rows.astype(np.int64) * shape[1] + cells.cols
     order = np.argsort(keys, kind="stable")
@@ -222,8 +199,13 @@ def _resolve(cells, shape, names, on_conflict, *, equal_is_fine):
     new = np.append(True, keys[1:] != keys[:-1]) if len(keys) else np.empty(0, bool)
     if not new.all():
         cells = _settle(cells, new, on_conflict, equal_is_fine)
-    return from_sorted_cells(
-        cells.rows, cells.cols, cells.values, shape, cells.weights, names
+    return MaskedLabels(
+        row_pointers(cells.rows, shape[0]),
+        cells.cols,
+        cells.values,
+        shape,
+        weights=cells.weights,
+        label_names=names,
     )
 
 

@@ -1,70 +1,24 @@
 """The store: an immutable, row-indexed matrix of the labelled cells."""
 
-import math
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
+from . import _select
 from ._build import Builders
+from ._row import LabelRow
 
 UNLABELED = -1
-_RECODED = (
-    "scikit-learn tried to recode labels with unlabelled cells as if they were "
-    "classes, which would read them as negatives. Use "
-    "sklearn_masked.model_selection.cross_val_predict, which keeps them."
-)
 
 
 class Cells(NamedTuple):
-    """Labelled cells as parallel arrays, row by row, columns increasing."""
+    """Labeled cells as parallel arrays, row by row, columns increasing."""
 
     rows: np.ndarray
     cols: np.ndarray
     values: np.ndarray
     weights: np.ndarray | None
-
-
-class LabelRow:
-    """One row of :class:`MaskedLabels`: what scikit-learn gets when it asks for one.
-
-    It has no hash: code that would count it as a class stops, with a sentence.
-    """
-
-    __slots__ = ("labels", "position")
-
-    def __init__(self, labels, position):
-        self.labels, self.position = labels, position
-
-    @property
-    def label_names(self):
-        """Names of the labels, or None."""
-        return self.labels.label_names
-
-    def __len__(self):
-        return self.labels.n_labels
-
-    def to_dense(self):
-        """Return the row as float64 of shape (n_labels,), NaN where unlabelled."""
-        return self.labels[[self.position]].to_dense()[0]
-
-    def __eq__(self, other):
-        if not isinstance(other, LabelRow):
-            return NotImplemented
-        return self.labels[[self.position]] == other.labels[[other.position]]
-
-    def __hash__(self):
-        raise ValueError(_RECODED)
-
-    def __repr__(self):
-        cells = self.labels[[self.position]].cells()
-        names = self.labels.label_names
-        shown = ", ".join(
-            f"{col if names is None else names[col]!s}: {value}"
-            for col, value in zip(cells.cols[:8], cells.values[:8], strict=True)
-        )
-        return f"LabelRow({shown}{', ...' if len(cells.cols) > 8 else ''})"
 
 
 class MaskedLabels(Builders):
@@ -82,12 +36,20 @@ class MaskedLabels(Builders):
         What a cell is that is not stored. Counts, slices, comparison and metrics do
         not depend on it; memory follows what is stored.
     indptr, indices, values : int64, int32 and int8 arrays
-        CSR of the stored cells, columns increasing in each row: 1 positive, 0
-        negative, -1 unlabelled (stored for ``fill="negative"`` alone). Read-only.
+        CSR of the stored cells, columns increasing in each row. For
+        ``fill="unlabeled"`` values are 1 positive and 0 negative; for
+        ``fill="negative"``, 1 positive and -1 unlabelled. Read-only.
     weights : float64 array of shape (n_stored,) or None
         Weight of each stored cell. Cells of weight 0 are not labelled.
     label_names : object array of shape (n_labels,) or None
-        Names of the labels.
+        Names of the labels. Read-only.
+
+    Notes
+    -----
+    ``a == b`` is one bool for the whole, so that scikit-learn may compare parameters
+    and a test may write ``assert a == b``. ``numpy.asarray(labels)`` is a 1-D array of
+    row views, never numbers: scikit-learn recodes arrays of numbers column by column,
+    which turns unlabelled cells into labels.
 
     Examples
     --------
@@ -104,6 +66,8 @@ class MaskedLabels(Builders):
     """
 
     ndim = 2
+    # numpy would compare or add an array to each row view, and answer at length.
+    __array_ufunc__ = None
 
     def __init__(
         self,
@@ -122,7 +86,7 @@ class MaskedLabels(Builders):
         self.indices = _frozen(indices, np.int32)
         self.values = _frozen(values, np.int8)
         self.weights = None if weights is None else _frozen(weights, np.float64)
-        self.label_names = label_names
+        self.label_names = None if label_names is None else _frozen(label_names, object)
         self._counts = None
 
     # How it looks
@@ -144,12 +108,12 @@ class MaskedLabels(Builders):
 
     @property
     def n_labeled(self):
-        """Labelled cells of each label, int64 of shape (n_labels,)."""
+        """Labeled cells of each label, int64 of shape (n_labels,)."""
         return self._count().sum(axis=0)
 
     @property
     def n_cells(self):
-        """Labelled cells in all."""
+        """Labeled cells in all."""
         return int(self._count().sum())
 
     def _count(self):
@@ -167,10 +131,11 @@ class MaskedLabels(Builders):
 
     def __repr__(self):
         positive, negative = self._count().sum(axis=1)
+        n_cells = positive + negative
         return (
-            f"MaskedLabels({self.shape[0]} x {self.shape[1]}, {self.n_cells} labelled "
-            f"cells: {positive} positive, {negative} negative"
-            f"{'' if self.weights is None else ', weighted'})"
+            f"MaskedLabels({self.shape[0]} x {self.shape[1]}, {n_cells} labelled "
+            f"cell{'' if n_cells == 1 else 's'}: {positive} positive, {negative} "
+            f"negative{'' if self.weights is None else ', weighted'})"
         )
 
     def __iter__(self):
@@ -181,13 +146,12 @@ class MaskedLabels(Builders):
         if dtype is not None and np.dtype(dtype) != object:
             raise ValueError(
                 "MaskedLabels do not become an array of numbers by themselves, since "
-                "unlabelled cells would have to become some number; call to_dense() "
+                "unlabeled cells would have to become some number; call to_dense() "
                 "for NaN in unlabelled cells."
             )
-        rows = np.empty(len(self), dtype=object)
-        for i in range(len(self)):
-            rows[i] = LabelRow(self, i)
-        return rows
+        if copy is False:
+            raise ValueError("MaskedLabels become an array of row views by a copy.")
+        return np.fromiter(self, dtype=object, count=len(self))
 
     def __eq__(self, other):
         """Return whether all cells, weights and names are equal, whatever the fill."""
@@ -197,22 +161,26 @@ class MaskedLabels(Builders):
             return False
         if not np.array_equal(self._count(), other._count()):
             return False
-        mine, theirs = self, other
         if self.fill == other.fill == "negative":
-            mine, theirs = _comparable(self), _comparable(other)
-        elif self.fill != other.fill:
-            # Equal counts: neither has more cells than the other stores already.
-            mine, theirs = self.cells(), other.cells()
+            mine, theirs = _said(self), _said(other)
         else:
+            # Equal counts: the one that stores labelled cells has as many as these.
             mine, theirs = self.cells(), other.cells()
         return all(
             np.array_equal(a, b) for a, b in zip(mine[:3], theirs[:3], strict=True)
-        ) and np.array_equal(_ones(mine), _ones(theirs))
+        ) and np.array_equal(_weights(mine), _weights(theirs))
 
     __hash__ = None
 
     def __getstate__(self):
         return {**self.__dict__, "_counts": None}
+
+    def __setstate__(self, state):
+        # Pickles forget that an array is read-only; memory maps stay what they are.
+        for name, part in state.items():
+            if isinstance(part, np.ndarray):
+                part = _frozen(part, part.dtype)
+            self.__dict__[name] = part
 
     # Its parts
 
@@ -221,66 +189,49 @@ class MaskedLabels(Builders):
 
         An int gives a :class:`LabelRow`; a list, slice, integer or boolean array or
         Series gives MaskedLabels. ``labels[rows, cols]`` takes positions or names of
-        labels; two single ones give 1, 0 or NaN.
+        labels; two single ones give 1.0, 0.0 or NaN. An integer is a position always.
         """
-        rows, cols = key if isinstance(key, tuple) and len(key) == 2 else (key, None)
-        if cols is Ellipsis:  # scikit-learn slices rows as `y[rows, ...]`
-            cols = None
-        if isinstance(rows, tuple) or rows is None or rows is Ellipsis:
-            raise IndexError(
-                "MaskedLabels accept `rows` or `(rows, cols)`: an int, a list, a "
-                f"slice, or an integer or boolean array of each; got {key!r}."
-            )
-        if cols is not None and isinstance(cols, str | Integral):
-            col = self._label_position(cols)
-            if isinstance(rows, Integral):
-                return float(self[[rows]].to_dense()[0, col])
-            cols = [col]
-        if isinstance(rows, Integral):
-            row = _position(rows, len(self), "row")
-            taken = self if cols is None else self._take_labels(cols)
-            return LabelRow(taken, row)
-        taken = self._take_rows(_positions(rows, len(self), "row"))
-        return taken if cols is None else taken._take_labels(cols)
-
-    def _label_position(self, label):
-        if isinstance(label, Integral) and not isinstance(label, bool):
-            return _position(label, self.n_labels, "label")
-        if self.label_names is not None:
-            found = np.flatnonzero(self.label_names == label)
-            if len(found):
-                return int(found[0])
-        raise IndexError(f"no label is named {label!r}.")
+        rows, cols = _select.split_key(key)
+        if not _select.is_position(rows):
+            taken = self._take_rows(rows)
+            return taken if cols is None else taken._take_labels(cols)
+        row = _select.position(rows, len(self), "row")
+        if cols is None:
+            return LabelRow(self, row)
+        taken = self._take_rows(slice(row, row + 1))._take_labels(cols)
+        return float(taken.to_dense()[0, 0]) if _select.is_one_label(cols) else taken[0]
 
     def _take_rows(self, rows):
-        return self._taken(self._located()[rows])
+        whole = isinstance(rows, slice) and rows.step in (None, 1)
+        if whole:  # no copy
+            start, stop, _ = rows.indices(len(self))
+            indptr = self.indptr[start : max(start, stop) + 1]
+            entries = slice(indptr[0], indptr[-1])
+            indptr = indptr - indptr[0]
+        else:
+            rows = _select.positions(rows, len(self), "row")
+            indptr, entries = _select.stored_positions(self.indptr, rows)
+        shape = (len(indptr) - 1, self.n_labels)
+        return self._taken(indptr, self.indices[entries], entries, shape)
 
     def _take_labels(self, cols):
-        if not isinstance(cols, slice):
-            cols = np.atleast_1d(np.asarray(cols))
-            if cols.dtype.kind in "OUS":
-                cols = np.array([self._label_position(c) for c in cols], dtype=np.intp)
-        cols = _positions(cols, self.n_labels, "label")
-        names = None if self.label_names is None else self.label_names[cols]
-        located = sp.csr_array(self._located()[:, cols])
-        located.sort_indices()
-        return self._taken(located, names)
-
-    def _located(self):
-        """Return the positions of the stored cells, from 1, as a CSR: no zeros."""
+        cols = _select.label_positions(cols, self.label_names, self.n_labels)
+        # Positions of the stored cells, from 1: scipy keeps what is not zero.
         located = np.arange(1, len(self.values) + 1)
-        return sp.csr_array((located, self.indices, self.indptr), shape=self.shape)
+        located = sp.csr_array((located, self.indices, self.indptr), shape=self.shape)
+        located = sp.csr_array(located[:, cols])
+        located.sort_indices()
+        names = None if self.label_names is None else self.label_names[cols]
+        entries = located.data - 1
+        return self._taken(
+            located.indptr, located.indices, entries, located.shape, label_names=names
+        )
 
-    def _taken(self, located, names=None):
-        kept = located.data - 1
+    def _taken(self, indptr, indices, entries, shape, **changes):
+        weights = None if self.weights is None else self.weights[entries]
+        same = {"fill": self.fill, "label_names": self.label_names, **changes}
         return MaskedLabels(
-            located.indptr,
-            located.indices,
-            self.values[kept],
-            located.shape,
-            fill=self.fill,
-            weights=None if self.weights is None else self.weights[kept],
-            label_names=self.label_names if names is None else names,
+            indptr, indices, self.values[entries], shape, weights=weights, **same
         )
 
     def cells(self):
@@ -293,11 +244,11 @@ class MaskedLabels(Builders):
             None). For ``fill="negative"`` that is nearly n_samples x n_labels:
             :meth:`iter_cells` gives them in blocks.
         """
+        stored_rows = self._stored_rows()
         if self.fill == "unlabeled":
-            rows = np.repeat(np.arange(len(self)), np.diff(self.indptr))
-            return Cells(rows, self.indices.astype(np.intp), self.values, self.weights)
+            cols = self.indices.astype(np.intp)
+            return Cells(stored_rows, cols, self.values, self.weights)
         dense = np.zeros(self.shape, np.int8)
-        stored_rows = np.repeat(np.arange(len(self)), np.diff(self.indptr))
         dense[stored_rows, self.indices] = self.values
         rows, cols = np.nonzero(dense != UNLABELED)
         weights = None
@@ -316,13 +267,16 @@ class MaskedLabels(Builders):
         start = 0
         while start < len(self):
             if self.fill == "negative":
-                stop = start + max(1, max_cells // max(self.n_labels, 1))
+                stop = start + max_cells // max(self.n_labels, 1)
             else:
                 end = self.indptr[start] + max_cells
                 stop = int(np.searchsorted(self.indptr, end, side="right")) - 1
             rows = slice(start, min(max(stop, start + 1), len(self)))
             yield rows, self[rows].cells()
             start = rows.stop
+
+    def _stored_rows(self):
+        return np.repeat(np.arange(len(self)), np.diff(self.indptr))
 
     def without_weights(self):
         """Return the same labels, each cell of weight 1."""
@@ -339,7 +293,7 @@ class MaskedLabels(Builders):
             "label_names": self.label_names,
             **changes,
         }
-        return type(self)(self.indptr, self.indices, self.values, self.shape, **same)
+        return MaskedLabels(self.indptr, self.indices, self.values, self.shape, **same)
 
 
 def checked_names(label_names, n_labels):
@@ -352,8 +306,13 @@ def checked_names(label_names, n_labels):
     """
     if label_names is None:
         return None
-    names = np.empty(len(label_names), dtype=object)
-    names[:] = list(label_names)
+    if isinstance(label_names, str):
+        raise TypeError(
+            "`label_names` accepts a sequence of names; got the string "
+            f"{label_names!r}."
+        )
+    label_names = list(label_names)
+    names = np.fromiter(label_names, dtype=object, count=len(label_names))
     if len(names) != n_labels:
         raise ValueError(
             f"`label_names` must name the {n_labels} labels; got {len(names)} names."
@@ -375,55 +334,20 @@ def _frozen(array, dtype):
     return array
 
 
-def _position(i, n, what):
-    if not -n <= i < n:
-        raise IndexError(f"{what} {i} is out of range for {n} {what}s.")
-    return int(i) % n
-
-
-def _positions(key, n, what):
-    """Return a slice as it is, and any other selection as positions from 0."""
-    if isinstance(key, slice):
-        return np.arange(*key.indices(n))
-    key = np.asarray(key)
-    if key.ndim != 1:
-        raise IndexError(f"{what}s accept a 1-D selection; got {key.ndim} dimensions.")
-    if key.dtype == bool:
-        if len(key) != n:
-            raise IndexError(
-                f"a boolean selection of {what}s must have {n} entries; got {len(key)}."
-            )
-        return np.flatnonzero(key)
-    if not len(key):
-        return key.astype(np.intp)
-    if key.dtype.kind not in "iu":
-        raise IndexError(f"{what}s accept integers or booleans; got {key.dtype}.")
-    for i in (key.min(), key.max()):
-        _position(i, n, what)
-    return key % n
-
-
 def _same_names(a, b):
     if a.label_names is None or b.label_names is None:
         return a.label_names is b.label_names
     return list(a.label_names) == list(b.label_names)
 
 
-def _comparable(labels):
-    """Return the stored cells of fill="negative" that say something, as cells."""
-    rows = np.repeat(np.arange(len(labels)), np.diff(labels.indptr))
-    weights = np.ones(len(rows)) if labels.weights is None else labels.weights
-    kept = (labels.values != 0) | (weights != 1)
-    weights = np.where(labels.values == UNLABELED, 1, weights)
-    return Cells(rows[kept], labels.indices[kept], labels.values[kept], weights[kept])
+def _said(labels):
+    """Return the stored cells of fill="negative" that differ from a plain negative."""
+    values, weights = labels.values, _weights(labels)
+    weights = np.where(values == UNLABELED, 1, weights)
+    kept = (values != 0) | (weights != 1)
+    rows = labels._stored_rows()[kept]
+    return Cells(rows, labels.indices[kept], values[kept], weights[kept])
 
 
-def _ones(cells):
-    return np.ones(len(cells.rows)) if cells.weights is None else cells.weights
-
-
-def is_missing_number(value):
-    """Return whether a scalar is NaN, None or pandas' NA."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, float | np.floating) and math.isnan(value)
+def _weights(cells):
+    return np.ones(len(cells.values)) if cells.weights is None else cells.weights

@@ -3,7 +3,6 @@
 import numpy as np
 import scipy.sparse as sp
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from .direct import DenseDirect, PairDirect, choose_direct
@@ -90,7 +89,7 @@ class DirectSharedModule(nn.Module):
         else:
             rows = self.embedding_row[indices]
             hidden = embedding_bag(self.embedding, rows, offsets, weights, False)
-        return self.sharing * F.normalize(_bounded(hidden), dim=1)
+        return self.sharing * _unit(_bounded(hidden))
 
     def directions(self):
         """Return the shared path's orthonormal directions, one a column.
@@ -148,7 +147,14 @@ class DirectSharedModule(nn.Module):
 
 def _bounded(rows):
     """Return rows over their largest number, lest squares of it overflow."""
-    return rows / rows.detach().abs().amax(dim=1, keepdim=True).clamp_min(1e-36)
+    largest = rows.detach().abs().amax(dim=1, keepdim=True)
+    return rows / torch.where(largest > 0, largest, 1)
+
+
+def _unit(rows):
+    """Return rows of length 1; a row of zeros stays so, and gets no gradient."""
+    length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return rows / torch.where(length > 0, length, torch.inf)
 
 
 def _feature_scale(X):

@@ -1,0 +1,64 @@
+"""One row of labels, as scikit-learn gets it when it asks for an array."""
+
+_RECODED = (
+    "scikit-learn tried to recode labels with unlabelled cells as if they were "
+    "classes, which would read them as negatives. Use "
+    "sklearn_masked.model_selection.cross_val_predict, which keeps them."
+)
+
+
+class LabelRow:
+    """One row of :class:`MaskedLabels`: what scikit-learn gets when it asks for one.
+
+    It has no hash: code that would count it as a class stops, with a sentence. It
+    cannot be indexed either, or numpy would take it for a sequence and make a 2-D
+    array of numbers out of several.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_masked import MaskedLabels
+    >>> row = MaskedLabels.from_dense([[1, np.nan, 0]], label_names=["a", "b", "c"])[0]
+    >>> row
+    LabelRow(a: 1, c: 0)
+    >>> row.to_dense()
+    array([ 1., nan,  0.])
+    """
+
+    __slots__ = ("labels", "position")
+
+    def __init__(self, labels, position):
+        self.labels, self.position = labels, position
+
+    @property
+    def label_names(self):
+        """Names of the labels, or None."""
+        return self.labels.label_names
+
+    def __len__(self):
+        return self.labels.n_labels
+
+    def to_dense(self):
+        """Return the row as float64 of shape (n_labels,), NaN where unlabelled."""
+        return self._alone().to_dense()[0]
+
+    def __eq__(self, other):
+        if not isinstance(other, LabelRow):
+            return NotImplemented
+        return self._alone() == other._alone()
+
+    def __hash__(self):
+        raise ValueError(_RECODED)
+
+    def __repr__(self):
+        cells = self._alone().cells()
+        names = self.label_names
+        shown = ", ".join(
+            f"{col if names is None else names[col]!s}: {value}"
+            for col, value in zip(cells.cols[:8], cells.values[:8], strict=True)
+        )
+        return f"LabelRow({shown}{', ...' if len(cells.cols) > 8 else ''})"
+
+    def _alone(self):
+        """Return MaskedLabels of this row alone."""
+        return self.labels[self.position : self.position + 1]

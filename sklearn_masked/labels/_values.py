@@ -1,0 +1,69 @@
+"""What a single cell may hold, and the sentence for what it may not."""
+
+from numbers import Number
+
+import numpy as np
+
+ACCEPTED = "`y` accepts 1, 0, and NaN, -1 or None in unlabelled cells"
+_NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
+
+
+def is_missing(value):
+    """Return whether an object is NaN, None or pandas' NA."""
+    if isinstance(value, float | np.floating):
+        return bool(value != value)
+    return value is None or _is_missing_type(type(value))
+
+
+def _is_missing_type(kind):
+    # By its name: pandas is not imported for the sake of a value it alone makes.
+    return kind is type(None) or kind.__name__ == "NAType"
+
+
+def missing_entries(values):
+    """Return where an object array holds NaN, None or pandas' NA."""
+    flat = (is_missing(value) for value in values.ravel())
+    return np.fromiter(flat, dtype=bool, count=values.size).reshape(values.shape)
+
+
+def numbers_of(values, hidden=None):
+    """Return objects as float64, NaN where one is missing, and where one is no number.
+
+    Parameters
+    ----------
+    values : object array
+        Numbers, None, pandas' NA; anything else is no number.
+    hidden : bool array of the same shape, default=None
+        Where not to look.
+    """
+    kinds = list(map(type, values.ravel()))
+    numbers = np.full(values.size, np.nan)
+    strange = np.zeros(values.size, dtype=bool)
+    flat = values.ravel()
+    shown = np.ones(values.size, bool) if hidden is None else ~hidden.ravel()
+    for kind in set(kinds):
+        if _is_missing_type(kind):
+            continue
+        is_kind = (k is kind for k in kinds)
+        here = np.fromiter(is_kind, dtype=bool, count=values.size) & shown
+        if issubclass(kind, _NUMBERS):
+            found = flat[here]
+            if kind is int:  # some are too large for a float
+                found = np.clip(found, -9, 9)
+            numbers[here] = found.astype(np.float64)
+        else:
+            strange |= here
+    return numbers.reshape(values.shape), strange.reshape(values.shape)
+
+
+def refuse_value(value, row, col):
+    """Raise for a cell that is no label."""
+    value = value.item() if isinstance(value, np.generic) else value
+    hint = ""
+    if isinstance(value, Number) and value == 2:
+        hint = (
+            " A 2 can come from scikit-learn's cross_val_predict, which recodes -1, 0 "
+            "and 1 to 0, 1 and 2: use "
+            "sklearn_masked.model_selection.cross_val_predict."
+        )
+    raise ValueError(f"{ACCEPTED}; got {value!r} at sample {row}, label {col}.{hint}")

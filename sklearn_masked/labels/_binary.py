@@ -77,7 +77,7 @@ def _classes(values):
         raise ValueError(
             "Only binary classification is supported. 1-D `y` accepts two classes; got "
             f"{len(classes)}, beginning with {classes[:3].tolist()}. If -1 means "
-            "unlabeled, pass y[:, None]; for one label a class, pass a 2-D `y`."
+            "unlabelled, pass y[:, None]; for one label a class, pass a 2-D `y`."
         )
     if classes.dtype.kind in "if" and tuple(classes) == (-1, 0):
         raise ValueError(

@@ -13,7 +13,7 @@ def one_a_record(entries, parameter):
     if not isinstance(entries, np.ndarray):
         entries = entries.to_numpy() if hasattr(entries, "to_numpy") else list(entries)
     array = entries if isinstance(entries, np.ndarray) else np.asarray(entries)
-    if array.dtype.kind in "US" and array is not entries:
+    if array.dtype.kind in "US" and array.ndim == 1 and array is not entries:
         # numpy would turn numbers beside strings into strings.
         array = np.fromiter(entries, dtype=object, count=len(entries))
     if array.ndim != 1:

@@ -5,6 +5,10 @@ _RECODED = (
     "classes, which would read them as negatives. Use "
     "sklearn_masked.model_selection.cross_val_predict, which keeps them."
 )
+_SORTED = (
+    "Rows of MaskedLabels have no order: something tried to sort them as if each row "
+    "were a class, to stratify a split say, which unlabelled cells do not allow."
+)
 
 
 class LabelRow:
@@ -49,6 +53,9 @@ class LabelRow:
 
     def __hash__(self):
         raise ValueError(_RECODED)
+
+    def __lt__(self, other):
+        raise TypeError(_SORTED)
 
     def __repr__(self):
         cells = self._alone().cells()

@@ -146,7 +146,7 @@ class MaskedLabels(Builders):
         if dtype is not None and np.dtype(dtype) != object:
             raise ValueError(
                 "MaskedLabels do not become an array of numbers by themselves, since "
-                "unlabeled cells would have to become some number; call to_dense() "
+                "unlabelled cells would have to become some number; call to_dense() "
                 "for NaN in unlabelled cells."
             )
         if copy is False:

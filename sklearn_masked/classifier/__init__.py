@@ -1,7 +1,8 @@
 """The estimator, on top of the labels, the metrics and the net."""
 
 from ._device import DeviceWarning, VersionWarning
-from ._estimator import InterruptedFitWarning, MaskedMultiLabelClassifier
+from ._estimator import MaskedMultiLabelClassifier
+from ._training import InterruptedFitWarning
 
 __all__ = [
     "DeviceWarning",

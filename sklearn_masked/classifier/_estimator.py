@@ -1,15 +1,10 @@
 """The estimator: from X and a half-empty label matrix to probabilities."""
 
-import contextlib
-import functools
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
-import torch
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -21,29 +16,16 @@ from .._targets import (
     require_y,
     warn_unlabeled_labels,
 )
-from ..labels import cell_weights, check_sample_weight
+from ..labels import cell_weights
 from ..metrics import masked_roc_auc_scorer
-from ..nn.batches import CellDataset, Targets
-from ..nn.direct import PairDirect
-from ..nn.dual import DualDataset, DualTrainer
-from ..nn.leave_out import left_out_margins, output_lines
-from ..nn.losses import MaskedBCEWithLogitsLoss
-from ..nn.modules import DirectSharedModule, build_module
-from . import _build, _device
+from . import _build, _device, _training
 
 # A block of predictions holds at most so many rows, and logits.
 _BLOCK_ROWS = 1 << 13
 _BLOCK_NUMBERS = 1 << 24
 
-# Labels that store what is not negative are turned into cells up to so many.
-_MOST_CELLS = 1 << 22
-
 # Fitted attributes that are not for users.
 _PRIVATE = ("_n_negative", "_n_positive", "_one_dimensional")
-
-
-class InterruptedFitWarning(UserWarning):
-    """The training was interrupted; what it had learnt is kept."""
 
 
 class MaskedMultiLabelClassifier(ClassifierMixin, BaseEstimator):
@@ -320,7 +302,7 @@ default=None
         judge_target(
             target, *targets.totals(), weak_negatives=self.unlabeled_weight > 0
         )
-        fitted._train(X, targets, self.max_epochs, first=not warm, whole=True)
+        _training.train(fitted, X, targets, self.max_epochs, first=not warm, whole=True)
         warn_unlabeled_labels(fitted._has_cells(), fitted.label_names_)
         return self._adopt(fitted)
 
@@ -355,7 +337,7 @@ default=None
         X, _, targets = fitted._validate(
             X, y, sample_weight, first=first, classes=classes
         )
-        fitted._train(X, targets, 1, first=first, whole=False)
+        _training.train(fitted, X, targets, 1, first=first, whole=False)
         return self._adopt(fitted)
 
     def _scratch(self, keep):
@@ -388,7 +370,7 @@ default=None
             self._set_labels(target)
         else:
             check_same_labels(target, self)
-        return X, target, self._targets(target.labels, sample_weight)
+        return X, target, _training.make_targets(target.labels, sample_weight)
 
     def _check_X(self, X, reset):
         own_module = self.module is not None
@@ -417,187 +399,6 @@ default=None
             else target.classes
         )
         self._n_positive = self._n_negative = np.zeros(labels.n_labels)
-
-    def _targets(self, labels, sample_weight):
-        """Return the labels as the store that batches are taken from."""
-        if labels.fill == "negative" and labels.n_cells > _MOST_CELLS:
-            weight = check_sample_weight(sample_weight, labels.shape)
-            if weight is not None and weight.ndim == 2:
-                for rows, cells in labels.iter_cells():
-                    shape = (rows.stop - rows.start, labels.n_labels)
-                    cell_weights(cells, weight[rows], shape)
-            parts = labels.indptr, labels.indices, labels.values
-            return Targets(
-                *parts,
-                labels.n_labels,
-                weights=labels.weights,
-                fill="negative",
-                sample_weight=weight,
-            )
-        cells = labels.cells()
-        weights = cell_weights(cells, sample_weight, labels.shape)
-        rows, cols, values = cells[:3]
-        if weights is not None and not weights.all():
-            # A cell of weight 0 is as good as unlabelled: it is not there.
-            kept = weights > 0
-            rows, cols, values, weights = (
-                part[kept] for part in (rows, cols, values, weights)
-            )
-        counts = np.bincount(rows, minlength=len(labels))
-        indptr = np.append(0, np.cumsum(counts))
-        return Targets(indptr, cols, values, labels.n_labels, weights=weights)
-
-    def _train(self, X, targets, epochs, *, first, whole):
-        """Build or take over the net, and train it on the labelled rows."""
-        device = _device.resolve_device(self.device)
-        _build.check_net_params(self.net_params, set(self.get_params(deep=False)))
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        positive, negative = targets.totals()
-        self._n_positive = self._n_positive + positive
-        self._n_negative = self._n_negative + negative
-        train, valid = self._datasets(X, targets, seed, whole)
-        with _seeded(seed, device):
-            if first:
-                before = None
-                self.net_ = self._build_net(X, targets, valid, device, seed)
-            else:
-                before = self.net_.snapshot()
-                _build.update_net(self.net_, self, valid)
-            try:
-                self._prepare(X, targets, train.rows, first)
-                self._run(train, epochs)
-                if self.net_.dual is not None and whole and self.scale_output:
-                    self._scale_output(self.net_.dual)
-            except BaseException:
-                if before is not None:
-                    self.net_.restore(before)
-                raise
-            finally:
-                self.net_.train_split = None  # it holds the validation rows
-                self.net_.dual = None  # it holds the training rows
-
-    def _is_dual(self, targets):
-        """Return whether the default model is trained without a learning rate."""
-        return (
-            self.module is None
-            and self.criterion is None
-            and self.optimizer is None
-            and not self.unlabeled_weight
-            and targets.fill == "unlabeled"
-        )
-
-    def _prepare(self, X, targets, rows, first):
-        """Give the default module what it takes from X and from the labels' counts."""
-        if self.module is not None:
-            return
-        module = self.net_.module_
-        if first:
-            module.start(X)
-            pooled = (self._n_positive.sum() + 0.5) / (
-                self._n_positive.sum() + self._n_negative.sum() + 1
-            )
-            prior = (self._n_positive + pooled) / (
-                self._n_positive + self._n_negative + 1
-            )
-            bias = torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
-            module.bias.data.copy_(bias)
-        if self._is_dual(targets):
-            weight, target = _build.cell_terms(self, targets)
-            self.net_.dual = DualTrainer(
-                module, X, targets, rows, weight, target, self.C, fresh=first
-            )
-        elif first and isinstance(module.direct, PairDirect):
-            cell_rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
-            module.direct.cover(X, cell_rows, targets.indices.astype(np.int64))
-        if first or self._is_dual(targets):
-            # The parameters took their sizes from the data.
-            self.net_.initialize_optimizer()
-
-    def _scale_output(self, dual):
-        """Fit the line of each label that makes its logits log-odds."""
-        module = self.net_.module_
-        lines = output_lines(
-            left_out_margins(dual),
-            dual.target,
-            dual.label,
-            dual.strength / self.C,
-            self.n_labels_,
-        )
-        module.slope, module.intercept = (line.to(module.bias.device) for line in lines)
-
-    def _run(self, train, epochs):
-        """Train, and say what happened where it did not end by itself."""
-        n_before = len(self.net_.history)
-        try:
-            if len(train):
-                self.net_.train(train, epochs)
-        except FloatingPointError as error:
-            raise ValueError(
-                f"Training diverged: {error}. Lower `lr` (here {self.lr}), or scale X."
-            ) from error
-        if getattr(self.net_, "interrupted_", False):
-            n_epochs = len(self.net_.history) - n_before
-            if not n_epochs:
-                raise KeyboardInterrupt
-            warnings.warn(
-                f"The training was interrupted after {n_epochs} finished epochs; "
-                "they are kept.",
-                InterruptedFitWarning,
-                stacklevel=4,
-            )
-
-    def _datasets(self, X, targets, seed, whole):
-        """Return the training rows and, for early stopping, the validation rows."""
-        dense = self._needs_dense_targets()
-        rows = targets.labeled_rows()
-        generator = np.random.default_rng(seed)
-        make = functools.partial(CellDataset, dense=dense)
-        if self._is_dual(targets):
-            make = functools.partial(DualDataset, generator=generator)
-        if not (self.early_stopping and whole):
-            return make(X, targets, rows), None
-        n_valid = int(np.ceil(self.validation_fraction * len(rows)))
-        if n_valid >= len(rows):
-            raise ValueError(
-                "`early_stopping` needs a row to train on beside the validation rows; "
-                f"got {len(rows)} rows with a labelled cell and validation_fraction="
-                f"{self.validation_fraction}."
-            )
-        order = generator.permutation(rows)
-        valid, train = np.sort(order[:n_valid]), np.sort(order[n_valid:])
-        return (
-            make(X, targets, train),
-            CellDataset(X, targets, valid, dense=dense),
-        )
-
-    def _needs_dense_targets(self):
-        """Return whether the loss has to see the logits of all cells."""
-        criterion, ours = self.criterion, MaskedBCEWithLogitsLoss
-        if self.unlabeled_weight:
-            return True
-        if criterion is None:
-            return False
-        if not hasattr(criterion, "cell_loss"):
-            return True
-        # A subclass with a forward of its own, and our way round it, is meant whole.
-        return (
-            getattr(criterion, "forward", None) is not ours.forward
-            and criterion.cell_loss is ours.cell_loss
-        )
-
-    def _build_net(self, X, targets, valid, device, seed):
-        if self.module is None:
-            module = DirectSharedModule
-            rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
-            offered = build_module(
-                X, rows, self.n_labels_, self.embedding_dim, self.sharing
-            )
-        else:
-            module = self.module
-            offered = {"n_features": X.shape[1], "n_labels": self.n_labels_}
-        kwargs = _build.module_params(module, offered)
-        net = _build.build_net(self, module, kwargs, targets, valid, device, seed)
-        return net.initialize()
 
     def decision_function(self, X):
         """Return the logits.
@@ -751,12 +552,3 @@ def _probabilities(logits):
     """Return the sigmoid in float64, strictly between 0 and 1."""
     proba = expit(logits.astype(np.float64))
     return np.clip(proba, np.nextafter(0, 1), np.nextafter(1, 0), out=proba)
-
-
-@contextlib.contextmanager
-def _seeded(seed, device):
-    """Seed torch inside, and leave its generators outside as they were."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        yield

@@ -1,0 +1,224 @@
+"""From validated rows and labels to a trained net, for `fit` and `partial_fit`."""
+
+import contextlib
+import functools
+import warnings
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+from ..labels import cell_weights, check_sample_weight
+from ..nn.batches import CellDataset, Targets
+from ..nn.direct import PairDirect
+from ..nn.dual import DualDataset, DualTrainer
+from ..nn.leave_out import left_out_margins, output_lines
+from ..nn.losses import MaskedBCEWithLogitsLoss
+from ..nn.modules import DirectSharedModule, build_module
+from . import _build, _device
+
+# Labels that store what is not negative are turned into cells up to so many.
+_MOST_CELLS = 1 << 22
+
+
+class InterruptedFitWarning(UserWarning):
+    """The training was interrupted; what it had learnt is kept."""
+
+
+def make_targets(labels, sample_weight):
+    """Return the labels as the store that batches are taken from."""
+    if labels.fill == "negative" and labels.n_cells > _MOST_CELLS:
+        weight = check_sample_weight(sample_weight, labels.shape)
+        if weight is not None and weight.ndim == 2:
+            for rows, cells in labels.iter_cells():
+                shape = (rows.stop - rows.start, labels.n_labels)
+                cell_weights(cells, weight[rows], shape)
+        parts = labels.indptr, labels.indices, labels.values
+        return Targets(
+            *parts,
+            labels.n_labels,
+            weights=labels.weights,
+            fill="negative",
+            sample_weight=weight,
+        )
+    cells = labels.cells()
+    weights = cell_weights(cells, sample_weight, labels.shape)
+    rows, cols, values = cells[:3]
+    if weights is not None and not weights.all():
+        # A cell of weight 0 is as good as unlabelled: it is not there.
+        kept = weights > 0
+        rows, cols, values, weights = (
+            part[kept] for part in (rows, cols, values, weights)
+        )
+    counts = np.bincount(rows, minlength=len(labels))
+    indptr = np.append(0, np.cumsum(counts))
+    return Targets(indptr, cols, values, labels.n_labels, weights=weights)
+
+
+def train(estimator, X, targets, epochs, *, first, whole):
+    """Build or take over the net, and train it on the labelled rows."""
+    device = _device.resolve_device(estimator.device)
+    _build.check_net_params(estimator.net_params, set(estimator.get_params(deep=False)))
+    seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
+    positive, negative = targets.totals()
+    estimator._n_positive = estimator._n_positive + positive
+    estimator._n_negative = estimator._n_negative + negative
+    train, valid = _datasets(estimator, X, targets, seed, whole)
+    with _seeded(seed, device):
+        if first:
+            before = None
+            estimator.net_ = _build_net(estimator, X, targets, valid, device, seed)
+        else:
+            before = estimator.net_.snapshot()
+            _build.update_net(estimator.net_, estimator, valid)
+        try:
+            _prepare(estimator, X, targets, train.rows, first)
+            _run(estimator, train, epochs)
+            if estimator.net_.dual is not None and whole and estimator.scale_output:
+                _scale_output(estimator, estimator.net_.dual)
+        except BaseException:
+            if before is not None:
+                estimator.net_.restore(before)
+            raise
+        finally:
+            estimator.net_.train_split = None  # it holds the validation rows
+            estimator.net_.dual = None  # it holds the training rows
+
+
+def _is_dual(estimator, targets):
+    """Return whether the default model is trained without a learning rate."""
+    return (
+        estimator.module is None
+        and estimator.criterion is None
+        and estimator.optimizer is None
+        and not estimator.unlabeled_weight
+        and targets.fill == "unlabeled"
+    )
+
+
+def _prepare(estimator, X, targets, rows, first):
+    """Give the default module what it takes from X and from the labels' counts."""
+    if estimator.module is not None:
+        return
+    module = estimator.net_.module_
+    if first:
+        module.start(X)
+        pooled = (estimator._n_positive.sum() + 0.5) / (
+            estimator._n_positive.sum() + estimator._n_negative.sum() + 1
+        )
+        prior = (estimator._n_positive + pooled) / (
+            estimator._n_positive + estimator._n_negative + 1
+        )
+        bias = torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
+        module.bias.data.copy_(bias)
+    if _is_dual(estimator, targets):
+        weight, target = _build.cell_terms(estimator, targets)
+        estimator.net_.dual = DualTrainer(
+            module, X, targets, rows, weight, target, estimator.C, fresh=first
+        )
+    elif first and isinstance(module.direct, PairDirect):
+        cell_rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
+        module.direct.cover(X, cell_rows, targets.indices.astype(np.int64))
+    if first or _is_dual(estimator, targets):
+        # The parameters took their sizes from the data.
+        estimator.net_.initialize_optimizer()
+
+
+def _scale_output(estimator, dual):
+    """Fit the line of each label that makes its logits log-odds."""
+    module = estimator.net_.module_
+    lines = output_lines(
+        left_out_margins(dual),
+        dual.target,
+        dual.label,
+        dual.strength / estimator.C,
+        estimator.n_labels_,
+    )
+    module.slope, module.intercept = (line.to(module.bias.device) for line in lines)
+
+
+def _run(estimator, train, epochs):
+    """Train, and say what happened where it did not end by itself."""
+    n_before = len(estimator.net_.history)
+    try:
+        if len(train):
+            estimator.net_.train(train, epochs)
+    except FloatingPointError as error:
+        raise ValueError(
+            f"Training diverged: {error}. Lower `lr` (here {estimator.lr}), or scale X."
+        ) from error
+    if getattr(estimator.net_, "interrupted_", False):
+        n_epochs = len(estimator.net_.history) - n_before
+        if not n_epochs:
+            raise KeyboardInterrupt
+        warnings.warn(
+            f"The training was interrupted after {n_epochs} finished epochs; "
+            "they are kept.",
+            InterruptedFitWarning,
+            stacklevel=4,
+        )
+
+
+def _datasets(estimator, X, targets, seed, whole):
+    """Return the training rows and, for early stopping, the validation rows."""
+    dense = _needs_dense_targets(estimator)
+    rows = targets.labeled_rows()
+    generator = np.random.default_rng(seed)
+    make = functools.partial(CellDataset, dense=dense)
+    if _is_dual(estimator, targets):
+        make = functools.partial(DualDataset, generator=generator)
+    if not (estimator.early_stopping and whole):
+        return make(X, targets, rows), None
+    n_valid = int(np.ceil(estimator.validation_fraction * len(rows)))
+    if n_valid >= len(rows):
+        raise ValueError(
+            "`early_stopping` needs a row to train on beside the validation rows; "
+            f"got {len(rows)} rows with a labelled cell and validation_fraction="
+            f"{estimator.validation_fraction}."
+        )
+    order = generator.permutation(rows)
+    valid, train = np.sort(order[:n_valid]), np.sort(order[n_valid:])
+    return (
+        make(X, targets, train),
+        CellDataset(X, targets, valid, dense=dense),
+    )
+
+
+def _needs_dense_targets(estimator):
+    """Return whether the loss has to see the logits of all cells."""
+    criterion, ours = estimator.criterion, MaskedBCEWithLogitsLoss
+    if estimator.unlabeled_weight:
+        return True
+    if criterion is None:
+        return False
+    if not hasattr(criterion, "cell_loss"):
+        return True
+    # A subclass with a forward of its own, and our way round it, is meant whole.
+    return (
+        getattr(criterion, "forward", None) is not ours.forward
+        and criterion.cell_loss is ours.cell_loss
+    )
+
+
+def _build_net(estimator, X, targets, valid, device, seed):
+    if estimator.module is None:
+        module = DirectSharedModule
+        rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
+        offered = build_module(
+            X, rows, estimator.n_labels_, estimator.embedding_dim, estimator.sharing
+        )
+    else:
+        module = estimator.module
+        offered = {"n_features": X.shape[1], "n_labels": estimator.n_labels_}
+    kwargs = _build.module_params(module, offered)
+    net = _build.build_net(estimator, module, kwargs, targets, valid, device, seed)
+    return net.initialize()
+
+
+@contextlib.contextmanager
+def _seeded(seed, device):
+    """Seed torch inside, and leave its generators outside as they were."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

@@ -27,9 +27,8 @@ DEVICES = [
 
 
 def random_rows(rng, n=40, m=30, density=0.2):
-    X = sp.random_array(
-        (n, m), density=density, rng=rng, dtype=np.float32, format="csr"
-    )
+    values = rng.random((n, m)) * (rng.random((n, m)) < density)
+    X = sp.csr_array(values.astype(np.float32))
     X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
     return X
 

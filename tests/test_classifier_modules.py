@@ -496,3 +496,25 @@ def test_optimizer_arguments_by_group_of_parameters():
     ).fit(X, y)
     rates = [group["lr"] for group in model.net_.optimizer_.param_groups]
     assert sorted(rates) == [0.0, 0.05]
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        {"reduction": "label"},
+        {"pos_weight": "balanced"},
+        {"label_weight": [1.0, 2.0, 1.0]},
+        {"unlabeled_weight": 0.1},
+        {"label_smoothing": 0.1},
+    ],
+    ids=lambda idle: next(iter(idle)),
+)
+def test_parameters_that_the_criterion_cannot_heed_raise(idle):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 4)).astype(np.float32)
+    Y = (X[:, :3] > 0).astype(float)
+    model = MaskedMultiLabelClassifier(
+        criterion=torch.nn.MSELoss, max_epochs=1, device="cpu", **idle
+    )
+    with pytest.raises(ValueError, match=f"^`{next(iter(idle))}` is a parameter of "):
+        model.fit(X, Y)

@@ -150,12 +150,33 @@ def build_net(estimator, module, module_kwargs, targets, valid, device, seed):
     if isinstance(criterion, type) and issubclass(criterion, MaskedBCEWithLogitsLoss):
         arguments = criterion_params(estimator, targets)
         params.update({f"criterion__{k}": v for k, v in arguments.items()})
+    else:
+        _refuse_idle_loss_params(estimator)
     if valid is not None:
         params["train_split"] = predefined_split(valid)
     params.update(copy.deepcopy(estimator.net_params) or {})
     net = MaskedNet(module, criterion, **params)
     net.n_labels = targets.n_labels
     return net
+
+
+def _refuse_idle_loss_params(estimator):
+    """Raise for a parameter of our loss that a criterion of the user's cannot heed."""
+    idle = {
+        "reduction": estimator.reduction != "cell",
+        "pos_weight": estimator.pos_weight is not None,
+        "label_weight": estimator.label_weight is not None,
+        "unlabeled_weight": estimator.unlabeled_weight > 0,
+        "label_smoothing": estimator.label_smoothing > 0,
+    }
+    for name, is_set in idle.items():
+        if is_set:
+            raise ValueError(
+                f"`{name}` is a parameter of MaskedBCEWithLogitsLoss, and `criterion` "
+                f"is {estimator.criterion!r}, no subclass of it; got {name}="
+                f"{getattr(estimator, name)!r}. Pass it as criterion__{name} if your "
+                "criterion takes it."
+            )
 
 
 def update_net(net, estimator, valid):

@@ -21,6 +21,12 @@ TABLE = [
     "multioutput",
     "nn",
     "classifier",
+    "calibration",
+    "thresholds",
+    "annotation",
+    "inspection",
+    "plotting",
+    "annotate",
 ]
 TORCH = {"nn", "classifier"}
 # What `nn` takes from the package, and from outside it.

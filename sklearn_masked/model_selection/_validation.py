@@ -12,9 +12,9 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.parallel import Parallel, delayed
 
-from .labels import check_labels
-from .metrics._cells import is_one_dimensional
-from .metrics._rows import count_rows, take_rows
+from ..labels import check_labels
+from ..metrics._cells import is_one_dimensional
+from ..metrics._rows import count_rows, take_rows
 
 __all__ = ["cross_val_predict"]
 

@@ -9,12 +9,15 @@ import importlib
 from ._version import __version__
 
 _HOMES = {
+    "MaskedCalibratedClassifierCV": "calibration",
     "MaskedLabels": "labels",
     "check_labels": "labels",
     "MaskedMultiLabelClassifier": "classifier",
     "MaskedMultiOutputClassifier": "multioutput",
+    "MaskedTunedThresholdClassifierCV": "thresholds",
 }
 _MODULES = (
+    "calibration",
     "classifier",
     "datasets",
     "labels",
@@ -22,6 +25,7 @@ _MODULES = (
     "model_selection",
     "multioutput",
     "nn",
+    "thresholds",
 )
 
 __all__ = ["__version__", *_HOMES, *_MODULES]

@@ -1,0 +1,200 @@
+"""What meta-estimators share: reading y, splitting, scoring left-out cells."""
+
+import warnings
+from collections.abc import Iterable
+from numbers import Integral
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, check_cv
+from sklearn.utils import get_tags, indexable
+
+from .._targets import OneSidedLabelsWarning, UnlabeledLabelWarning, encode_target
+from ..labels import MaskedLabels, cell_weights, check_sample_weight
+from ..metrics._cells import ScoredCells, score_cells
+from ..metrics._rows import count_rows, take_rows
+from ..metrics._scorers import predict_cells
+from ..model_selection import (
+    MaskedStratifiedKFold,
+    MaskedStratifiedShuffleSplit,
+    RareLabelWarning,
+)
+from ..model_selection._validation import _has_rows
+from ..multioutput import OneClassLabelWarning
+
+_ABOUT_LABELS = (UnlabeledLabelWarning, OneSidedLabelsWarning, OneClassLabelWarning)
+
+
+class Task(NamedTuple):
+    """A data set as the meta-estimators see it.
+
+    Of a 1-D y, the rows without a label are gone: a binary classifier takes none.
+    """
+
+    X: object
+    y: object  # what the estimator is fitted on: MaskedLabels, or a 1-D array
+    labels: MaskedLabels
+    classes: np.ndarray | None  # the two values of a 1-D y
+    sample_weight: np.ndarray | None
+    kept: np.ndarray | None  # rows that are left of a 1-D y, None for all
+    raw: object  # the Target, for what is judged about y as a whole
+
+    def totals(self):
+        """Return the weights of the positive and of the negative cells, per label."""
+        if self.sample_weight is None and self.labels.weights is None:
+            return self.labels.n_positive * 1.0, self.labels.n_negative * 1.0
+        cells = self.labels.cells()
+        weights = cell_weights(cells, self.sample_weight, self.labels.shape)
+        weights = np.ones(len(cells.rows)) if weights is None else weights
+        kinds = 2 * cells.cols + (cells.values == 1)
+        counts = np.bincount(kinds, weights, minlength=2 * self.labels.n_labels)
+        negative, positive = counts.reshape(-1, 2).T
+        return positive, negative
+
+    def cut(self, params, rows=None):
+        """Return arguments with the entries of some of the rows of the task."""
+        n_given = count_rows(self.X) if self.kept is None else self.raw.labels.shape[0]
+        if self.kept is not None:
+            rows = self.kept if rows is None else self.kept[rows]
+        if rows is None:
+            return dict(params)
+        return {
+            name: take_rows(value, rows) if _has_rows(value, n_given) else value
+            for name, value in params.items()
+        }
+
+
+def read_task(X, y, sample_weight):
+    """Return X, y and weights as a :class:`Task`.
+
+    Raises
+    ------
+    ValueError
+        If y cannot be read, or the rows do not fit.
+    """
+    (X,) = indexable(X)
+    target = encode_target(y, count_rows(X))
+    labels = target.labels
+    sample_weight = check_sample_weight(sample_weight, labels.shape)
+    if target.classes is None:
+        return Task(X, labels, labels, None, sample_weight, None, target)
+    kept = None
+    if labels.n_cells < len(labels):
+        kept = labels.cells().rows
+        X, labels = take_rows(X, kept), labels[kept]
+        if sample_weight is not None:
+            sample_weight = sample_weight[kept]
+    y = np.asarray(y) if kept is None else None
+    if y is None or y.dtype == object:
+        values = labels.cells().values
+        y = target.classes[np.minimum(values, len(target.classes) - 1)]
+    return Task(X, y, labels, target.classes, sample_weight, kept, target)
+
+
+def make_splits(cv, task, split_params=None, random_state=None):
+    """Return the (train, test) pairs of positions in the rows of the task.
+
+    An integer and None are stratified folds, a fraction is one stratified random
+    split with such a part left out; any other `cv` is what scikit-learn takes.
+    """
+    if isinstance(cv, Iterable) and not hasattr(cv, "split"):
+        return [tuple(_positions(part, task) for part in split) for split in cv]
+    splitter = _splitter(cv, task.classes is not None, random_state)
+    with warnings.catch_warnings():
+        # What becomes of rare labels is for the caller to say.
+        warnings.simplefilter("ignore", RareLabelWarning)
+        return list(splitter.split(task.X, task.y, **task.cut(split_params or {})))
+
+
+def _splitter(cv, binary, random_state):
+    """Return the splitter that `cv` means."""
+    if cv is None:
+        cv = 5
+    if isinstance(cv, Integral):
+        return StratifiedKFold(cv) if binary else MaskedStratifiedKFold(cv)
+    if isinstance(cv, float):
+        shuffle = StratifiedShuffleSplit if binary else MaskedStratifiedShuffleSplit
+        return shuffle(n_splits=1, test_size=cv, random_state=random_state)
+    return check_cv(cv)
+
+
+def _positions(part, task):
+    """Return the rows of a split that was made before, counted in the task's rows."""
+    part = np.asarray(part)
+    if part.dtype == bool:
+        part = np.flatnonzero(part)
+    if task.kept is None:
+        return part
+    position = np.full(task.raw.labels.shape[0], -1)
+    position[task.kept] = np.arange(len(task.kept))
+    part = position[part]
+    return part[part >= 0]
+
+
+def refuse_overlap(splits):
+    """Raise unless each row is left out once at most."""
+    tests = np.concatenate([np.arange(0), *(np.asarray(test) for _, test in splits)])
+    if len(np.unique(tests)) < len(tests):
+        raise ValueError(
+            "`cv` accepts splits whose test parts do not overlap: each cell counts "
+            "once. Pass a splitter of the k-fold kind."
+        )
+
+
+def fit_part(estimator, task, train, fit_params, *, quiet):
+    """Fit an estimator on some rows of a task.
+
+    If `quiet`, without the warnings about single labels, which the fit on all rows
+    gives again and to the point.
+    """
+    X, y = take_rows(task.X, train), take_rows(task.y, train)
+    with warnings.catch_warnings():
+        for category in _ABOUT_LABELS if quiet else ():
+            warnings.simplefilter("ignore", category)
+        return _fit(estimator, X, y, task.cut(fit_params, train))
+
+
+def fit_whole(estimator, task, fit_params):
+    """Fit an estimator on all rows of a task."""
+    return _fit(estimator, task.X, task.y, task.cut(fit_params))
+
+
+def _fit(estimator, X, y, fit_params):
+    """Fit an estimator, and say it if the reason for a failure is the form of y."""
+    try:
+        return estimator.fit(X, y, **fit_params)
+    except (TypeError, ValueError) as error:
+        takes_matrix = get_tags(estimator).target_tags.multi_output
+        if takes_matrix or not isinstance(y, MaskedLabels):
+            raise
+        name = type(estimator).__name__
+        raise ValueError(
+            f"`estimator` must accept a label matrix for a 2-D `y`; {name} did not: "
+            f"{error} Pass MaskedMultiOutputClassifier({name}(...)), or a 1-D `y`."
+        ) from error
+
+
+def score_part(estimator, method, task, rows=None):
+    """Return the scores of the labeled cells of some rows, of all where None."""
+    X, labels, sample_weight = task.X, task.labels, task.sample_weight
+    if rows is not None:
+        X, labels = take_rows(X, rows), labels[rows]
+        sample_weight = None if sample_weight is None else sample_weight[rows]
+    scores = predict_cells(estimator, method, X, labels, task.classes)
+    return score_cells(labels, scores, sample_weight, name=method, kind="score")
+
+
+def join_cells(parts):
+    """Return the cells of several parts as one."""
+    first = parts[0]
+    weights = None
+    if first.weights is not None:
+        weights = np.concatenate([part.weights for part in parts])
+    return ScoredCells(
+        np.concatenate([part.cols for part in parts]),
+        np.concatenate([part.positive for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        weights,
+        first.n_labels,
+        first.names,
+    )

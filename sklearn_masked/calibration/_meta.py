@@ -1,0 +1,212 @@
+"""What the calibrator and the tuner have in common."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from sklearn import get_config
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags, indexable
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    process_routing,
+)
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+
+from .._targets import encode_target, judge_target, require_y
+from ..labels import cell_weights, check_sample_weight
+from ..metrics._rows import count_rows, take_rows
+from ..metrics._scorers import _columns, _response
+from ._folds import read_task
+
+
+class IgnoredWeightsWarning(UserWarning):
+    """The wrapped estimator takes no weights: only what is built on it uses them."""
+
+
+class MaskedMetaClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Base of the classifiers that correct another classifier label by label."""
+
+    def _inner(self):
+        """Return the estimator that is wrapped."""
+        return self.estimator
+
+    def _is_prefit(self):
+        return isinstance(self.cv, str) or isinstance(self._inner(), FrozenEstimator)
+
+    def _read(self, X, y, sample_weight, fit_params):
+        """Return the task, and the arguments of the estimator's fit and of the split.
+
+        Raises
+        ------
+        ValueError
+            If y cannot be read or learnt from, or has too few rows of a class for the
+            folds that `cv` asks for.
+        """
+        self._validate_params()
+        require_y(self, y)
+        task = read_task(X, y, sample_weight)
+        n_positive, n_negative = task.totals()
+        judge_target(task.raw, n_positive, n_negative, stacklevel=4)
+        if task.classes is not None and not self._is_prefit():
+            self._judge_folds(task)
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, task.raw.labels.shape)
+        fit_params, split_params = self._route(sample_weight, fit_params)
+        return task, fit_params, split_params
+
+    def _judge_folds(self, task):
+        """Raise if a class of a 1-D y has fewer rows than there are folds."""
+        n_folds = getattr(self.cv, "n_splits", self.cv)
+        n_folds = 5 if n_folds is None else n_folds
+        fewest = np.minimum(task.labels.n_positive, task.labels.n_negative)[0]
+        if isinstance(n_folds, int) and fewest < n_folds:
+            raise ValueError(
+                f"Requesting {n_folds}-fold cross-validation but provided less than "
+                f"{n_folds} examples for at least one class of `y`."
+            )
+
+    def _route(self, sample_weight, fit_params):
+        """Return the arguments of the estimator's fit, and of the split."""
+        if get_config()["enable_metadata_routing"]:
+            routed = process_routing(
+                self, "fit", sample_weight=sample_weight, **fit_params
+            )
+            return dict(routed.estimator.fit), dict(routed.splitter.split)
+        if sample_weight is None or self._is_prefit():
+            return dict(fit_params), {}
+        estimator = self._inner()
+        if has_fit_parameter(estimator, "sample_weight"):
+            return {**fit_params, "sample_weight": sample_weight}, {}
+        warnings.warn(
+            f"{type(estimator).__name__} accepts no `sample_weight`: the weights "
+            f"count in what {type(self).__name__} fits upon it alone.",
+            IgnoredWeightsWarning,
+            stacklevel=4,
+        )
+        return dict(fit_params), {}
+
+    def _check_prefit(self):
+        """Return the estimator as it is, which must be fitted.
+
+        Raises
+        ------
+        NotFittedError
+            If it is not.
+        """
+        estimator = self._inner()
+        try:
+            check_is_fitted(estimator)
+        except NotFittedError:
+            frozen = isinstance(estimator, FrozenEstimator)
+            inner = estimator.estimator if frozen else estimator
+            raise NotFittedError(
+                "`estimator` must be fitted where cv='prefit' or where it is frozen; "
+                f"this {type(inner).__name__} is not."
+            ) from None
+        return estimator
+
+    def _adopt(self, task, fitted):
+        """Take over what is known of the features from a fitted estimator."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+            if hasattr(fitted, name):
+                setattr(self, name, getattr(fitted, name))
+        self._one_dimensional = task.classes is not None
+        self.n_labels_ = task.labels.n_labels
+        self.label_names_ = task.labels.label_names
+        # An arange of integers would read as the classes of one problem.
+        self.classes_ = (
+            task.classes
+            if self._one_dimensional
+            else np.arange(self.n_labels_).astype(object)
+        )
+
+    def _decide(self, positive):
+        """Return decisions (n, n_labels) as `predict` gives them."""
+        if self._one_dimensional:
+            return self.classes_[positive[:, 0].astype(np.intp)]
+        return positive.astype(np.intp)
+
+    def _accuracy(self, X, y, sample_weight):
+        """Return the share of labeled entries of a 1-D y that are predicted right."""
+        labels = encode_target(y, count_rows(X), classes=self.classes_).labels
+        cells = labels.cells()
+        weights = cell_weights(cells, sample_weight, labels.shape)
+        if not len(cells.rows) or (weights is not None and not weights.any()):
+            warnings.warn(
+                "Accuracy is undefined without a labeled entry, and is set to NaN.",
+                UndefinedMetricWarning,
+                stacklevel=3,
+            )
+            return np.nan
+        predicted = self.predict(take_rows(X, cells.rows))
+        right = predicted == self.classes_[cells.values.astype(np.intp)]
+        return float(np.average(right, weights=weights))
+
+    def get_metadata_routing(self):
+        """Return what is routed where, for scikit-learn's metadata routing.
+
+        Returns
+        -------
+        MetadataRouter
+            `sample_weight` is used here, other metadata by `estimator` and `cv`.
+        """
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        splitting = MethodMapping().add(caller="fit", callee="split")
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(estimator=self._inner(), method_mapping=mapping)
+            .add(splitter=self.cv, method_mapping=splitting)
+        )
+
+    def __sklearn_tags__(self):
+        """Return scikit-learn's tags: those of the estimator, for two classes."""
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self._inner())
+        tags.input_tags = inner.input_tags
+        tags.non_deterministic = inner.non_deterministic
+        tags.no_validation = inner.no_validation
+        for name in ("one_d_labels", "two_d_labels", "single_output", "multi_output"):
+            setattr(tags.target_tags, name, getattr(inner.target_tags, name))
+        tags.classifier_tags.multi_class = False
+        if inner.classifier_tags is not None:
+            tags.classifier_tags.multi_label = inner.classifier_tags.multi_label
+            tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
+        return tags
+
+
+class _Width(NamedTuple):
+    """As much of labels as the shape of predictions is judged by."""
+
+    n_labels: int
+
+
+def score_matrix(estimator, methods, X, n_labels, classes):
+    """Return an estimator's scores of all cells, shape (n_samples, n_labels).
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        Whose scores are an array of that shape, a list of two columns a label, or a
+        binary classifier's.
+    methods : str or tuple of str
+        The method, or several of which it has the first.
+    X : array-like
+        The rows.
+    n_labels : int
+        Number of labels.
+    classes : array of shape (2,) or None
+        The classes of a binary problem.
+    """
+    (X,) = indexable(X)
+    predict, method = _response(estimator, methods)
+    n_rows = count_rows(X)
+    width = _Width(n_labels)
+    columns = _columns(predict(X), estimator, method, n_rows, width, classes)
+    rows, cols = np.arange(n_rows)[:, None], np.arange(n_labels)
+    return columns(rows, cols).reshape(n_rows, n_labels)

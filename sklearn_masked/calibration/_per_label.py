@@ -1,0 +1,61 @@
+"""One number a label, given as a scalar, an array or a dict by names."""
+
+from collections.abc import Mapping
+from numbers import Real
+
+import numpy as np
+
+
+def read_per_label(value, parameter, n_labels, label_names, accepted, is_good):
+    """Return a float array of shape (n_labels,), NaN where a dict names no value.
+
+    Parameters
+    ----------
+    value : float, array-like of shape (n_labels,) or dict
+        Keys of a dict are names of labels, or positions where they have none.
+    parameter : str
+        What messages call it.
+    n_labels : int
+        Number of labels.
+    label_names : array or None
+        Their names.
+    accepted : str
+        What the message says of a value that is not good.
+    is_good : callable
+        Of an array, whether each value is accepted.
+
+    Raises
+    ------
+    ValueError
+        If a value is not good, a shape does not fit, or a key names no label.
+    """
+    names = np.arange(n_labels) if label_names is None else np.asarray(label_names)
+    if isinstance(value, Mapping):
+        values = np.full(n_labels, np.nan)
+        position = {name: label for label, name in enumerate(names.tolist())}
+        for name, one in value.items():
+            if name not in position:
+                raise ValueError(
+                    f"`{parameter}` accepts the labels of `y` as keys; got {name!r}, "
+                    "which is none of them."
+                )
+            values[position[name]] = one
+        given = ~np.isnan(values)
+    else:
+        values = np.asarray(value, dtype=np.float64)
+        if isinstance(value, Real) or values.ndim == 0:
+            values = np.full(n_labels, float(values))
+        if values.shape != (n_labels,):
+            raise ValueError(
+                f"`{parameter}` accepts one number, one a label, shape ({n_labels},), "
+                f"or a dict by names; got shape {values.shape}."
+            )
+        given = np.ones(n_labels, dtype=bool)
+    bad = given & ~is_good(values)
+    if bad.any():
+        label = int(np.argmax(bad))
+        raise ValueError(
+            f"`{parameter}` accepts {accepted}; got {values[label]} for label "
+            f"{names[label]}."
+        )
+    return values

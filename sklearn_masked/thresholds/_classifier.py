@@ -1,0 +1,477 @@
+"""The tuner of thresholds."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
+
+from .._targets import shown_labels
+from ..calibration._folds import (
+    fit_part,
+    fit_whole,
+    join_cells,
+    make_splits,
+    refuse_overlap,
+    score_part,
+)
+from ..calibration._meta import MaskedMetaClassifier, score_matrix
+from ..metrics import masked_f1_scorer
+from ._objectives import OBJECTIVES
+from ._report import ThresholdReport
+from ._settings import CONSTRAINED, read_settings
+from ._tune import TUNED, Tuner
+
+_SCORES = ("predict_proba", "decision_function")
+
+
+class FallbackThresholdWarning(UserWarning):
+    """Labels have the fallback for a threshold: too few cells, or no promise kept."""
+
+
+def _estimator_has(method):
+    """Return a check of whether the wrapped estimator has a method."""
+
+    def check(self):
+        return hasattr(getattr(self, "estimator_", self.estimator), method)
+
+    return check
+
+
+class MaskedTunedThresholdClassifierCV(MaskedMetaClassifier):
+    """Tune a decision threshold for each label, on its left-out labeled cells.
+
+    What :class:`sklearn.model_selection.TunedThresholdClassifierCV` is to a binary
+    classifier this is to a label matrix: for each label the threshold equals
+    scikit-learn's on its labeled cells, whatever stands in the others. Beside that
+    it finds thresholds that keep a promise, such as "precision at least 0.95", and
+    says for which labels there are too few cells to make it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The classifier, with `predict_proba` or `decision_function`. One inside a
+        :class:`~sklearn.frozen.FrozenEstimator` is not fitted again: all cells tune,
+        and should not be those that it was fitted on.
+    scoring : str or callable, default="balanced_accuracy"
+        What to maximize, for each label:
+
+        - "balanced_accuracy", "f1", or "fbeta" with `beta`;
+        - "cost": minus the mean cost of a cell by `cost_matrix`;
+        - "recall_at_precision": recall, where precision is at least `target`;
+        - "precision_at_recall": precision, where recall is at least `target`;
+        - a callable of the weighted counts ``(tp, fp, fn, tn)``, arrays with an entry
+          a threshold, that returns an array, larger for better.
+    beta : float, default=1.0
+        Weight of recall in "fbeta".
+    cost_matrix : array-like of shape (2, 2) or (n_labels, 2, 2), default=None
+        For "cost": ``cost_matrix[truth, decision]``.
+    target : float, array-like of shape (n_labels,) or dict, default=None
+        For the two promises: the least precision or recall, above 0 and up to 1; a
+        dict by names of all labels.
+    confidence : float or None, default=0.95
+        Confidence with which a promise is kept, see Notes, and of the bounds in
+        `report_`. None takes the precision of the left-out cells for the true one,
+        and so keeps the promise by luck often.
+    min_positive, min_negative : int, default=5
+        A label with fewer positive or negative cells gets the fallback.
+    fallback : {"auto", "pooled", "default", "never", "always"} or float, \
+default="auto"
+        Threshold of the labels that get none of their own: the one that suits the
+        cells of all labels together, the estimator's own (0.5 or 0), infinity either
+        way, or a number. "auto" keeps promises: never positive where the precision,
+        always positive where the recall cannot be shown; "pooled" if nothing is
+        promised.
+    response_method : {"auto", "predict_proba", "decision_function"}, default="auto"
+        The scores that the thresholds cut. "auto" takes the first that there is.
+    thresholds : int or array-like, default=100
+        For what is not a promise: number of thresholds of an even grid, or the
+        thresholds. Promises look at all scores.
+    pool_folds : bool, default=False
+        For what is not a promise: whether to score the left-out cells of all folds
+        together, which rare labels need, instead of averaging over the folds as
+        scikit-learn does. Promises pool always.
+    cv : int, float, splitter, iterable of splits or "prefit", default=None
+        How rows are left out: a number of folds (None is 5), the share of rows in one
+        random split, or splits. "prefit" is the same as a frozen estimator.
+    refit : bool, default=True
+        Whether to fit `estimator_` on all rows; False, for a single split alone,
+        keeps the one that was tuned on.
+    n_jobs : int, default=None
+        Number of folds fitted at a time.
+    random_state : int, RandomState or None, default=None
+        Of the split, where `cv` is a share.
+    store_cv_results : bool, default=False
+        Whether to keep `cv_results_`.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted classifier.
+    thresholds_ : ndarray of shape (n_labels,), float64
+        A cell is positive where its score is at least its label's threshold; inf
+        where it never is. May be changed.
+    best_scores_ : ndarray of shape (n_labels,)
+        The objective at the thresholds.
+    report_ : ThresholdReport
+        What each threshold buys: counts, precision and recall with bounds, and why a
+        label has the fallback.
+    cv_results_ : dict
+        "thresholds" and "scores": lists of arrays, one a label; of a promise, the
+        scores are the shares that are promised. If `store_cv_results`.
+    classes_ : ndarray
+        Positions of the labels, dtype object; for a 1-D `y`, its two values.
+    label_names_ : ndarray of shape (n_labels,) or None
+        Names of the labels, where `y` had them.
+    n_labels_ : int
+        Number of labels.
+    n_features_in_ : int
+        Number of features, if the estimator knows it.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if the estimator knows them.
+
+    See Also
+    --------
+    sklearn_masked.calibration.MaskedCalibratedClassifierCV : Probabilities first.
+
+    Notes
+    -----
+    A precision of 12 out of 12 cells is no precision of 0.95: shares of 0.78 and above
+    give that in one of 20 cases. And the best of many thresholds is best by luck in
+    part. So, for "recall_at_precision", thresholds are *tested*, from the strictest
+    that lets enough cells pass down, each against the hypothesis that its precision is
+    below `target`, by the binomial tail (the test that the bound of Clopper and Pearson
+    inverts). The tests share the chance of error ``1 - confidence`` in a fixed sequence
+    with three starts, and the laxest threshold that passes is chosen: the chance that
+    its precision is below `target` is at most ``1 - confidence``, for each label.
+    "precision_at_recall" takes one test, since recall falls as thresholds rise.
+
+    This speaks of cells like those that are labeled. Where annotators sought
+    positives, precision in traffic is lower: give the cells their inverse propensities
+    for weights (:func:`sklearn_masked.calibration.inverse_propensity_weights`), or tune
+    on audited cells. Weighted cells count as ``w.sum()**2 / (w**2).sum()`` cells, which
+    makes the bound an approximation. So does refitting: the scores that were tested are
+    those of the folds' models.
+
+    References
+    ----------
+    Angelopoulos, Bates, Candes, Jordan and Lei, Learn then Test: calibrating predictive
+    algorithms to achieve risk control, 2021.
+
+    Wiens, A fixed sequence Bonferroni procedure for testing multiple endpoints,
+    Pharmaceutical Statistics 2, 2003.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_masked.multioutput import MaskedMultiOutputClassifier
+    >>> from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(2000, 2))
+    >>> Y = (X + 0.3 * rng.normal(size=X.shape) > 0).astype(float)
+    >>> Y[rng.random(Y.shape) < 0.5] = np.nan  # unlabeled
+    >>> base = MaskedMultiOutputClassifier(LogisticRegression())
+    >>> clf = MaskedTunedThresholdClassifierCV(
+    ...     base, scoring="recall_at_precision", target=0.95
+    ... ).fit(X, Y)
+    >>> clf.thresholds_.round(1)
+    array([0.8, 0.8])
+    >>> clf.predict([[2.0, -2.0]])
+    array([[1, 0]])
+    """
+
+    _parameter_constraints = {
+        "estimator": [
+            HasMethods(["fit", "predict_proba"]),
+            HasMethods(["fit", "decision_function"]),
+        ],
+        "scoring": [StrOptions({*OBJECTIVES, *CONSTRAINED}), callable],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "cost_matrix": ["array-like", None],
+        "target": [Real, "array-like", dict, None],
+        "confidence": [Interval(Real, 0, 1, closed="neither"), None],
+        "min_positive": [Interval(Integral, 0, None, closed="left")],
+        "min_negative": [Interval(Integral, 0, None, closed="left")],
+        "fallback": [
+            StrOptions({"auto", "pooled", "default", "never", "always"}),
+            Real,
+        ],
+        "response_method": [StrOptions({"auto", *_SCORES})],
+        "thresholds": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "pool_folds": ["boolean"],
+        "cv": [
+            "cv_object",
+            StrOptions({"prefit"}),
+            Interval(Real, 0, 1, closed="neither"),
+        ],
+        "refit": ["boolean"],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "store_cv_results": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        scoring="balanced_accuracy",
+        beta=1.0,
+        cost_matrix=None,
+        target=None,
+        confidence=0.95,
+        min_positive=5,
+        min_negative=5,
+        fallback="auto",
+        response_method="auto",
+        thresholds=100,
+        pool_folds=False,
+        cv=None,
+        refit=True,
+        n_jobs=None,
+        random_state=None,
+        store_cv_results=False,
+    ):
+        self.estimator = estimator
+        self.scoring = scoring
+        self.beta = beta
+        self.cost_matrix = cost_matrix
+        self.target = target
+        self.confidence = confidence
+        self.min_positive = min_positive
+        self.min_negative = min_negative
+        self.fallback = fallback
+        self.response_method = response_method
+        self.thresholds = thresholds
+        self.pool_folds = pool_folds
+        self.cv = cv
+        self.refit = refit
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.store_cv_results = store_cv_results
+
+    def fit(self, X, y, sample_weight=None, **fit_params):
+        """Fit the estimator, and choose thresholds on the cells left out of its folds.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or list of length n_samples
+            What the estimator is fitted on.
+        y : MaskedLabels, array-like or sparse matrix of shape (n_samples, n_labels)
+            Any form that :func:`sklearn_masked.check_labels` takes; or 1-D, of which
+            unlabeled rows take no part.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), \
+default=None
+            Weight of each row or cell, times the weights that y carries: for the
+            estimator, if it takes them, and for the counts.
+        **fit_params : dict
+            Passed to `fit` of the estimator, cut to rows where they have n_samples
+            rows. With metadata routing, what it and `cv` request.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator. If this call fails, it is what it was before.
+
+        Raises
+        ------
+        ValueError
+            If y cannot be read or learnt from, a parameter is missing or does not fit
+            the labels, or the scores of a 1-D y are constant.
+        NotFittedError
+            If the estimator is frozen and not fitted.
+
+        Warns
+        -----
+        FallbackThresholdWarning
+            If labels get the fallback; one warning, which names at most ten of each
+            reason.
+        IgnoredWeightsWarning
+            If there is `sample_weight` and the estimator takes none.
+        """
+        task, fit_params, split_params = self._read(X, y, sample_weight, fit_params)
+        default = 0.5 if self._method() == "predict_proba" else 0.0
+        settings = read_settings(self, task.labels, default)
+        estimator, parts = self._score_folds(task, settings, fit_params, split_params)
+        tuner = Tuner(parts, join_cells(parts), settings)
+        choices = [tuner.choose(label) for label in range(task.labels.n_labels)]
+        report = ThresholdReport(tuner.columns(choices, task.labels.label_names))
+        self._judge(task, settings, report)
+        self._adopt(task, estimator)
+        self.estimator_ = estimator
+        self.report_ = report
+        self.thresholds_ = report["threshold"].copy()
+        self.best_scores_ = report["score"].copy()
+        vars(self).pop("cv_results_", None)
+        if self.store_cv_results:
+            self.cv_results_ = {
+                "thresholds": [choice.grid for choice in choices],
+                "scores": [choice.curve for choice in choices],
+            }
+        return self
+
+    def predict(self, X):
+        """Predict each label of each row: positive from its threshold on.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or list of length n_samples
+            The data.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_labels) or (n_samples,)
+            0 and 1; after a 1-D y, its two values.
+        """
+        check_is_fitted(self)
+        classes = self.classes_ if self._one_dimensional else None
+        scores = score_matrix(
+            self.estimator_, self._methods(), X, self.n_labels_, classes
+        )
+        return self._decide(scores >= self.thresholds_)
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X):
+        """Return `predict_proba` of the fitted estimator.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or list of length n_samples
+            The data.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_labels) or (n_samples, 2)
+            The probabilities, which thresholds do not change.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    @available_if(_estimator_has("predict_log_proba"))
+    def predict_log_proba(self, X):
+        """Return `predict_log_proba` of the fitted estimator.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or list of length n_samples
+            The data.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_labels) or (n_samples, 2)
+            The logarithms of the probabilities.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_log_proba(X)
+
+    @available_if(_estimator_has("decision_function"))
+    def decision_function(self, X):
+        """Return `decision_function` of the fitted estimator.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or list of length n_samples
+            The data.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_labels) or (n_samples,)
+            The scores, which thresholds do not change.
+        """
+        check_is_fitted(self)
+        return self.estimator_.decision_function(X)
+
+    def score(self, X, y, sample_weight=None):
+        """Return the macro F1 of the labeled cells; accuracy after a 1-D y.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or list of length n_samples
+            The data.
+        y : MaskedLabels, array-like or sparse matrix of shape (n_samples, n_labels)
+            Labels in any form; or 1-D.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), \
+default=None
+            Weight of each row or cell.
+
+        Returns
+        -------
+        float
+            The score; NaN where nothing can be scored.
+        """
+        check_is_fitted(self)
+        if self._one_dimensional:
+            return self._accuracy(X, y, sample_weight)
+        return masked_f1_scorer(self, X, y, sample_weight=sample_weight)
+
+    def _methods(self):
+        if self.response_method == "auto":
+            return _SCORES
+        return (self.response_method,)
+
+    def _method(self):
+        """Return the method that gives the scores."""
+        for method in self._methods():
+            if hasattr(self.estimator, method):
+                return method
+        raise ValueError(
+            f"`response_method` accepts a method of the estimator; "
+            f"{type(self.estimator).__name__} has no {self.response_method}."
+        )
+
+    def _score_folds(self, task, settings, fit_params, split_params):
+        """Return the fitted estimator, and the scored cells left out of each fold."""
+        method = self._method()
+        if self._is_prefit():
+            estimator = self._check_prefit()
+            return estimator, [score_part(estimator, method, task)]
+        splits = make_splits(self.cv, task, split_params, self.random_state)
+        if settings.constrained or settings.pool_folds:
+            refuse_overlap(splits)
+        if not self.refit and len(splits) > 1:
+            raise ValueError(
+                f"`refit` accepts False for a single split; `cv` makes {len(splits)}."
+            )
+        fitted = Parallel(n_jobs=self.n_jobs)(
+            delayed(_fit_fold)(
+                clone(self.estimator), method, task, fold, fit_params, not self.refit
+            )
+            for fold in splits
+        )
+        parts = [part for _, part in fitted]
+        if not self.refit:
+            return fitted[0][0], parts
+        return fit_whole(clone(self.estimator), task, fit_params), parts
+
+    def _judge(self, task, settings, report):
+        """Raise or warn where there are labels without a threshold of their own."""
+        reasons = report["reason"]
+        if (reasons == TUNED).all():
+            return
+        if task.classes is not None and not settings.constrained:
+            raise ValueError(
+                "`estimator` makes constant predictions, so that no threshold can be "
+                "tuned; got one score for all left-out rows of a fold."
+            )
+        names = task.labels.label_names
+        why = "; ".join(
+            f"{shown_labels(reasons == reason, names)} ({reason})"
+            for reason in np.unique(reasons)
+            if reason != TUNED
+        )
+        warnings.warn(
+            f"{(reasons != TUNED).sum()} of {len(reasons)} labels get the fallback for "
+            f"a threshold, fallback={self.fallback!r}: {why}.",
+            FallbackThresholdWarning,
+            stacklevel=3,
+        )
+
+
+def _fit_fold(estimator, method, task, fold, fit_params, keep):
+    """Fit on the rows of a fold, and score the cells left out."""
+    fit_part(estimator, task, fold[0], fit_params, quiet=not keep)
+    return estimator if keep else None, score_part(estimator, method, task, fold[1])

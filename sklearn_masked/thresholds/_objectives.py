@@ -1,0 +1,90 @@
+"""Objectives of a threshold, from the counts of its decisions."""
+
+import numpy as np
+
+OBJECTIVES = ("balanced_accuracy", "f1", "fbeta", "cost")
+
+
+def make_objective(scoring, beta, costs):
+    """Return a function of `Counts` that is larger for better thresholds.
+
+    Parameters
+    ----------
+    scoring : str or callable
+        One of `OBJECTIVES`, or a function of the four counts.
+    beta : float
+        Of "fbeta".
+    costs : array of shape (2, 2) or None
+        Of "cost": a row a truth, a column a decision.
+    """
+    if callable(scoring):
+        return lambda counts: np.asarray(scoring(*counts), dtype=np.float64)
+    if scoring == "balanced_accuracy":
+        return _balanced_accuracy
+    if scoring == "cost":
+        return lambda counts: -_mean_cost(counts, costs)
+    square = 1.0 if scoring == "f1" else beta**2
+    return lambda counts: _fbeta(counts, square)
+
+
+def _balanced_accuracy(counts):
+    tp, fp, fn, tn = counts
+    return (_ratio(tn, tn + fp) + _ratio(tp, tp + fn)) / 2
+
+
+def _fbeta(counts, square):
+    tp, fp, fn, _ = counts
+    return _ratio((1 + square) * tp, square * (tp + fn) + (tp + fp))
+
+
+def _mean_cost(counts, costs):
+    tp, fp, fn, tn = counts
+    cost = costs[0, 0] * tn + costs[0, 1] * fp + costs[1, 0] * fn + costs[1, 1] * tp
+    return _ratio(cost, tp + fp + fn + tn)
+
+
+def _ratio(part, whole):
+    """Return part / whole, 0 where the whole is 0."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def best_threshold(folds, objective, thresholds):
+    """Return the threshold of the best mean objective, its value, and the curve.
+
+    The rule of :class:`sklearn.model_selection.TunedThresholdClassifierCV`: each fold
+    is scored on a grid between its own lowest and highest score, the folds' curves are
+    interpolated on the grid of all and averaged.
+
+    Parameters
+    ----------
+    folds : list of LabelCells
+        The cells left out of each fold, where there are any; each with scores that
+        differ.
+    objective : callable
+        Of `Counts`.
+    thresholds : int or array
+        Number of thresholds of a grid, or the thresholds.
+
+    Returns
+    -------
+    threshold, score : float
+        The best one.
+    grid, curve : arrays
+        All of them.
+    """
+    if isinstance(thresholds, np.ndarray):
+        grids = [thresholds] * len(folds)
+        grid = thresholds
+    else:
+        grids = [np.linspace(f.scores[0], f.scores[-1], thresholds) for f in folds]
+        low = min(own.min() for own in grids)
+        grid = np.linspace(low, max(own.max() for own in grids), thresholds)
+    curve = np.mean(
+        [
+            np.interp(grid, own, objective(fold.counts(own)))
+            for own, fold in zip(grids, folds, strict=True)
+        ],
+        axis=0,
+    )
+    best = int(np.argmax(np.where(np.isnan(curve), -np.inf, curve)))
+    return float(grid[best]), float(curve[best]), grid, curve

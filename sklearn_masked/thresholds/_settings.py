@@ -1,0 +1,136 @@
+"""What thresholds are chosen by, checked against the labels."""
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import numpy as np
+
+from .._targets import shown_labels
+from ..calibration._per_label import read_per_label
+from ._constraints import precision_at_recall, recall_at_precision
+
+CONSTRAINED = {
+    "recall_at_precision": recall_at_precision,
+    "precision_at_recall": precision_at_recall,
+}
+
+
+class Settings(NamedTuple):
+    """What a threshold is chosen by, checked."""
+
+    scoring: object
+    beta: float
+    costs: np.ndarray | None  # (n_labels, 2, 2)
+    target: np.ndarray | None  # (n_labels,)
+    confidence: float | None
+    min_positive: int
+    min_negative: int
+    fallback: object
+    default: float  # the threshold that the estimator itself would use
+    thresholds: object  # int or array
+    pool_folds: bool
+
+    @property
+    def constrained(self):
+        """Whether the objective is a promise."""
+        return isinstance(self.scoring, str) and self.scoring in CONSTRAINED
+
+    @property
+    def safe_side(self):
+        """The threshold that keeps any promise, by deciding always the same."""
+        return np.inf if self.scoring == "recall_at_precision" else -np.inf
+
+
+def read_settings(tuner, labels, default):
+    """Return the settings of a tuner for some labels.
+
+    Parameters
+    ----------
+    tuner : MaskedTunedThresholdClassifierCV
+        Whose parameters are read.
+    labels : MaskedLabels
+        The labels.
+    default : float
+        The threshold that the estimator itself would use.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is missing, of no use, or does not fit the labels.
+    """
+    constrained = isinstance(tuner.scoring, str) and tuner.scoring in CONSTRAINED
+    if tuner.target is not None and not constrained:
+        raise ValueError(
+            "`target` accepts None unless `scoring` is 'recall_at_precision' or "
+            f"'precision_at_recall'; got {tuner.target!r} for {tuner.scoring!r}."
+        )
+    if isinstance(tuner.fallback, Real) and np.isnan(tuner.fallback):
+        raise ValueError("`fallback` accepts a number that is one; got nan.")
+    return Settings(
+        scoring=tuner.scoring,
+        beta=tuner.beta,
+        costs=_costs(tuner, labels.n_labels),
+        target=_target(tuner, labels) if constrained else None,
+        confidence=tuner.confidence,
+        min_positive=tuner.min_positive,
+        min_negative=tuner.min_negative,
+        fallback=tuner.fallback,
+        default=default,
+        thresholds=_thresholds(tuner.thresholds),
+        pool_folds=tuner.pool_folds,
+    )
+
+
+def _thresholds(thresholds):
+    if isinstance(thresholds, Integral):
+        return thresholds
+    thresholds = np.asarray(thresholds, dtype=np.float64)
+    if thresholds.ndim != 1 or not len(thresholds):
+        raise ValueError(
+            "`thresholds` accepts an integer or a 1-D array; got shape "
+            f"{thresholds.shape}."
+        )
+    return thresholds
+
+
+def _costs(tuner, n_labels):
+    costs = tuner.cost_matrix
+    if (tuner.scoring == "cost") != (costs is not None):
+        raise ValueError(
+            "`cost_matrix` accepts an array where scoring='cost', and None elsewhere; "
+            f"got {costs!r} for {tuner.scoring!r}."
+        )
+    if costs is None:
+        return None
+    costs = np.asarray(costs, dtype=np.float64)
+    if costs.shape not in ((2, 2), (n_labels, 2, 2)):
+        raise ValueError(
+            f"`cost_matrix` accepts shape (2, 2) or ({n_labels}, 2, 2); got "
+            f"{costs.shape}."
+        )
+    if not np.isfinite(costs).all():
+        raise ValueError("`cost_matrix` accepts finite numbers; got NaN or infinity.")
+    return np.broadcast_to(costs, (n_labels, 2, 2))
+
+
+def _target(tuner, labels):
+    if tuner.target is None:
+        raise ValueError(
+            f"`target` accepts the least share that scoring={tuner.scoring!r} "
+            "promises, such as 0.95; got None."
+        )
+    target = read_per_label(
+        tuner.target,
+        "target",
+        labels.n_labels,
+        labels.label_names,
+        "shares above 0 and up to 1",
+        lambda share: (share > 0) & (share <= 1),
+    )
+    if isinstance(tuner.target, Mapping) and np.isnan(target).any():
+        left_out = shown_labels(np.isnan(target), labels.label_names)
+        raise ValueError(
+            f"`target` accepts a dict with all labels; got none for {left_out}."
+        )
+    return target

@@ -1,0 +1,185 @@
+"""The choice of each label's threshold, with fallbacks."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ._constraints import lower_bound
+from ._curves import LabelCells, split_labels
+from ._objectives import best_threshold, make_objective
+from ._settings import CONSTRAINED
+
+TUNED, FEW, CONSTANT, UNMET = (
+    "tuned",
+    "few cells",
+    "constant scores",
+    "target not met",
+)
+
+
+class Choice(NamedTuple):
+    """The threshold of a label and how it came about."""
+
+    threshold: float
+    reason: str
+    score: float = np.nan
+    level: float = np.nan  # confidence of the test that a promise passed
+    grid: np.ndarray = np.empty(0)
+    curve: np.ndarray = np.empty(0)
+
+
+class Tuner:
+    """Chooses thresholds from scored cells.
+
+    Parameters
+    ----------
+    parts : list of ScoredCells
+        The cells left out of each fold.
+    joined : ScoredCells
+        All of them.
+    settings : Settings
+        What to choose by.
+    """
+
+    def __init__(self, parts, joined, settings):
+        if settings.constrained or settings.pool_folds:
+            parts = [joined]
+        self.settings = settings
+        self.folds = [split_labels(part) for part in parts]
+        self.pooled_folds = [split_labels(part.pooled())[0] for part in parts]
+        self.cells = split_labels(joined)
+        self._pooled = {}
+
+    def choose(self, label):
+        """Return the `Choice` of a label."""
+        settings, cells = self.settings, self.cells[label]
+        few = (
+            cells.n_positive < settings.min_positive
+            or cells.n_negative < settings.min_negative
+        )
+        if few and (len(self.cells) > 1 or settings.constrained):
+            choice = Choice(np.nan, FEW)
+        else:
+            choice = self._tune([fold[label] for fold in self.folds], label)
+        if choice.reason != TUNED:
+            choice = choice._replace(threshold=self._fallback(label))
+            choice = choice._replace(score=self._score(cells, label, choice.threshold))
+        return choice
+
+    def _tune(self, folds, label):
+        """Return the choice from a label's cells, or from those of all labels."""
+        settings = self.settings
+        if settings.constrained:
+            target = settings.target[label]
+            find = CONSTRAINED[settings.scoring]
+            threshold, level = find(folds[0], target, settings.confidence)
+            if threshold is None:
+                return Choice(np.nan, UNMET, level=level)
+            score = self._score(folds[0], label, threshold)
+            return Choice(threshold, TUNED, score, level, *self._promise(folds[0]))
+        both = [f for f in folds if f.both_sides or self._counts_one_side(f)]
+        spread = [f for f in both if not np.isclose(f.scores[0], f.scores[-1])]
+        if not spread:
+            return Choice(np.nan, CONSTANT if both else FEW)
+        found = best_threshold(spread, self._objective(label), settings.thresholds)
+        threshold, score, grid, curve = found
+        return Choice(threshold, TUNED, score, np.nan, grid, curve)
+
+    def _counts_one_side(self, fold):
+        # A fold without positives has no F1, but what its decisions cost is known.
+        return isinstance(self.settings.scoring, str) and (
+            self.settings.scoring == "cost" and len(fold.scores) > 0
+        )
+
+    def _objective(self, label):
+        settings = self.settings
+        costs = None if settings.costs is None else settings.costs[label]
+        return make_objective(settings.scoring, settings.beta, costs)
+
+    def _promise(self, cells):
+        """Return all thresholds and the share that is promised, for `cv_results_`."""
+        scores = cells.distinct()
+        recall = self.settings.scoring == "precision_at_recall"
+        hits, totals = cells.effective(cells.at(scores), of_positive=recall)
+        return scores, hits / totals
+
+    def _fallback(self, label):
+        """Return the threshold of a label that has none of its own."""
+        settings = self.settings
+        fallback = settings.fallback
+        if fallback == "auto":
+            fallback = "safe" if settings.constrained else "pooled"
+        if fallback == "pooled":
+            return self._pooled_threshold(label)
+        named = {
+            "safe": settings.safe_side,
+            "default": settings.default,
+            "never": np.inf,
+            "always": -np.inf,
+        }
+        return named[fallback] if isinstance(fallback, str) else float(fallback)
+
+    def _pooled_threshold(self, label):
+        """Return the threshold of the cells of all labels together."""
+        settings = self.settings
+        key = tuple(
+            None if of is None else np.asarray(of[label]).tobytes()
+            for of in (settings.target, settings.costs)
+        )
+        if key not in self._pooled:
+            choice = self._tune(self.pooled_folds, label)
+            if choice.reason != TUNED:
+                safe = settings.safe_side if settings.constrained else settings.default
+                choice = choice._replace(threshold=safe)
+            self._pooled[key] = choice.threshold
+        return self._pooled[key]
+
+    def _score(self, cells: LabelCells, label, threshold):
+        """Return the objective of a threshold on all cells of a label."""
+        if not len(cells.scores):
+            return np.nan
+        counts = cells.counts(np.array([threshold]))
+        if not self.settings.constrained:
+            return float(self._objective(label)(counts)[0])
+        tp, fp, fn, _ = (float(count[0]) for count in counts)
+        whole = tp + (fn if self.settings.scoring == "recall_at_precision" else fp)
+        return tp / whole if whole > 0 else np.nan
+
+    def columns(self, choices, names):
+        """Return the columns of the report."""
+        labels = np.arange(len(choices)) if names is None else np.asarray(names)
+        columns = {
+            "label": labels,
+            "threshold": np.array([choice.threshold for choice in choices]),
+            "reason": np.array([choice.reason for choice in choices]),
+        }
+        rows = [
+            self._bought(cells, choice)
+            for cells, choice in zip(self.cells, choices, strict=True)
+        ]
+        for name in ("labeled", "positive", "predicted"):
+            columns[name] = np.array([row[name] for row in rows], dtype=np.int64)
+        for name in ("precision", "precision_low", "recall", "recall_low"):
+            columns[name] = np.array([row[name] for row in rows], dtype=np.float64)
+        columns["score"] = np.array([choice.score for choice in choices])
+        return columns
+
+    def _bought(self, cells, choice):
+        """Return what a threshold gives on the cells of a label."""
+        first = cells.at(np.array([choice.threshold]))
+        row = {
+            "labeled": len(cells.scores),
+            "positive": cells.n_positive,
+            "predicted": len(cells.scores) - int(first[0]),
+        }
+        level = choice.level
+        if np.isnan(level) and self.settings.confidence is not None:
+            level = self.settings.confidence
+        for name in ("precision", "recall"):
+            hits, total = cells.effective(first, of_positive=name == "recall")
+            known = total[0] > 0
+            row[name] = hits[0] / total[0] if known else np.nan
+            low = known and not np.isnan(level)
+            bound = lower_bound(hits, total, level)[0] if low else np.nan
+            row[f"{name}_low"] = bound
+        return row

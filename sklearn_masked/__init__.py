@@ -20,11 +20,13 @@ _MODULES = (
     "calibration",
     "classifier",
     "datasets",
+    "inspection",
     "labels",
     "metrics",
     "model_selection",
     "multioutput",
     "nn",
+    "plotting",
     "thresholds",
 )
 

@@ -87,7 +87,8 @@ def test_labels_and_metrics_do_not_load_torch():
         "import sys, sklearn_masked, sklearn_masked.labels, sklearn_masked.metrics, "
         "sklearn_masked.model_selection, sklearn_masked.datasets, "
         "sklearn_masked.multioutput, sklearn_masked.calibration, "
-        "sklearn_masked.thresholds; "
+        "sklearn_masked.thresholds, sklearn_masked.inspection, "
+        "sklearn_masked.plotting; "
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

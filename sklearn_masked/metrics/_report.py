@@ -5,14 +5,30 @@ from collections.abc import Mapping
 import numpy as np
 
 from ._averaging import Limits
+from ._bootstrap import (
+    Replicates,
+    check_resampling,
+    multiplicities,
+    rows_of_cells,
+)
 from ._cells import score_cells
-from ._probabilities import brier_score
-from ._ranking import average_precision, roc_auc
+from ._probabilities import brier_score, masked_brier_score_loss
+from ._ranking import (
+    average_precision,
+    masked_average_precision_score,
+    masked_roc_auc_score,
+    roc_auc,
+)
 
 _COUNTS = ("labeled", "positive", "negative")
-_METRICS = ("auc", "ap", "brier")
+_METRICS = {
+    "auc": masked_roc_auc_score,
+    "ap": masked_average_precision_score,
+    "brier": masked_brier_score_loss,
+}
+_ENDS_OF_INTERVAL = ("low", "high")
 _MAX_ROWS = 60  # of a printed table, as in pandas
-_ENDS = 5  # rows shown at either end of a longer one
+_SHOWN = 5  # rows shown at either end of a longer one
 _WIDTH = 80
 
 
@@ -21,21 +37,25 @@ class MaskedReport(Mapping):
 
     A mapping from column names to arrays of shape (n_labels,): "label" (names, or
     positions), "labeled", "positive" and "negative" (counts of cells, int64),
-    "auc", "ap" and "brier" (float64, NaN where they are not defined).
+    "auc", "ap" and "brier" (float64, NaN where they are not defined). With
+    intervals also "auc_low", "auc_high" and so on for the other metrics.
 
     Made by :func:`masked_report`.
 
     Attributes
     ----------
     macro, micro : dict
-        "auc", "ap" and "brier": the mean over the labels that have one, and the
-        value of the pooled cells of all labels.
+        "auc", "ap" and "brier", and the ends of their intervals: the mean over the
+        labels that have one, and the value of the pooled cells of all labels.
+    confidence_level : float or None
+        What the intervals cover, None without intervals.
     """
 
-    def __init__(self, columns, macro, micro):
+    def __init__(self, columns, macro, micro, confidence_level=None):
         self._columns = columns
         self.macro = macro
         self.micro = micro
+        self.confidence_level = confidence_level
 
     def __getitem__(self, column):
         """Return one column."""
@@ -65,32 +85,48 @@ class MaskedReport(Mapping):
 
     def __repr__(self):
         """Return the table in 80 columns; of many labels the first and last ones."""
-        n_labels = len(self["label"])
+        n_labels, ends = len(self["label"]), self._ends()
         shown, hidden = list(range(n_labels)), None
-        if n_labels > _MAX_ROWS:
-            hidden = _ENDS
-            shown = shown[:_ENDS] + shown[-_ENDS:]
-        counts = [f"{self[name].sum()}" for name in _COUNTS]
+        if n_labels * (1 + len(ends)) > _MAX_ROWS and n_labels > 2 * _SHOWN:
+            hidden = _SHOWN * (1 + len(ends))
+            shown = shown[:_SHOWN] + shown[-_SHOWN:]
         rows = [["label", *_COUNTS, *_METRICS]]
-        rows += [self._line(label) for label in shown]
-        rows.append(["macro", "", "", "", *_numbers(self.macro)])
-        rows.append(["micro", *counts, *_numbers(self.micro)])
+        for label in shown:
+            numbers = {name: column[label] for name, column in self.items()}
+            counts = [str(numbers[name]) for name in _COUNTS]
+            rows += _lines(str(numbers["label"]), counts, numbers, ends)
+        totals = [str(self[name].sum()) for name in _COUNTS]
+        rows += _lines("macro", ["", "", ""], self.macro, ends)
+        rows += _lines("micro", totals, self.micro, ends)
         lines = _align(rows)
         if hidden is not None:
             lines.insert(1 + hidden, "...")
-        lines.insert(-2, "")
-        if hidden is not None:
-            lines += ["", f"[{n_labels} labels]"]
+        lines.insert(-2 * (1 + len(ends)), "")
+        if hidden is not None or ends:
+            lines += ["", self._foot(n_labels)]
         return "\n".join(lines)
 
-    def _line(self, label):
-        """Return the entries of one label as text."""
-        counts = [str(self[name][label]) for name in _COUNTS]
-        metrics = _numbers({name: self[name][label] for name in _METRICS})
-        return [str(self["label"][label]), *counts, *metrics]
+    def _ends(self):
+        """Return the names of the ends of the intervals, if there are any."""
+        return () if self.confidence_level is None else _ENDS_OF_INTERVAL
+
+    def _foot(self, n_labels):
+        """Return the line below the table."""
+        if self.confidence_level is None:
+            return f"[{n_labels} labels]"
+        level = f"{100 * self.confidence_level:g} %"
+        return f"[{n_labels} labels; low to high: {level} intervals]"
 
 
-def masked_report(y_true, y_proba, *, sample_weight=None):
+def masked_report(
+    y_true,
+    y_proba,
+    *,
+    sample_weight=None,
+    confidence_level=None,
+    n_resamples=1000,
+    random_state=None,
+):
     """Report, for each label, counts, ROC AUC, average precision and Brier score.
 
     What `y_proba` holds in unlabeled cells is never read. A label that has no value
@@ -110,6 +146,14 @@ or (n_samples, 2)
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels)
         Weights of rows or cells, which multiply those in `y_true`. The counts
         leave out cells of weight 0 and are not weighted otherwise.
+    confidence_level : float, default=None
+        Add bootstrap intervals that are to cover the true values so often, such as
+        0.95: rows are drawn with replacement, with all their labeled cells, as
+        :func:`~sklearn_masked.inspection.bootstrap_interval` does.
+    n_resamples : int, default=1000
+        Number of bootstrap samples, if intervals are asked for.
+    random_state : int, RandomState instance or None, default=None
+        Pass an int for the same intervals in every call.
 
     Returns
     -------
@@ -119,14 +163,15 @@ or (n_samples, 2)
     Raises
     ------
     ValueError
-        If a labeled cell has no probability between 0 and 1, or a shape does not
-        fit.
+        If a labeled cell has no probability between 0 and 1, a shape does not fit,
+        or `confidence_level` or `n_resamples` is out of range.
     TypeError
         If the probabilities are no numbers.
 
     See Also
     --------
     masked_roc_auc_score : The metrics one by one.
+    sklearn_masked.inspection.bootstrap_interval : The interval of any metric.
 
     Examples
     --------
@@ -143,6 +188,8 @@ or (n_samples, 2)
     macro                              0.5000 0.8333 0.3708
     micro        5         4         1 0.5000 0.8875 0.3480
     """
+    if confidence_level is not None:
+        check_resampling(n_resamples, confidence_level)
     cells = score_cells(y_true, y_proba, sample_weight, name="y_proba", kind="proba")
     per_label = _measure(cells)
     micro = {name: float(value[0]) for name, value in _measure(cells.pooled()).items()}
@@ -150,12 +197,18 @@ or (n_samples, 2)
         name: float(np.nanmean(values)) if not np.isnan(values).all() else np.nan
         for name, values in per_label.items()
     }
+    if confidence_level is not None:
+        rows = rows_of_cells(y_true, sample_weight)
+        resampled = _Resampled(cells, rows, n_resamples, random_state)
+        resampled.add_ends(per_label, None, confidence_level)
+        resampled.add_ends(macro, "macro", confidence_level)
+        resampled.add_ends(micro, "micro", confidence_level)
     names = cells.names
     labels = np.arange(cells.n_labels) if names is None else np.asarray(names)
     n_positive, n_negative = cells.count()
     counts = [n_positive + n_negative, n_positive, n_negative]
     columns = {"label": labels, **dict(zip(_COUNTS, counts, strict=True)), **per_label}
-    return MaskedReport(columns, macro, micro)
+    return MaskedReport(columns, macro, micro, confidence_level)
 
 
 def _measure(cells):
@@ -168,9 +221,47 @@ def _measure(cells):
     }
 
 
-def _numbers(metrics):
-    """Return metrics as text."""
-    return [f"{metrics[name]:.4f}" for name in _METRICS]
+class _Resampled:
+    """The metrics in bootstrap samples of the rows, the same for all of them."""
+
+    def __init__(self, cells, rows, n_resamples, random_state):
+        n_rows = int(rows.max(initial=-1)) + 1
+        self._prepared = {
+            (name, average): Replicates(
+                metric, cells, rows, n_rows, {"average": average}
+            )
+            for name, metric in _METRICS.items()
+            for average in (None, "micro")
+        }
+        found = {key: [] for key in self._prepared}
+        for block in multiplicities(n_rows, n_resamples, random_state):
+            for key, replicates in self._prepared.items():
+                found[key].append(replicates(block))
+        self._found = {key: np.concatenate(blocks) for key, blocks in found.items()}
+
+    def add_ends(self, metrics, average, confidence_level):
+        """Add the ends of the intervals of each metric."""
+        for name in _METRICS:
+            source = name, None if average == "macro" else average
+            values = self._found[source]
+            if average == "macro":
+                known = ~np.isnan(values)
+                with np.errstate(invalid="ignore"):
+                    values = np.nansum(values, axis=1) / known.sum(axis=1)
+            ends = self._prepared[source].ends(
+                metrics[name], values, confidence_level, average
+            )
+            for end, value in zip(_ENDS_OF_INTERVAL, ends, strict=True):
+                metrics[f"{name}_{end}"] = value if average is None else float(value)
+
+
+def _lines(label, counts, numbers, ends):
+    """Return a label's entries as text, and those of the ends of its intervals."""
+    rows = [[label, *counts, *(f"{numbers[name]:.4f}" for name in _METRICS)]]
+    for end in ends:
+        entries = [f"{numbers[f'{name}_{end}']:.4f}" for name in _METRICS]
+        rows.append([f"  {end}", "", "", "", *entries])
+    return rows
 
 
 def _align(rows):

@@ -1,0 +1,143 @@
+"""A metric of this package, of many copies of the same rows at once."""
+
+import inspect
+
+import numpy as np
+
+from .._averaging import AVERAGES, Limits
+from .._decisions import (
+    masked_f1_score,
+    masked_fbeta_score,
+    masked_precision_score,
+    masked_recall_score,
+)
+from .._probabilities import masked_brier_score_loss, masked_log_loss
+from .._ranking import masked_average_precision_score, masked_roc_auc_score
+from ._areas import average_precision, roc_auc
+from ._draws import share_ends, shifted_ends
+from ._sums import Counts, Sums, brier_score, fbeta, log_loss
+
+_OWN = object()  # stands for the average of the replicates
+
+
+class Replicates:
+    """A metric of this package, of many copies of the same cells at once.
+
+    Parameters
+    ----------
+    metric : callable
+        A key of `KINDS`.
+    cells : ScoredCells
+        The cells, their scores of the kind that the metric reads.
+    rows : ndarray of shape (n_cells,)
+        The row of each cell, from 0 to `n_rows` - 1.
+    n_rows : int
+        Number of rows.
+    options : dict
+        Further arguments of the metric.
+    """
+
+    def __init__(self, metric, cells, rows, n_rows, options):
+        options = _all_options(metric, options)
+        self.average = options["average"]
+        if self.average not in AVERAGES:
+            raise ValueError(
+                "`average` accepts 'micro', 'macro', 'weighted' or None; got "
+                f"{self.average!r}."
+            )
+        least, prepare = _METRICS[metric]
+        self._metric = metric
+        limits = Limits(
+            options["min_positive"], options["min_negative"], least=least or (0, 0)
+        )
+        if self.average == "micro":
+            cells = cells.pooled()
+        self._values = prepare(cells, rows, n_rows, options)
+        sums = Sums(cells, rows, n_rows)
+        self._counts = None
+        if (limits.min_positive, limits.min_negative) != least:
+            self._counts = Counts(cells, rows, n_rows, limits)
+        self._support = None
+        if self.average == "weighted":
+            self._support = sums.of(cells.positive)
+
+    def __call__(self, multiplicity):
+        """Return the metric of each copy.
+
+        Parameters
+        ----------
+        multiplicity : ndarray of shape (n_rows, n_copies), float64
+            How often each copy holds each row.
+
+        Returns
+        -------
+        ndarray of shape (n_copies,), or (n_copies, n_labels) for average=None
+        """
+        values = self._values(multiplicity)
+        if self._counts is not None:
+            values[~self._counts.scored(multiplicity)] = np.nan
+        if self.average is None:
+            return values.T
+        if self.average == "micro":
+            return values[0]
+        weights = (~np.isnan(values)).astype(np.float64)
+        if self.average == "weighted":
+            weights *= self._support @ multiplicity
+        with np.errstate(invalid="ignore"):
+            return np.nansum(values * weights, axis=0) / weights.sum(axis=0)
+
+    def over(self, blocks):
+        """Return the metric of the copies of all blocks of multiplicities."""
+        return np.concatenate([self(block) for block in blocks])
+
+    def ends(self, estimate, replicates, confidence_level, average=_OWN):
+        """Return the ends of the interval of an estimate, of shape (2, ...).
+
+        `average` is that of the estimate, where it is not the replicates' own.
+        """
+        if self._metric is masked_log_loss:
+            bounds = (0.0, np.inf)
+            return shifted_ends(estimate, replicates, confidence_level, bounds)
+        least = self._values.least
+        average = self.average if average is _OWN else average
+        if average in ("macro", "weighted"):
+            least = _harmonic_mean(least)
+        return share_ends(estimate, replicates, confidence_level, least)
+
+
+def _harmonic_mean(least):
+    """Return what a mean over labels stands on, which are not taken as independent."""
+    least = least[least > 0]
+    return len(least) / np.sum(1 / least) if len(least) else np.nan
+
+
+def _all_options(metric, options):
+    """Return all further arguments of a metric, its defaults included."""
+    given = inspect.signature(metric).bind(None, None, **options)
+    given.apply_defaults()
+    return given.arguments
+
+
+# The kind of predictions that each metric reads.
+KINDS = {
+    masked_roc_auc_score: "score",
+    masked_average_precision_score: "score",
+    masked_log_loss: "proba",
+    masked_brier_score_loss: "proba",
+    masked_precision_score: "pred",
+    masked_recall_score: "pred",
+    masked_f1_score: "pred",
+    masked_fbeta_score: "pred",
+}
+# Below how many positive and negative cells its values are NaN by themselves (None:
+# they are not, even without any cell), and how each is prepared.
+_METRICS = {
+    masked_roc_auc_score: ((1, 1), roc_auc),
+    masked_average_precision_score: ((1, 0), average_precision),
+    masked_log_loss: ((0, 0), log_loss),
+    masked_brier_score_loss: ((0, 0), brier_score),
+    masked_precision_score: (None, fbeta(0.0)),
+    masked_recall_score: (None, fbeta(np.inf)),
+    masked_f1_score: (None, fbeta(1.0)),
+    masked_fbeta_score: (None, fbeta()),
+}

@@ -1,0 +1,81 @@
+"""From estimators, labels and scores to the cells of the labels that are drawn."""
+
+import numpy as np
+
+from ..labels import check_labels
+from ..labels._select import label_positions
+from ..metrics._averaging import Limits, warn_unscored
+from ..metrics._bootstrap import rows_of_cells
+from ..metrics._cells import binary_labels, is_one_dimensional, score_cells
+from ..metrics._rows import count_rows
+from ..metrics._scorers import _binary_classes, predict_cells
+
+SCORES = ("decision_function", "predict_proba")
+_METHODS = ("decision_function", "predict_proba")
+
+
+def estimator_cells(estimator, X, y, response_method):
+    """Return labels, and the estimator's predictions of their labeled cells."""
+    if response_method == "auto":
+        response_method = SCORES
+    elif response_method not in _METHODS:
+        raise ValueError(
+            "`response_method` accepts 'auto', 'decision_function' or "
+            f"'predict_proba'; got {response_method!r}."
+        )
+    classes = None
+    if is_one_dimensional(y):
+        labels, classes = binary_labels(y, _binary_classes(estimator))
+    else:
+        labels = check_labels(y)
+    if count_rows(X) != len(labels):
+        raise ValueError(
+            f"`X` and `y` accept the same number of rows; got {count_rows(X)} and "
+            f"{len(labels)}."
+        )
+    return labels, predict_cells(estimator, response_method, X, labels, classes)
+
+
+def drawn_cells(
+    y_true, y_score, sample_weight, *, labels, name, kind, least, stacklevel
+):
+    """Return the scored cells of the labels to draw, and the row of each cell.
+
+    Labels with fewer positive and negative cells than `least` are left out with a
+    warning.
+    """
+    cells = score_cells(y_true, y_score, sample_weight, name=name, kind=kind)
+    rows = rows_of_cells(y_true, sample_weight)
+    if labels is not None:
+        places = label_positions(labels, cells.names, cells.n_labels)
+        if not len(places):
+            raise ValueError("`labels` accepts names or positions of labels; got none.")
+        cells, rows = _take_labels(cells, rows, places)
+    limits = Limits(*least)
+    scored = limits.met_by(cells)
+    if not scored.any():
+        raise ValueError(
+            f"`y_true` must have {limits} of some label to draw; got none."
+        )
+    if not scored.all():
+        warn_unscored(cells.names, scored, limits, stacklevel + 1)
+        cells, rows = _take_labels(cells, rows, np.flatnonzero(scored))
+    return cells, rows
+
+
+def _take_labels(cells, rows, places):
+    """Return the cells of some labels, and their rows, counted anew."""
+    where = np.full(cells.n_labels, -1)
+    where[places] = np.arange(len(places))
+    cols = where[cells.cols]
+    kept = cols >= 0
+    names = places if cells.names is None else cells.names[places]
+    cells = cells._replace(
+        cols=cols[kept],
+        positive=cells.positive[kept],
+        scores=cells.scores[kept],
+        weights=None if cells.weights is None else cells.weights[kept],
+        n_labels=len(places),
+        names=names,
+    )
+    return cells, np.unique(rows[kept], return_inverse=True)[1]

@@ -17,6 +17,7 @@ _HOMES = {
     "MaskedTunedThresholdClassifierCV": "thresholds",
 }
 _MODULES = (
+    "annotation",
     "calibration",
     "classifier",
     "datasets",

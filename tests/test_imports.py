@@ -88,7 +88,7 @@ def test_labels_and_metrics_do_not_load_torch():
         "sklearn_masked.model_selection, sklearn_masked.datasets, "
         "sklearn_masked.multioutput, sklearn_masked.calibration, "
         "sklearn_masked.thresholds, sklearn_masked.inspection, "
-        "sklearn_masked.plotting; "
+        "sklearn_masked.plotting, sklearn_masked.annotation; "
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -10,7 +10,7 @@ from scipy.special import expit
 from sklearn_masked.nn.batches import Targets, bag_inputs, model_input
 from sklearn_masked.nn.direct import DenseDirect, PairDirect, choose_direct
 from sklearn_masked.nn.dual import DualDataset, DualTrainer
-from sklearn_masked.nn.leave_out import left_out_margins, output_lines
+from sklearn_masked.nn.held_out import held_out_margins, output_lines
 from sklearn_masked.nn.modules import DirectSharedModule
 from sklearn_masked.nn.svd import inverse_document_frequency, singular_directions
 
@@ -190,7 +190,7 @@ def slow_features(module, X):
     E = module.embedding.detach().double().numpy()[module.embedding_row.long().numpy()]
     hidden = X @ E
     length = np.linalg.norm(hidden, axis=1, keepdims=True)
-    z = module.sharing * np.divide(
+    z = float(module.sharing) * np.divide(
         hidden, length, out=np.zeros_like(hidden), where=length > 0
     )
     return np.hstack([X * D, z])
@@ -294,7 +294,7 @@ def test_steps_do_not_diverge_on_rows_that_are_all_alike(scale):
     X = (scale * (5 + 0.1 * rng.normal(size=(200, 4)))).astype(np.float32)
     targets = random_targets(rng, 200, 2, known=1.0)
     module, trainer = trained(X, targets, "dense", epochs=30, batch=200)
-    margin = trainer.all_margins()
+    margin = trainer.margins(slice(0, len(trainer.slot)))
     loss = torch.nn.functional.binary_cross_entropy_with_logits(margin, trainer.target)
     assert loss < 0.75
 
@@ -302,25 +302,58 @@ def test_steps_do_not_diverge_on_rows_that_are_all_alike(scale):
 # What follows from it for nothing
 
 
-def test_left_out_margins_equal_a_refit_without_the_cell():
+def held_out_case(monkeypatch, epochs):
+    monkeypatch.setattr("sklearn_masked.nn.held_out._EPOCHS", epochs)
     rng = np.random.default_rng(9)
-    X = random_rows(rng, n=50, m=12, density=0.5)
-    truth = X @ rng.normal(size=12) + 0.2 * rng.normal(size=50)
-    truth = truth > np.median(truth)
-    targets = Targets(np.arange(51), np.zeros(50, np.int32), truth.astype(np.int8), 1)
-    module, trainer = trained(X, targets, "dense", C=1.0)
-    got = left_out_margins(trainer).numpy()
-    features = slow_features(module, X)
-    y = truth.astype(float)
-    order = trainer.rows
-    refit = []
-    for i in order:
-        keep = np.arange(50) != i
-        best = slow_optimum(features[keep], y[keep], np.ones(49), 1.0)
-        refit.append(features[i] @ best[:-1] + best[-1])
-    learnt = trainer.all_margins().numpy()
-    # Most of the optimism of the learnt margins is gone, cell by cell.
-    assert np.abs(got - refit).mean() < 0.2 * np.abs(learnt - refit).mean()
+    X = random_rows(rng, n=60, m=12, density=0.5)
+    targets = random_targets(rng, 60, 2, known=0.8, weights=True)
+    module, trainer = trained(X, targets, "dense", C=1.0, epochs=100)
+    data = DualDataset(
+        X, targets, targets.labeled_rows(), generator=np.random.default_rng(0)
+    )
+    return X, targets, module, trainer, data.batches(5)
+
+
+def test_held_out_margins_equal_refits_without_the_fold(monkeypatch):
+    X, targets, module, trainer, batches = held_out_case(monkeypatch, epochs=60)
+    margin, cells = held_out_margins(trainer, batches)
+    assert sorted(cells.tolist()) == list(range(len(trainer.slot)))
+    got = np.empty(len(margin))
+    got[cells] = margin
+    features = slow_features(module, X)[trainer.rows[trainer.slot]]
+    label, y = trainer.label.numpy(), trainer.target.numpy()
+    weight = trainer.strength.numpy()
+    for fold in range(3):
+        out = np.zeros(len(y), bool)
+        for batch in batches[fold::3]:
+            out[batch] = True
+        for each in range(2):
+            kept, asked = ~out & (label == each), out & (label == each)
+            best = slow_optimum(features[kept], y[kept], weight[kept], 1.0)
+            want = features[asked] @ best[:-1] + best[-1]
+            np.testing.assert_allclose(got[asked], want, atol=0.02)
+
+
+def test_holding_out_leaves_the_model_as_it_was(monkeypatch):
+    X, _, module, trainer, batches = held_out_case(monkeypatch, epochs=1)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    strength = trainer.strength.clone()
+    few_epochs, _ = held_out_margins(trainer, batches)
+    for name, value in module.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+    torch.testing.assert_close(trainer.strength, strength, rtol=0, atol=0)
+    again, _ = held_out_margins(trainer, batches)
+    torch.testing.assert_close(few_epochs, again, rtol=0, atol=0)
+
+
+def test_many_cells_are_held_out_in_part_and_one_batch_not_at_all(monkeypatch):
+    _, _, _, trainer, batches = held_out_case(monkeypatch, epochs=1)
+    monkeypatch.setattr("sklearn_masked.nn.held_out._ENOUGH", 10)
+    _, cells = held_out_margins(trainer, batches)
+    part = [range(batch.start, batch.stop) for batch in batches[::3]]
+    assert cells.tolist() == [cell for each in part for cell in each]
+    margin, cells = held_out_margins(trainer, [slice(0, len(trainer.slot))])
+    assert len(margin) == len(cells) == 0
 
 
 def test_output_lines_recover_the_scale_and_lean_on_all_labels():
@@ -338,3 +371,21 @@ def test_output_lines_recover_the_scale_and_lean_on_all_labels():
     # Three cells move the fourth label a little, none the fifth: the mean of all.
     np.testing.assert_allclose(slope[3:], 0.5, atol=0.15)
     np.testing.assert_allclose(slope[4], slope[:3].mean(), atol=0.02)
+
+
+def test_a_batch_with_many_cells_of_a_label_moves_in_parts(monkeypatch):
+    rng = np.random.default_rng(11)
+    X = random_rows(rng, n=60)
+    targets = random_targets(rng, 60, 3, known=0.6)
+    whole, _ = trained(X, targets, "dense", batch=60, epochs=200)
+    monkeypatch.setattr("sklearn_masked.nn.dual._MOST_OF_A_LABEL", 5)
+    parts, trainer = trained(X, targets, "dense", batch=60, epochs=200)
+    ((batch, found),) = trainer.parts.items()
+    assert (found[0].start, found[-1].stop) == batch
+    for one, other in zip(found, found[1:], strict=False):
+        assert one.stop == other.start
+        assert trainer.slot[one][-1] < trainer.slot[other][0]  # whole rows
+    for part in found:
+        assert torch.bincount(trainer.label[part]).max() <= 5
+    inputs = bag_inputs(X)
+    torch.testing.assert_close(parts(**inputs), whole(**inputs), rtol=1e-2, atol=1e-2)

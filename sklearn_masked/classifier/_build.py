@@ -115,7 +115,9 @@ def module_params(module, offered):
     return {f"module__{k}": v for k, v in offered.items() if k in parameters}
 
 
-def build_net(estimator, module, module_kwargs, targets, valid, device, seed):
+def build_net(
+    estimator, module, module_kwargs, targets, valid, device, seed, batch_size
+):
     """Return an uninitialized net for the estimator's parameters.
 
     Parameters
@@ -134,13 +136,15 @@ def build_net(estimator, module, module_kwargs, targets, valid, device, seed):
         Where to train.
     seed : int
         Of the order of the batches.
+    batch_size : int
+        Rows a batch.
     """
     criterion = estimator.criterion or MaskedBCEWithLogitsLoss
     params = {
         "lr": estimator.lr,
         "optimizer": estimator.optimizer or torch.optim.Adam,
         "max_epochs": estimator.max_epochs,
-        "batch_size": estimator.batch_size,
+        "batch_size": batch_size,
         "device": device,
         "verbose": estimator.verbose,
         "callbacks": _callbacks(estimator, valid),
@@ -179,10 +183,10 @@ def _refuse_idle_loss_params(estimator):
             )
 
 
-def update_net(net, estimator, valid):
+def update_net(net, estimator, valid, batch_size):
     """Let a net that goes on follow the estimator's parameters as they are now."""
     net.set_params(
-        batch_size=estimator.batch_size,
+        batch_size=batch_size,
         max_epochs=estimator.max_epochs,
         verbose=estimator.verbose,
     )

@@ -12,13 +12,15 @@ from ..labels import cell_weights, check_sample_weight
 from ..nn.batches import CellDataset, Targets
 from ..nn.direct import PairDirect
 from ..nn.dual import DualDataset, DualTrainer
-from ..nn.leave_out import left_out_margins, output_lines
 from ..nn.losses import MaskedBCEWithLogitsLoss
 from ..nn.modules import DirectSharedModule, build_module
-from . import _build, _device
+from . import _build, _device, _finish
 
 # Labels that store what is not negative are turned into cells up to so many.
 _MOST_CELLS = 1 << 22
+# A batch by the rule: at most so many rows, about so many cells of a label, and never
+# fewer batches than this.
+_MOST_ROWS, _CELLS_A_LABEL, _FEWEST_BATCHES = 512, 32, 12
 
 
 class InterruptedFitWarning(UserWarning):
@@ -63,19 +65,22 @@ def train(estimator, X, targets, epochs, *, first, whole):
     positive, negative = targets.totals()
     estimator._n_positive = estimator._n_positive + positive
     estimator._n_negative = estimator._n_negative + negative
-    train, valid = _datasets(estimator, X, targets, seed, whole)
+    data, valid = _datasets(estimator, X, targets, seed, whole)
+    batch_size = _batch_size(estimator, targets, len(data))
     with _seeded(seed, device):
         if first:
             before = None
-            estimator.net_ = _build_net(estimator, X, targets, valid, device, seed)
+            estimator.net_ = _build_net(
+                estimator, X, targets, valid, device, seed, batch_size
+            )
         else:
             before = estimator.net_.snapshot()
-            _build.update_net(estimator.net_, estimator, valid)
+            _build.update_net(estimator.net_, estimator, valid, batch_size)
         try:
-            _prepare(estimator, X, targets, train.rows, first)
-            _run(estimator, train, epochs)
-            if estimator.net_.dual is not None and whole and estimator.scale_output:
-                _scale_output(estimator, estimator.net_.dual)
+            _prepare(estimator, X, targets, data.rows, first)
+            _run(estimator, data, epochs)
+            if estimator.net_.dual is not None and whole:
+                _finish.finish(estimator, X, targets, data, valid, first=first)
         except BaseException:
             if before is not None:
                 estimator.net_.restore(before)
@@ -94,6 +99,22 @@ def _is_dual(estimator, targets):
         and not estimator.unlabeled_weight
         and targets.fill == "unlabeled"
     )
+
+
+def _batch_size(estimator, targets, n_rows):
+    """Return the number of rows a batch, by a rule where it is "auto".
+
+    The dual steps solve for all cells that a label has in a batch: some 32 of them are
+    few enough for the small systems, and many enough to move together.
+    """
+    if estimator.batch_size != "auto":
+        return estimator.batch_size
+    if not _is_dual(estimator, targets):
+        return _MOST_ROWS
+    labels = max((np.add(*targets.totals()) > 0).sum(), 1)
+    cells_a_row = max(len(targets.indices) / max(n_rows, 1), 1)
+    most = min(_MOST_ROWS, -(-n_rows // _FEWEST_BATCHES))
+    return int(np.clip(_CELLS_A_LABEL * labels / cells_a_row, 1, max(most, 1)))
 
 
 def _prepare(estimator, X, targets, rows, first):
@@ -122,19 +143,6 @@ def _prepare(estimator, X, targets, rows, first):
     if first or _is_dual(estimator, targets):
         # The parameters took their sizes from the data.
         estimator.net_.initialize_optimizer()
-
-
-def _scale_output(estimator, dual):
-    """Fit the line of each label that makes its logits log-odds."""
-    module = estimator.net_.module_
-    lines = output_lines(
-        left_out_margins(dual),
-        dual.target,
-        dual.label,
-        dual.strength / estimator.C,
-        estimator.n_labels_,
-    )
-    module.slope, module.intercept = (line.to(module.bias.device) for line in lines)
 
 
 def _run(estimator, train, epochs):
@@ -200,18 +208,22 @@ def _needs_dense_targets(estimator):
     )
 
 
-def _build_net(estimator, X, targets, valid, device, seed):
+def _build_net(estimator, X, targets, valid, device, seed, batch_size):
     if estimator.module is None:
         module = DirectSharedModule
         rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
+        is_open = estimator.sharing == "auto"
+        sharing = _finish.SHARING[0] if is_open else estimator.sharing
         offered = build_module(
-            X, rows, estimator.n_labels_, estimator.embedding_dim, estimator.sharing
+            X, rows, estimator.n_labels_, estimator.embedding_dim, sharing
         )
     else:
         module = estimator.module
         offered = {"n_features": X.shape[1], "n_labels": estimator.n_labels_}
     kwargs = _build.module_params(module, offered)
-    net = _build.build_net(estimator, module, kwargs, targets, valid, device, seed)
+    net = _build.build_net(
+        estimator, module, kwargs, targets, valid, device, seed, batch_size
+    )
     return net.initialize()
 
 

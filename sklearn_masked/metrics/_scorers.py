@@ -1,10 +1,13 @@
 """Scorers: metrics of an estimator's predictions, computed by blocks of rows."""
 
 import copy
+import inspect
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from ..labels import check_labels
@@ -24,7 +27,11 @@ class MaskedScorer:
 
     Made by :func:`make_masked_scorer`. A call asks the estimator for predictions
     block by block, of the rows with labeled cells alone, and keeps those of the
-    labeled cells: memory follows the labeled cells, not samples times labels.
+    labeled cells: memory follows the labeled cells, not samples times labels. An
+    estimator that predicts single cells (a method named like the response method and
+    `_cells`, called with X, rows and cols: `MaskedMultiLabelClassifier` has them) is
+    asked for the labeled cells alone, also as a pipeline's last step or a search's
+    best estimator: time follows the labeled cells then.
 
     Parameters
     ----------
@@ -203,17 +210,79 @@ def predict_cells(estimator, response_method, X, labels, classes=None):
     first_cells = np.flatnonzero(np.diff(cells.rows, prepend=-1))
     rows = cells.rows[first_cells]
     bounds = np.append(first_cells, len(cells.rows))
-    block_rows = max(1, min(_BLOCK_ROWS, _BLOCK_NUMBERS // max(1, labels.n_labels)))
+    by_cell = None if classes is not None else _by_cell(estimator, method, labels)
+    whole_rows = max(1, _BLOCK_NUMBERS // max(1, labels.n_labels))
+    block_rows = min(_BLOCK_ROWS, _BLOCK_ROWS if by_cell else whole_rows)
     predicted = []
     for start in range(0, len(rows), block_rows):
         block = rows[start : start + block_rows]
-        response = predict(take_rows(X, _as_slice(block)))
-        columns = _columns(response, estimator, method, len(block), labels, classes)
+        X_block = take_rows(X, _as_slice(block))
         some = slice(bounds[start], bounds[start + len(block)])
-        predicted.append(
-            columns(np.searchsorted(block, cells.rows[some]), cells.cols[some])
-        )
+        at, cols = np.searchsorted(block, cells.rows[some]), cells.cols[some]
+        if by_cell:
+            predicted.append(by_cell(X_block, at, cols))
+            continue
+        response = predict(X_block)
+        columns = _columns(response, estimator, method, len(block), labels, classes)
+        predicted.append(columns(at, cols))
     return np.concatenate(predicted) if predicted else np.empty(0)
+
+
+def _by_cell(estimator, method, labels):
+    """Return a function of X, rows and columns that predicts cells, or None.
+
+    Pipelines and searches of scikit-learn's own are seen through: where a class in
+    between predicts in a way of its own, it is asked for whole rows.
+    """
+    transforms = []
+    while True:
+        kind = type(estimator)
+        if method in getattr(estimator, "__dict__", ()):
+            return None
+        if _shares(kind, GridSearchCV, method) and hasattr(
+            estimator, "best_estimator_"
+        ):
+            estimator = estimator.best_estimator_
+        elif _shares(kind, Pipeline, method):
+            if len(estimator.steps) > 1:
+                transforms.append(estimator[:-1].transform)
+            estimator = estimator.steps[-1][1]
+        else:
+            break
+    cells_method = method + "_cells"
+    if not _speaks_for(kind, cells_method, method):
+        return None
+    if getattr(estimator, "n_labels_", labels.n_labels) != labels.n_labels:
+        return None
+
+    def predict(X, rows, cols):
+        for transform in transforms:
+            X = transform(X)
+        return getattr(estimator, cells_method)(X, rows, cols)
+
+    return predict
+
+
+def _shares(kind, known, method):
+    """Tell whether a class has a method from a known one, not one of its own."""
+    missing = object()
+    own = inspect.getattr_static(kind, method, missing)
+    return own is not missing and own is inspect.getattr_static(known, method, None)
+
+
+def _speaks_for(kind, cells_method, method):
+    """Tell whether a class's method for cells knows its method for rows.
+
+    A subclass that predicts rows in its own way inherits a method for cells that
+    knows nothing of it.
+    """
+    owners = {
+        name: index
+        for index, base in reversed(list(enumerate(kind.__mro__)))
+        for name in (cells_method, method)
+        if name in vars(base)
+    }
+    return cells_method in owners and owners[cells_method] <= owners.get(method, -1)
 
 
 def _response(estimator, response_method):

@@ -129,18 +129,20 @@ class PairDirect(nn.Module):
 
     def cell_logits(self, rows, cols, indices, offsets, weights):
         """Return the logits of these cells; a pair without a weight counts as 0."""
+        keys = self._keys()
+        if not len(keys):
+            return self.weight.new_zeros(len(rows)) + self.weight.sum()
         ends = torch.cat([offsets[1:], offsets.new_tensor([len(indices)])])
         starts, lengths = offsets[rows].long(), (ends - offsets)[rows].long()
         cells, entries = spread_ranges(starts, lengths, int(lengths.sum()))
-        features, labels = indices[entries].long(), cols[cells]
-        keys = self._keys()
-        wanted = features * self.n_labels + labels
-        at = torch.searchsorted(keys, wanted).clamp_max(max(len(keys) - 1, 0))
-        if not len(keys):
-            return self.weight.new_zeros(len(rows)) + self.weight.sum()
+        # In the order of the keys each search begins where the last one ended.
+        wanted, order = torch.sort(
+            indices[entries].long() * self.n_labels + cols[cells], stable=True
+        )
+        at = torch.searchsorted(keys, wanted).clamp_max(len(keys) - 1)
         found = (keys[at] == wanted).to(self.weight.dtype)
-        terms = self.weight[at] * found * weights[entries]
-        return terms.new_zeros(len(rows)).index_add(0, cells, terms)
+        terms = self.weight[at] * found * weights[entries[order]]
+        return terms.new_zeros(len(rows)).index_add(0, cells[order], terms)
 
     def _keys(self):
         features = torch.repeat_interleave(

@@ -10,24 +10,26 @@ probability that the model gives to cell :math:`i`. Each step takes the cells of
 and moves their :math:`p_i`, and the weights with them, to where that equation holds for
 each of them (Shalev-Shwartz and Zhang, 2013; Yu, Huang and Lin, 2011, for the logistic
 loss). Cells of different labels share no weight, so that they do not disturb one
-another; for cells of one label the step allows for how much their rows overlap.
+another; cells of one label move jointly: see :mod:`sklearn_masked.nn.blocks`.
 """
 
 import numpy as np
 import torch
 
 from .batches import CellDataset, concatenated_ranges, model_input
+from .blocks import LabelBlocks, PairProducts, RowProducts, SharedProducts
 from .direct import PairDirect
 from .sparse import sum_bags, transpose_batch
 
-# Newton steps for one cell's probability: from 0 each comes nearer, none overshoots.
-_NEWTON = 8
 # The bias takes part in each step as a feature of this squared length. It is penalized
 # by so much that it could stand still, and for that moves freely after each epoch.
 _BIAS = 0.25
+# Cells of one label that move jointly, at most.
+_MOST_OF_A_LABEL = 192
 # Cells or rows that are looked at in one go.
 _BLOCK = 4096
-# Shared rows are kept between epochs up to so many numbers (256 MB of float32).
+# Shared rows, and inner products, are kept between epochs up to so many numbers
+# (256 MB of float32).
 _KEPT = 1 << 26
 
 
@@ -47,8 +49,14 @@ class DualDataset(CellDataset):
 
     def batch(self, positions):
         """Return the positions, which are consecutive, and the slice of their cells."""
-        start, stop = positions[0], positions[-1] + 1
-        return positions, slice(self.first_cell[start], self.first_cell[stop])
+        start, stop = int(positions[0]), int(positions[-1]) + 1
+        return positions, slice(int(self.first_cell[start]), int(self.first_cell[stop]))
+
+    def batches(self, batch_size):
+        """Return the slice of cells of each batch."""
+        starts = range(0, len(self), batch_size)
+        ends = [min(start + batch_size, len(self)) for start in starts]
+        return [self.batch((a, b - 1))[1] for a, b in zip(starts, ends, strict=True)]
 
 
 class DualTrainer:
@@ -77,7 +85,7 @@ class DualTrainer:
 
     @torch.no_grad()
     def __init__(self, module, X, targets, rows, weight, targets_of_cells, C, fresh):
-        self.module, self.X, self.rows = module, X, rows
+        self.module, self.X, self.rows, self.C = module, X, rows, C
         self.device = module.bias.device
         index, lengths = concatenated_ranges(targets.indptr, rows)
         # Which of `rows` each cell stands in: 0, 0, 1, 2, 2, 2, ...
@@ -88,7 +96,7 @@ class DualTrainer:
         self.strength = self._tensor((C * weight[index]).astype(np.float32))
         self._read_rows()
         self._cover_pairs(cols)
-        self.overlap = self._overlaps()
+        self.parts, self.blocks, self.n_kept = {}, {}, 0
         self.margin = torch.zeros_like(self.target)
         if fresh:
             self._start()
@@ -99,21 +107,16 @@ class DualTrainer:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def _read_rows(self):
-        """Note the length of each row, and keep the shared path's rows if they fit."""
+        """Keep the shared path's rows if they fit."""
         module, n = self.module, len(self.rows)
         width = module.output.shape[1]
-        keep = n * width <= _KEPT
-        self.kept = module.output.new_zeros(n, width) if keep else None
-        lengths = module.output.new_zeros(n)
-        for start in range(0, n, _BLOCK):
-            part = slice(start, min(start + _BLOCK, n))
-            inputs = self._inputs(part)
-            if keep:
-                self.kept[part] = module.shared(**inputs)
-            if module.direct is not None:
-                lengths[part] = _squares(module.scaled(**inputs))
-        self.direct_length = lengths[self._tensor(self.slot)]
-        self.length = self.direct_length + module.sharing**2
+        self.kept = None
+        if n * width <= _KEPT:
+            parts = [
+                module.shared(**self._inputs(slice(start, min(start + _BLOCK, n))))
+                for start in range(0, n, _BLOCK)
+            ]
+            self.kept = torch.cat(parts or [module.output.new_zeros(0, width)])
 
     def _inputs(self, slots):
         inputs = model_input(self.X[self.rows[slots]])
@@ -135,17 +138,7 @@ class DualTrainer:
         data = self.X.data[taken] * scale[self.X.indices[taken]]
         self.data = self._tensor(data.astype(np.float32, copy=False))
 
-    def _overlaps(self):
-        """Return, for each label, the mean inner product of two of its rows."""
-        count = torch.zeros_like(self.module.bias)
-        count.index_add_(0, self.label, torch.ones_like(self.target))
-        share = 1 / count.clamp_min(1)[self.label]
-        mean = Weights.like(self.module)
-        for cells in self._blocks():
-            self._add(cells, share[cells], mean)
-        return mean.squares_by_label()
-
-    def _blocks(self):
+    def _slices(self):
         """Yield all cells in slices, in their order."""
         for start in range(0, len(self.slot), _BLOCK):
             yield slice(start, min(start + _BLOCK, len(self.slot)))
@@ -155,11 +148,10 @@ class DualTrainer:
         logit = self.module.bias.detach()
         self.probability = torch.sigmoid(logit)[self.label]
         change = self.strength * (self.target - self.probability)
-        own = Weights.of(self.module)
-        for cells in self._blocks():
-            self._add(cells, change[cells], own)
+        for cells in self._slices():
+            self.add(cells, change[cells])
 
-    def _margins(self, cells):
+    def margins(self, cells):
         """Return the logits of these cells, before the output is scaled."""
         label, slots = self.label[cells], self.slot[cells]
         margin = (self._shared(slots) * self.module.output[label]).sum(1)
@@ -176,9 +168,10 @@ class DualTrainer:
         logits = self.module.direct(**self.module.scaled(**self._inputs(rows)))
         return margin + logits[at, label]
 
-    def _add(self, cells, amount, into):
+    def add(self, cells, amount):
         """Add so much of each cell's row to the weights of its label."""
         label, slots = self.label[cells], self.slot[cells]
+        into = Weights.of(self.module)
         into.output.index_add_(0, label, self._shared(slots) * amount[:, None])
         if into.direct is None:
             return
@@ -213,30 +206,70 @@ class DualTrainer:
         part = slice(int(self.starts[cells.start]), int(self.starts[cells.stop]))
         return self.pairs[part], self.data[part], self.entries[cells]
 
+    def _blocks_of(self, cells):
+        """Return the batch's cells label by label; they are kept between epochs."""
+        key = cells.start, cells.stop
+        blocks = self.blocks.get(key)
+        if blocks is None:
+            blocks = LabelBlocks(self.label[cells], self._products(cells))
+            self.n_kept += blocks.size
+            if self.n_kept <= _KEPT:
+                self.blocks[key] = blocks
+        return blocks
+
+    def _products(self, cells):
+        """Return the function that gives inner products of this batch's cells."""
+        slots = self.slot[cells]
+        shared, direct = self._shared(slots), self.module.direct
+        if direct is None:
+            return SharedProducts(shared, _BIAS)
+        if self.by_pairs:
+            pairs, data, lengths = (part.cpu().numpy() for part in self._entries(cells))
+            return PairProducts(shared, _BIAS, pairs, data, lengths)
+        rows, at = self._distinct(slots)
+        X = self.X[self.rows[rows]]
+        return RowProducts(shared, _BIAS, X, self.module.feature_scale, at)
+
     @torch.no_grad()
     def step(self, cells):
         """Move the cells of a batch, and return their mean loss as it was before."""
+        if (parts := self.parts.get((cells.start, cells.stop))) is None:
+            parts = self.parts[cells.start, cells.stop] = self._split(cells)
+        loss = sum(self._move(part) for part in parts)
+        return loss / self.strength[cells].sum().clamp_min(1e-30)
+
+    def _split(self, cells):
+        """Return the batch in parts of whole rows that hold few cells of each label.
+
+        A joint move costs the cube of a label's cells.
+        """
+        slots = self.slot[cells]
+        most = int(torch.bincount(self.label[cells]).max()) if len(slots) else 0
+        if most <= _MOST_OF_A_LABEL or slots[0] == slots[-1]:
+            return [cells]
+        middle = (slots[0] + slots[-1] + 1) // 2
+        at = cells.start + int(np.searchsorted(slots, middle))
+        halves = slice(cells.start, at), slice(at, cells.stop)
+        return [part for half in halves for part in self._split(half)]
+
+    def _move(self, cells):
+        """Move these cells jointly, label by label; return their loss, a sum."""
         label, target = self.label[cells], self.target[cells]
         strength, old = self.strength[cells], self.probability[cells]
-        margin = self._margins(cells)
+        margin = self.margins(cells)
         self.margin[cells] = margin
-        others = torch.zeros_like(self.module.bias)
-        others.index_add_(0, label, torch.ones_like(margin))
-        overlap = self.overlap[label] + _BIAS
-        length = self.length[cells] + _BIAS + (others[label] - 1) * overlap
-        new = _solve(margin, old, strength * length)
+        new = self._blocks_of(cells).solve(margin, target, strength, old)
         change = strength * (old - new)
-        self._add(cells, change, Weights.of(self.module))
+        self.add(cells, change)
         self.module.bias.index_add_(0, label, _BIAS * change)
         self.probability[cells] = new
-        losses = torch.nn.functional.binary_cross_entropy_with_logits(
+        return torch.nn.functional.binary_cross_entropy_with_logits(
             margin, target, weight=strength, reduction="sum"
         )
-        return losses / strength.sum().clamp_min(1e-30)
 
     @torch.no_grad()
-    def end_epoch(self):
-        """Move the biases, which no penalty holds, by half a Newton step."""
+    def end_epoch(self, share=0.5):
+        """Move the biases, which no penalty holds, by a share of a Newton step."""
         shift = torch.zeros_like(self.module.bias)
         for _ in range(3):
             p = torch.sigmoid(self.margin + shift[self.label])
@@ -245,66 +278,63 @@ class DualTrainer:
             curve = torch.full_like(shift, 1e-6)
             curve.index_add_(0, self.label, self.strength * p * (1 - p))
             shift += (slope / curve).clamp(-1, 1)
-        self.module.bias += 0.5 * shift
+        self.module.bias += share * shift
 
     @torch.no_grad()
-    def all_margins(self):
-        """Return the logit of every cell, before the output is scaled."""
-        margins = [self._margins(cells) for cells in self._blocks()]
-        return torch.cat(margins or [self.module.bias.new_zeros(0)])
+    def settle(self, batches):
+        """Put the biases where the weights, as they now are, want them."""
+        for cells in batches:
+            self.margin[cells] = self.margins(cells)
+        self.end_epoch(share=1.0)
+
+    @torch.no_grad()
+    def set_sharing(self, sharing):
+        """Let the shared path count so much, the cells' probabilities as they are."""
+        change = float(sharing / self.module.sharing)
+        for key, blocks in self.blocks.items():
+            blocks.scale_shared(self._shared(self.slot[slice(*key)]), change)
+        self.module.sharing.fill_(sharing)
+        self.module.output *= change
+        if self.kept is not None:
+            self.kept *= change
+
+    def state(self):
+        """Return what the steps change, to come back to by `set_state`."""
+        parts = self.probability, self.margin, self.strength
+        return Weights.of(self.module).copies(), [part.clone() for part in parts]
+
+    @torch.no_grad()
+    def set_state(self, state):
+        """Go back to what `state` returned."""
+        weights, parts = state
+        Weights.of(self.module).restore(weights)
+        own = self.probability, self.margin, self.strength
+        for part, copy in zip(own, parts, strict=True):
+            part.copy_(copy)
 
 
 class Weights:
-    """The weights that the ascent moves, or a set of the same shapes."""
+    """The weights that the ascent moves, changed in place."""
 
-    def __init__(self, direct, output, bias, labels):
-        self.direct, self.output, self.bias, self.labels = direct, output, bias, labels
+    def __init__(self, direct, output, bias):
+        self.direct, self.output, self.bias = direct, output, bias
 
     @classmethod
     def of(cls, module):
-        """Return the module's own weights, to be changed in place."""
+        """Return the module's own weights."""
         direct = module.direct
         weight = None if direct is None else direct.weight.detach()
-        labels = direct.labels if isinstance(direct, PairDirect) else None
-        return cls(weight, module.output.detach(), module.bias.detach(), labels)
+        return cls(weight, module.output.detach(), module.bias.detach())
 
-    @classmethod
-    def like(cls, module):
-        """Return zeros in the shapes of the module's weights."""
-        own = cls.of(module)
-        direct = None if own.direct is None else torch.zeros_like(own.direct)
-        zeros = torch.zeros_like(own.output), torch.zeros_like(own.bias)
-        return cls(direct, *zeros, own.labels)
+    def copies(self):
+        """Return copies of the weights, to come back to."""
+        return [w if w is None else w.clone() for w in self._all()]
 
-    def squares_by_label(self):
-        """Return the squared length of each label's weights."""
-        squares = self.output.square().sum(1)
-        if self.direct is None:
-            return squares
-        if self.labels is None:
-            return squares + self.direct.square().sum(0)
-        return squares.index_add(0, self.labels.long(), self.direct.square())
+    def restore(self, copies):
+        """Set the weights to what they were when they were copied."""
+        for weight, copy in zip(self._all(), copies, strict=True):
+            if weight is not None:
+                weight.copy_(copy)
 
-
-def _squares(scaled):
-    """Return the squared length of each row of a scaled batch."""
-    if "X" in scaled:
-        return scaled["X"].square().sum(1)
-    one = scaled["weights"].new_ones(1, 1)
-    at = torch.zeros_like(scaled["indices"])
-    squares = scaled["weights"].square()
-    return sum_bags(one, at, scaled["offsets"], squares)[:, 0]
-
-
-def _solve(margin, old, length):
-    """Return p with ``p = sigmoid(margin + length * (old - p))``, cell by cell.
-
-    In the logit s of p: s + length * sigmoid(s) = margin + length * old, whose left
-    side grows, convex below 0 and concave above: Newton from 0 comes nearer each time.
-    """
-    goal = margin + length * old
-    s = torch.zeros_like(margin)
-    for _ in range(_NEWTON):
-        p = torch.sigmoid(s)
-        s = s - (s + length * p - goal) / (1 + length * p * (1 - p))
-    return torch.sigmoid(s)
+    def _all(self):
+        return self.direct, self.output, self.bias

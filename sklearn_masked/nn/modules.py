@@ -39,16 +39,20 @@ class DirectSharedModule(nn.Module):
         :math:`b_l`.
     feature_scale : buffer of shape (n_features,)
         The diagonal of :math:`D`.
+    sharing : buffer of shape ()
+        :math:`s`.
     slope, intercept : buffers of shape (n_labels,)
         :math:`a_l` and :math:`c_l`, the scale of the output.
     """
+
+    # The kind of the embedding's gradient, as the bag has it: the net may change it.
+    sparse_gradients = False
 
     def __init__(
         self, n_features, n_labels, embedding_dim=100, sharing=0.3, direct="dense"
     ):
         super().__init__()
         self.n_features, self.n_labels = n_features, n_labels
-        self.sharing = float(sharing)
         paths = {"dense": DenseDirect, "pairs": PairDirect}
         self.direct = paths[direct](n_features, n_labels) if direct else None
         self.embedding = nn.Parameter(torch.zeros(1, embedding_dim))
@@ -57,6 +61,7 @@ class DirectSharedModule(nn.Module):
         self.register_buffer(
             "embedding_row", torch.zeros(n_features, dtype=torch.int32)
         )
+        self.register_buffer("sharing", torch.tensor(float(sharing)))
         self.register_buffer("feature_scale", torch.ones(n_features))
         self.register_buffer("slope", torch.ones(n_labels))
         self.register_buffer("intercept", torch.zeros(n_labels))
@@ -88,7 +93,9 @@ class DirectSharedModule(nn.Module):
             hidden = _bounded(X) @ self.embedding[1:]
         else:
             rows = self.embedding_row[indices]
-            hidden = embedding_bag(self.embedding, rows, offsets, weights, False)
+            hidden = embedding_bag(
+                self.embedding, rows, offsets, weights, self.sparse_gradients
+            )
         return self.sharing * _unit(_bounded(hidden))
 
     def directions(self):
@@ -126,6 +133,11 @@ class DirectSharedModule(nn.Module):
         if self.direct is not None:
             logits = logits + self.direct(**self.scaled(X, **bags))
         return self.slope * logits + self.intercept
+
+    @property
+    def computes_cells(self):
+        """Whether `cell_logits` spares the work of the other cells."""
+        return not isinstance(self.direct, DenseDirect)
 
     def cell_logits(self, rows, cols, X=None, **bags):
         """Return the logits of these cells alone, shape (n_cells,)."""

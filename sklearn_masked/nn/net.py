@@ -51,6 +51,16 @@ class MaskedNet(NeuralNet):
             **kwargs,
         )
 
+    def initialize_optimizer(self, *args, **kwargs):
+        """Initialize the optimizer, and let the module give the gradients it takes."""
+        super().initialize_optimizer(*args, **kwargs)
+        if hasattr(self.module_, "sparse_gradients"):
+            sparse = getattr(self.optimizer_, "takes_sparse_gradients", False)
+            # What looks at gradients must find them multiplied out.
+            seen = self._listens_to("on_grad_computed")
+            self.module_.sparse_gradients = "blocks" if sparse and not seen else sparse
+        return self
+
     def get_dataset(self, X, y=None):
         """Return the dataset as it came."""
         return X
@@ -133,10 +143,14 @@ class MaskedNet(NeuralNet):
 
     def _listens_to_batches(self):
         """Return whether a callback looks at single batches."""
+        return self._listens_to("on_batch_begin", "on_batch_end", "on_grad_computed")
+
+    def _listens_to(self, *hooks):
+        """Return whether a callback has one of these hooks of its own."""
         return any(
             getattr(type(callback), hook, None) is not getattr(Callback, hook)
             for _, callback in self.callbacks_
-            for hook in ("on_batch_begin", "on_batch_end", "on_grad_computed")
+            for hook in hooks
         )
 
     def train_step(self, batch, **fit_params):
@@ -199,9 +213,36 @@ class MaskedNet(NeuralNet):
             inputs = to_tensor(model_input(X[rows]), device=self.device)
             with torch.no_grad():
                 logits = self._logits(inputs, rows.stop - rows.start)
-            if logits.dtype in (torch.bfloat16, torch.float16):
-                logits = logits.float()
-            yield rows, logits.cpu().numpy()
+            yield rows, _as_array(logits)
+
+    def computes_cells(self):
+        """Return whether the module computes single cells without all the others."""
+        known = hasattr(self.module_, "cell_logits")
+        return known and getattr(self.module_, "computes_cells", True)
+
+    def cell_logits(self, X, rows, cols, by_cell):
+        """Return the logits of these cells of X as an array of shape (n_cells,).
+
+        Parameters
+        ----------
+        X : CSR matrix or array of shape (n_samples, ...)
+            A block of rows.
+        rows, cols : int64 arrays of shape (n_cells,)
+            The cells.
+        by_cell : bool
+            Whether to compute these alone; False computes all cells of the rows.
+        """
+        self._set_training(False)
+        inputs = to_tensor(model_input(X), device=self.device)
+        rows = torch.from_numpy(rows).to(self.device)
+        cols = torch.from_numpy(cols).to(self.device)
+        with torch.no_grad():
+            if by_cell:
+                bags = inputs if isinstance(inputs, dict) else {"X": inputs}
+                logits = self.module_.cell_logits(rows, cols, **bags)
+            else:
+                logits = self._logits(inputs, X.shape[0])[rows, cols]
+        return _as_array(logits)
 
     def snapshot(self):
         """Return a copy of what training changes, for :meth:`restore`."""
@@ -276,6 +317,13 @@ def _to_device(batch, device):
             for part in batch
         )
     )
+
+
+def _as_array(logits):
+    """Return logits for numpy, which has no bfloat16."""
+    if logits.dtype in (torch.bfloat16, torch.float16):
+        logits = logits.float()
+    return logits.cpu().numpy()
 
 
 def _on_cpu(parts):

@@ -11,6 +11,9 @@ import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
+# A block of a gradient has so many numbers, which stay in a processor's cache.
+_BLOCK_NUMBERS = 1 << 20
+
 
 def embedding_bag(table, indices, offsets, weights, sparse=True):
     """Return the weighted sum of the table's rows for each bag.
@@ -26,14 +29,23 @@ def embedding_bag(table, indices, offsets, weights, sparse=True):
         Where each bag begins.
     weights : tensor of shape (n_nonzeros,)
         Factor of each row. It gets no gradient.
-    sparse : bool, default=True
+    sparse : bool or "blocks", default=True
         False gives a gradient of the whole table, for optimizers that take no
-        sparse ones.
+        sparse ones. "blocks" leaves it to an optimizer of
+        :mod:`sklearn_masked.nn.optim` to multiply the gradient out, block by block of
+        rows, each updated while it is in the processor's cache: the table's `grad`
+        stays None, and whatever looks at it (clipping, say) sees nothing.
 
     Returns
     -------
     tensor of shape (n_bags, dim)
         ``X @ table`` for the CSR matrix ``X`` of these arrays. An empty bag gives 0.
+
+    Raises
+    ------
+    ValueError
+        If `sparse` is "blocks" and the table is not a parameter, whose gradient goes
+        further back.
 
     Examples
     --------
@@ -46,7 +58,60 @@ def embedding_bag(table, indices, offsets, weights, sparse=True):
             [0.0000, 0.0000],
             [2.0000, 4.0000]])
     """
+    if sparse == "blocks" and not table.is_leaf:
+        raise ValueError(
+            "`sparse` accepts 'blocks' for a table that is a parameter alone; got one "
+            "that is computed from others."
+        )
     return _EmbeddingBag.apply(table, indices, offsets, weights, sparse)
+
+
+class BagGradient:
+    """The gradient ``X.T @ grad`` of a table, multiplied out a block at a time.
+
+    Parameters
+    ----------
+    transposed : tuple of tensors
+        The batch as :func:`transpose_batch` returns it.
+    grad : tensor of shape (n_bags, dim)
+        The gradient of the bags.
+    """
+
+    def __init__(self, transposed, grad):
+        self.transposed, self.grad = transposed, grad
+
+    def blocks(self):
+        """Yield rows of the table, increasing, and their gradient."""
+        columns, rows, offsets, weights = self.transposed
+        n = len(columns)
+        if columns.is_cuda or not n:  # where a block ends, only the device knows
+            yield columns, sum_bags(self.grad, rows, offsets, weights)
+            return
+        size = max(1, _BLOCK_NUMBERS // max(self.grad.shape[1], 1))
+        ends = np.append(offsets.numpy(), len(rows))
+        for start in range(0, n, size):
+            stop = min(start + size, n)
+            first, last = int(ends[start]), int(ends[stop])
+            yield (
+                columns[start:stop],
+                sum_bags(
+                    self.grad,
+                    rows[first:last],
+                    offsets[start:stop] - first,
+                    weights[first:last],
+                ),
+            )
+
+    def to_sparse(self, shape):
+        """Return the whole gradient as a coalesced sparse tensor of this shape."""
+        columns, rows, offsets, weights = self.transposed
+        return torch.sparse_coo_tensor(
+            columns[None],
+            sum_bags(self.grad, rows, offsets, weights),
+            shape,
+            is_coalesced=True,
+            check_invariants=False,
+        )
 
 
 def transpose_batch(indices, offsets, weights):
@@ -61,21 +126,50 @@ def transpose_batch(indices, offsets, weights):
     """
     if indices.is_cuda:
         return _transpose_on_device(indices, offsets, weights)
+    n_columns = int(indices.max()) + 1 if len(indices) else 0
     indptr = np.append(offsets.numpy(), len(indices))
     # scipy turns CSR into CSC by counting, without a sort. Counting costs the number
-    # of columns as well, so the columns are made compact first.
-    columns, compact = compact_columns(indices.numpy())
+    # of columns as well: where these are many, they are made compact first.
+    many = n_columns > 2 * len(indices)
+    columns, at = compact_columns(indices.numpy()) if many else (None, indices.numpy())
     csr = sp.csr_array(
-        (_as_numpy(weights), compact, indptr.astype(compact.dtype)),
-        shape=(len(offsets), len(columns)),
+        (_as_numpy(weights), at, indptr.astype(at.dtype)),
+        shape=(len(offsets), len(columns) if many else n_columns),
     )
     csc = csr.tocsc()
+    starts = csc.indptr[:-1]
+    if not many:
+        columns = np.flatnonzero(np.diff(csc.indptr))
+        starts = starts[columns]
     return (
         torch.from_numpy(columns),
         torch.from_numpy(csc.indices),
-        torch.from_numpy(csc.indptr[:-1]),
+        torch.from_numpy(starts),
         torch.from_numpy(csc.data).to(weights.dtype),
     )
+
+
+def keep_transpose(inputs):
+    """Let a batch that comes again keep its transpose, once it has one.
+
+    Parameters
+    ----------
+    inputs : dict
+        What :func:`~sklearn_masked.nn.batches.bag_inputs` returned. Nobody may change
+        these tensors in place from here on.
+    """
+    inputs["indices"].kept_transpose = None
+
+
+def _transposed(indices, offsets, weights):
+    """Return the transpose of a batch, kept from the last time where that is known."""
+    if not hasattr(indices, "kept_transpose"):
+        return transpose_batch(indices, offsets, weights)
+    kept = indices.kept_transpose
+    if kept is None or kept[0] is not offsets or kept[1] is not weights:
+        transposed = transpose_batch(indices, offsets, weights)
+        kept = indices.kept_transpose = offsets, weights, transposed
+    return kept[2]
 
 
 def compact_columns(indices):
@@ -131,6 +225,7 @@ class _EmbeddingBag(torch.autograd.Function):
     def forward(ctx, table, indices, offsets, weights, sparse):
         ctx.save_for_backward(indices, offsets, weights)
         ctx.table_shape, ctx.sparse = table.shape, sparse
+        ctx.table = table if sparse == "blocks" else None
         return sum_bags(table.detach(), indices, offsets, weights)
 
     @staticmethod
@@ -138,17 +233,13 @@ class _EmbeddingBag(torch.autograd.Function):
     def backward(ctx, grad):
         if not ctx.needs_input_grad[0]:
             return None, None, None, None, None
-        columns, rows, offsets, weights = transpose_batch(*ctx.saved_tensors)
-        grad_rows = sum_bags(grad.contiguous(), rows, offsets, weights)
-        if ctx.sparse:
-            grad_table = torch.sparse_coo_tensor(
-                columns[None],
-                grad_rows,
-                ctx.table_shape,
-                is_coalesced=True,
-                check_invariants=False,
-            )
-        else:
+        gradient = BagGradient(_transposed(*ctx.saved_tensors), grad.contiguous())
+        if ctx.sparse == "blocks":
+            ctx.table.__dict__.setdefault("bag_gradients", []).append(gradient)
+            return None, None, None, None, None
+        grad_table = gradient.to_sparse(ctx.table_shape)
+        if not ctx.sparse:
+            columns, values = grad_table._indices()[0], grad_table._values()
             grad_table = grad.new_zeros(ctx.table_shape)
-            grad_table[columns] = grad_rows
+            grad_table[columns] = values
         return grad_table, None, None, None, None

@@ -1,0 +1,150 @@
+"""What follows the dual ascent: how much to share, and the scale of the output.
+
+Both are judged on cells that were held out; see :mod:`sklearn_masked.nn.held_out`.
+"""
+
+import warnings
+
+import numpy as np
+import torch
+from sklearn.exceptions import UndefinedMetricWarning
+from skorch.utils import to_tensor
+
+from ..labels import MaskedLabels
+from ..metrics import masked_average_precision_score, masked_roc_auc_score
+from ..nn.batches import concatenated_ranges, model_input
+from ..nn.held_out import held_out_margins, output_lines
+from . import _build
+
+# The values of sharing="auto": it starts from the first, and takes the second if that
+# orders held-out cells better. Fewer cells than this choose by chance.
+SHARING = 0.3, 0.1
+_FEWEST_CELLS = 10_000
+_EPOCHS = 2
+# Cells are held out by batches: by this many at least.
+_FEWEST_BATCHES = 12
+
+
+def finish(estimator, X, targets, data, valid, *, first):
+    """Choose the sharing, and fit the line of each label.
+
+    Parameters
+    ----------
+    estimator : MaskedMultiLabelClassifier
+        Trained by dual coordinate ascent.
+    X, targets : CSR matrix or array, Targets
+        All rows.
+    data : DualDataset
+        The rows trained on.
+    valid : CellDataset or None
+        The validation rows, if some were set aside.
+    first : bool
+        Whether the model was trained from the start, so that its sharing is open.
+    """
+    if valid is not None:
+        # The validation rows were held out already, and chose the weights.
+        if estimator.scale_output:
+            parts = _validation_margins(estimator, X, targets, valid.rows)
+            _set_lines(estimator.net_.module_, output_lines(*parts, targets.n_labels))
+        return
+    dual, module = estimator.net_.dual, estimator.net_.module_
+    batches = data.batches(_held_out_size(estimator.net_, len(data)))
+    dual.settle(batches)
+    known = []
+    if first and estimator.sharing == "auto" and _can_choose(dual, batches):
+        known = [_choose_sharing(dual, batches, targets.n_labels)]
+    if estimator.scale_output:
+        held_out = held_out_margins(dual, batches, known=known)
+        _set_lines(module, _lines(dual, held_out, targets.n_labels))
+
+
+def _can_choose(dual, batches):
+    enough = len(dual.slot) >= _FEWEST_CELLS and len(batches) > 1
+    return enough and dual.module.output.shape[1] > 0
+
+
+def _choose_sharing(dual, batches, n_labels):
+    """Set the sharing that orders the first fold better; return its margins."""
+    before = dual.state()
+    more = held_out_margins(dual, batches, folds=1)
+    dual.set_sharing(SHARING[1])
+    for _ in range(_EPOCHS):
+        for cells in batches:
+            dual.step(cells)
+        dual.end_epoch()
+    dual.settle(batches)
+    less = held_out_margins(dual, batches, folds=1)
+    if _ranking(dual, less, n_labels) > _ranking(dual, more, n_labels):
+        return less
+    dual.set_sharing(SHARING[0])
+    dual.set_state(before)
+    return more
+
+
+def _ranking(dual, held_out, n_labels):
+    """Return how well the margins order each label's cells: macro AUC and AP, summed.
+
+    The log loss would reward sharing for what the output's lines do anyway, to make
+    labels comparable.
+    """
+    margin, target, label, weight = (
+        part.cpu().numpy() for part in _parts(dual, held_out)
+    )
+    cells = np.arange(len(label)), label, (target > 0.5).astype(np.int8)
+    shape = len(label), n_labels
+    y = MaskedLabels.from_cells(*cells, shape=shape, weights=weight)
+    margin = margin[weight > 0]
+    with warnings.catch_warnings():
+        # A label may have only one kind of cell in the fold.
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        scores = (
+            masked_roc_auc_score(y, margin),
+            masked_average_precision_score(y, margin),
+        )
+    return np.nan_to_num(sum(scores))
+
+
+def _parts(dual, held_out):
+    margin, cells = held_out
+    return margin, dual.target[cells], dual.label[cells], dual.strength[cells] / dual.C
+
+
+def _lines(dual, held_out, n_labels):
+    return output_lines(*_parts(dual, held_out), n_labels)
+
+
+def _set_lines(module, lines):
+    module.slope, module.intercept = (line.to(module.bias.device) for line in lines)
+
+
+def _held_out_size(net, n_rows):
+    """Return the rows a batch of the held-out folds, of which there must be some."""
+    size = n_rows if net.batch_size == -1 else net.batch_size
+    return max(min(size, -(-n_rows // _FEWEST_BATCHES)), 1)
+
+
+@torch.no_grad()
+def _validation_margins(estimator, X, targets, rows, block=1024):
+    """Return margin, target, label and weight of the labelled cells of these rows."""
+    module = estimator.net_.module_
+    ones = torch.ones_like(module.bias)
+    _set_lines(module, (ones, torch.zeros_like(ones)))
+    weight, target = _build.cell_terms(estimator, targets)
+    parts = []
+    for start in range(0, len(rows), block):
+        some = rows[start : start + block]
+        cells, lengths = concatenated_ranges(targets.indptr, some)
+        inputs = to_tensor(model_input(X[some]), device=ones.device)
+        inputs = inputs if isinstance(inputs, dict) else {"X": inputs}
+        at, label, targets_here, weights = (
+            torch.from_numpy(part).to(ones.device)
+            for part in (
+                np.repeat(np.arange(len(some)), lengths),
+                targets.indices[cells].astype(np.int64),
+                target[cells].astype(np.float32),
+                weight[cells].astype(np.float32),
+            )
+        )
+        margin = module.cell_logits(at, label, **inputs)
+        parts.append((margin, targets_here, label, weights))
+    return [torch.cat(part) for part in zip(*parts, strict=True)]

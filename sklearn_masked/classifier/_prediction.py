@@ -1,0 +1,259 @@
+"""Predictions of a fitted classifier: of whole rows, or of the cells one asks for."""
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.special import expit
+from sklearn.utils.validation import check_is_fitted
+
+# A block of predictions holds at most so many rows, and logits.
+_BLOCK_ROWS = 1 << 13
+_BLOCK_NUMBERS = 1 << 24
+# The logit of a single cell takes about as long as so many in whole rows.
+_CELL_COST = 64
+# Cells are computed in blocks of so many nonzeros of their rows.
+_BLOCK_ENTRIES = 1 << 20
+
+
+class PredictionMixin:
+    """The methods that predict, for :class:`MaskedMultiLabelClassifier`."""
+
+    def decision_function(self, X):
+        """Return the logits.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        array of shape (n_samples, n_labels), or (n_samples,) for 1-D y
+            In the dtype of the module's parameters.
+        """
+        logits = self._by_blocks(X, lambda logits: logits)
+        return logits[:, 0] if self._one_dimensional else logits
+
+    def predict_proba(self, X):
+        """Return the probability of each label.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        float64 array of shape (n_samples, n_labels), or (n_samples, 2) for 1-D y
+            Strictly between 0 and 1.
+        """
+        check_is_fitted(self)
+        if not self._one_dimensional:
+            return self._by_blocks(X, _probabilities)
+        logits = self._by_blocks(X, lambda logits: logits)
+        return _probabilities(np.hstack([-logits, logits]))
+
+    def predict(self, X):
+        """Return the labels whose probability is above one half.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        int64 array of shape (n_samples, n_labels), or (n_samples,) for 1-D y
+            1 and 0; for 1-D y the values that it had.
+        """
+        positive = self._by_blocks(X, lambda logits: (logits > 0).astype(np.int64))
+        return self.classes_[positive[:, 0]] if self._one_dimensional else positive
+
+    def decision_function_cells(self, X, rows, cols):
+        """Return the logits of single cells: what `decision_function` has there.
+
+        Where the cells are few among those of their rows, no other logits are
+        computed, and the cost does not depend on the number of labels. The scorers of
+        :mod:`sklearn_masked.metrics` ask for their labeled cells so.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        rows, cols : integer arrays of shape (n_cells,)
+            The row of X and the label of each cell, in any order, repeated or not.
+
+        Returns
+        -------
+        array of shape (n_cells,)
+            In the dtype of the module's parameters; equal to
+            ``decision_function(X)[rows, cols]`` to rounding.
+
+        Raises
+        ------
+        ValueError
+            If `rows` or `cols` are not integers of one length, or name a cell that
+            is not there.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_masked import MaskedMultiLabelClassifier
+        >>> X = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        >>> y = np.array([[1, np.nan, 0], [0, 1, np.nan], [np.nan, 0, 1]])
+        >>> clf = MaskedMultiLabelClassifier(random_state=0).fit(X, y)
+        >>> unlabeled = np.isnan(y).nonzero()
+        >>> logits = clf.decision_function_cells(X, *unlabeled)
+        >>> np.allclose(logits, clf.decision_function(X)[unlabeled])
+        True
+        """
+        check_is_fitted(self)
+        X = self._check_X(X, reset=False)
+        rows, cols = _check_cells(rows, cols, (X.shape[0], self.n_labels_))
+        # Row by row, as X is sliced: rows that nobody asks about cost nothing.
+        order = np.argsort(rows, kind="stable")
+        wanted, slots = np.unique(rows[order], return_inverse=True)
+        by_cell = self.net_.computes_cells() and (
+            len(rows) * _CELL_COST <= len(wanted) * self.n_labels_
+        )
+        if by_cell:
+            blocks = _blocks_of_cells(X, wanted, slots)
+        else:
+            blocks = _slices(len(wanted), self._block_rows())
+        logits = None
+        for block in blocks:
+            first, last = np.searchsorted(slots, (block.start, block.stop))
+            cells = order[first:last]
+            part = self.net_.cell_logits(
+                X[wanted[block]], slots[first:last] - block.start, cols[cells], by_cell
+            )
+            if logits is None:
+                logits = np.empty(len(rows), part.dtype)
+            logits[cells] = part
+        if logits is None:
+            return np.empty(0, np.float32)
+        absent = ~self._has_cells()
+        logits[absent[cols]] = self._pooled_logit()
+        return logits
+
+    def predict_proba_cells(self, X, rows, cols):
+        """Return the probabilities of single cells.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        rows, cols : integer arrays of shape (n_cells,)
+            As in `decision_function_cells`.
+
+        Returns
+        -------
+        float64 array of shape (n_cells,)
+            Of the label; for 1-D y of the larger of its two values.
+        """
+        return _probabilities(self.decision_function_cells(X, rows, cols))
+
+    def predict_cells(self, X, rows, cols):
+        """Return for single cells whether their probability is above one half.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        rows, cols : integer arrays of shape (n_cells,)
+            As in `decision_function_cells`.
+
+        Returns
+        -------
+        int64 array of shape (n_cells,)
+            1 and 0; for 1-D y the values that it had.
+        """
+        logits = self.decision_function_cells(X, rows, cols)
+        positive = (logits > 0).astype(np.int64)
+        return self.classes_[positive] if self._one_dimensional else positive
+
+    def _by_blocks(self, X, of_logits):
+        """Return a function of the logits, computed block by block of rows."""
+        check_is_fitted(self)
+        X = self._check_X(X, reset=False)
+        absent = ~self._has_cells()
+        result = None
+        for rows, logits in self.net_.iter_logits(X, self._block_rows()):
+            if absent.any():
+                logits[:, absent] = self._pooled_logit()
+            part = of_logits(logits)
+            if result is None:
+                result = np.empty((X.shape[0], self.n_labels_), part.dtype)
+            result[rows] = part
+        return result
+
+    def _block_rows(self):
+        """Return how many rows a block of whole rows has."""
+        return int(np.clip(_BLOCK_NUMBERS // self.n_labels_, 1, _BLOCK_ROWS))
+
+    def _pooled_logit(self):
+        """Return what a label without a labelled cell gets: the pooled rate."""
+        positive = self._n_positive.sum()
+        total = positive + self._n_negative.sum()
+        # Half a cell more of each kind where one kind is missing.
+        rate = (
+            positive / total
+            if 0 < positive < total
+            else ((positive + 0.5) / (total + 1))
+        )
+        return np.log(rate) - np.log1p(-rate)
+
+
+def _check_cells(rows, cols, shape):
+    """Return the positions of cells as two integer arrays, or raise."""
+    checked = []
+    for name, given, size in zip(("rows", "cols"), (rows, cols), shape, strict=True):
+        array = np.asarray(given)
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            raise ValueError(
+                f"`{name}` accepts a 1-D array of integers; got dtype {array.dtype} "
+                f"and shape {array.shape}."
+            )
+        array = array.astype(np.intp)
+        outside = np.flatnonzero((array < 0) | (array >= size))
+        if len(outside):
+            raise ValueError(
+                f"`{name}` accepts positions from 0 to {size - 1}; got "
+                f"{array[outside[0]]} at position {outside[0]}."
+            )
+        checked.append(array)
+    if len(checked[0]) != len(checked[1]):
+        raise ValueError(
+            "`rows` and `cols` accept arrays of one length, an entry a cell; got "
+            f"{len(checked[0])} and {len(checked[1])} entries."
+        )
+    return checked
+
+
+def _slices(n, size):
+    """Yield 0..n in slices."""
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))
+
+
+def _blocks_of_cells(X, rows, slots):
+    """Yield slices of these rows whose cells read about `_BLOCK_ENTRIES` numbers."""
+    if sp.issparse(X):
+        lengths = X.indptr[rows + 1] - X.indptr[rows]
+    else:
+        lengths = np.full(len(rows), np.prod(X.shape[1:], dtype=np.int64))
+    # A row without nonzeros and a row of few still take a place.
+    entries = np.bincount(slots, minlength=len(rows)) * (lengths + 1)
+    ends = np.cumsum(entries, dtype=np.int64)
+    start = 0
+    while start < len(rows):
+        before = ends[start - 1] if start else 0
+        stop = np.searchsorted(ends, before + _BLOCK_ENTRIES, side="right")
+        stop = max(int(stop), start + 1)
+        yield slice(start, stop)
+        start = stop
+
+
+def _probabilities(logits):
+    """Return the sigmoid in float64, strictly between 0 and 1."""
+    proba = expit(logits.astype(np.float64))
+    return np.clip(proba, np.nextafter(0, 1), np.nextafter(1, 0), out=proba)

@@ -1,0 +1,211 @@
+r"""Joint steps: all cells of a label in a batch move at once, to where they belong.
+
+For the cells of one label in a batch, with :math:`K` the inner products of their rows,
+the dual coordinates of all other cells held still, the margins at the maximum are those
+of a small kernel logistic regression,
+
+.. math:: f = f_0 + K c, \qquad c_i = C c_i^0 (t_i - \sigma(f_i))
+
+with :math:`f_0` the margins without these cells' own part. It is solved by Newton's
+method in the form that stays stable whatever the weights are (Rasmussen and Williams,
+2006, algorithm 3.1). Rows that overlap do not slow such a step down, as they slow down
+steps that move each cell for itself.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+# Labels with about as many cells in a batch are solved in one go.
+_SIZES = (4, 32)
+# Newton steps of a joint move: the most, how many on a device that the host would have
+# to wait for, and the change of a margin that ends them.
+_NEWTON, _UNWATCHED, _STILL = 10, 5, 0.03
+# Shares of a move among which the best is taken.
+_SHARES = (1.0, 0.5, 0.125)
+# No margin moves further than this in one Newton step.
+_FARTHEST = 6.0
+
+
+class LabelBlocks:
+    """The cells of a batch, label by label, with the inner products of their rows.
+
+    Parameters
+    ----------
+    labels : int64 tensor of shape (n_cells,)
+        The label of each cell of the batch.
+    products : callable
+        Takes an index tensor of shape (n_labels, m), cells of one label in each row,
+        and returns their rows' inner products, shape (n_labels, m, m).
+
+    Attributes
+    ----------
+    size : int
+        How many inner products it holds.
+    """
+
+    def __init__(self, labels, products):
+        host = labels.cpu().numpy()
+        order = np.argsort(host, kind="stable")
+        counts = np.bincount(host)
+        present = np.flatnonzero(counts)
+        counts, starts = counts[present], np.cumsum(counts)[present] - counts[present]
+        bracket = np.searchsorted(_SIZES, counts)
+        self.groups = []
+        for each in np.unique(bracket):
+            index, mask = _padded(starts[bracket == each], counts[bracket == each])
+            cells = torch.from_numpy(order[index]).to(labels.device)
+            mask = torch.from_numpy(mask).to(labels.device)
+            self.groups.append((cells, mask, products(cells)))
+        self.size = sum(products.numel() for _, _, products in self.groups)
+
+    def scale_shared(self, shared, change):
+        """Let the shared path's rows, which these are, be so many times as long."""
+        for cells, _, products in self.groups:
+            rows = shared[cells]
+            products += (change**2 - 1) * (rows @ rows.transpose(1, 2))
+
+    def solve(self, margin, target, strength, old):
+        """Return the cells' new probabilities.
+
+        Parameters
+        ----------
+        margin, target, strength, old : tensors of shape (n_cells,)
+            The margins as they are, the targets, the weights times C, and the
+            probabilities that the margins were made with.
+        """
+        new = old.clone()
+        for cells, mask, products in self.groups:
+            values = (part[cells].double() for part in (margin, target, strength, old))
+            margins, targets, strengths, before = values
+            strengths, products = strengths * mask, products.double()
+            after = _newton(products, margins, targets, strengths, before)
+            after = _best_share(products, margins, strengths, before, after)
+            new[cells[mask]] = after[mask].to(new.dtype)
+        return new
+
+
+def _padded(starts, counts):
+    """Return the positions of each range, padded by its first, and where they are real.
+
+    >>> import numpy as np
+    >>> from sklearn_masked.nn.blocks import _padded
+    >>> _padded(np.array([0, 2]), np.array([2, 3]))[0]
+    array([[0, 1, 0],
+           [2, 3, 4]])
+    """
+    steps = np.arange(counts.max())
+    mask = steps < counts[:, None]
+    return starts[:, None] + np.where(mask, steps, 0), mask
+
+
+def _newton(products, margin, target, strength, old):
+    fixed = margin - _times(products, strength * (target - old))
+    f = margin
+    identity = torch.eye(margin.shape[1], dtype=f.dtype, device=f.device)
+    watched = not f.is_cuda
+    for _ in range(_NEWTON if watched else _UNWATCHED):
+        p = torch.sigmoid(f)
+        curve = strength * (p * (1 - p)).clamp_min(1e-8)
+        root = curve.sqrt()
+        right = curve * (f - fixed) + strength * (target - p)
+        inner = root[:, :, None] * products * root[:, None, :] + identity
+        factor, failed = torch.linalg.cholesky_ex(inner)
+        solved = torch.cholesky_solve(
+            (root * _times(products, right))[..., None], factor
+        )
+        goal = fixed + _times(products, right - root * solved[..., 0])
+        # Rows so long that their products overflow leave their label as it was.
+        goal = torch.where((failed == 0)[:, None] & goal.isfinite(), goal, f)
+        move = (goal - f).clamp(-_FARTHEST, _FARTHEST)
+        f = f + move
+        if watched and move.abs().max() < _STILL:
+            break
+    return torch.sigmoid(f)
+
+
+def _best_share(products, margin, strength, old, new):
+    """Return the point on the way from old to new where the dual is largest.
+
+    The dual gains the entropies of the probabilities and loses half of the squared
+    length of the weights; on the way it is concave, and at its start the gain is 0.
+    """
+    change = strength * (old - new)
+    linear = (change * margin).sum(1)
+    square = (change * _times(products, change)).sum(1)
+    before = (strength * _entropy(old)).sum(1)
+    best, gain = torch.zeros_like(linear), torch.zeros_like(linear)
+    for share in _SHARES:
+        entropy = (strength * _entropy(old + share * (new - old))).sum(1)
+        got = entropy - before - share * linear - 0.5 * share**2 * square
+        best = torch.where(got > gain, share, best)
+        gain = torch.maximum(got, gain)
+    return old + best[:, None] * (new - old)
+
+
+def _times(products, vectors):
+    return (products @ vectors[..., None])[..., 0]
+
+
+def _entropy(p):
+    return torch.special.entr(p) + torch.special.entr(1 - p)
+
+
+class SharedProducts:
+    """Inner products of the cells' rows on the shared path, the bias among them."""
+
+    def __init__(self, shared, bias):
+        self.shared, self.bias = shared, bias
+
+    def __call__(self, cells):
+        """Return the products of the cells in each row of an index tensor."""
+        rows = self.shared[cells]
+        return rows @ rows.transpose(1, 2) + self.bias
+
+
+class RowProducts(SharedProducts):
+    """The same beside a direct path that is a dense table."""
+
+    def __init__(self, shared, bias, X, scale, at):
+        super().__init__(shared, bias)
+        self.at = at
+        if sp.issparse(X):
+            data = X.data * scale.cpu().numpy()[X.indices]
+            X = sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
+            products = (X @ X.T).toarray().astype(np.float32, copy=False)
+            self.direct = torch.from_numpy(products).to(shared.device)
+        else:
+            X = torch.from_numpy(np.ascontiguousarray(X)).to(shared.device) * scale
+            self.direct = X @ X.T
+
+    def __call__(self, cells):
+        """Return the products of the cells in each row of an index tensor."""
+        rows = self.at[cells]
+        direct = self.direct[rows[:, :, None], rows[:, None, :]]
+        return super().__call__(cells) + direct
+
+
+class PairProducts(SharedProducts):
+    """The same beside weights of (feature, label) pairs: by pair, not by feature."""
+
+    def __init__(self, shared, bias, pairs, data, lengths):
+        super().__init__(shared, bias)
+        self.n_cells = len(lengths)
+        _, at = np.unique(pairs, return_inverse=True)
+        X = sp.csr_array((data, at, np.append(0, np.cumsum(lengths))))
+        # Cells of different labels have no pair in common.
+        products = (X @ X.T).tocoo()
+        keys = products.row.astype(np.int64) * self.n_cells + products.col
+        order = np.argsort(keys)
+        self.keys, self.values = keys[order], products.data[order]
+
+    def __call__(self, cells):
+        """Return the products of the cells in each row of an index tensor."""
+        products = super().__call__(cells)
+        if not len(self.keys):
+            return products
+        index = cells.cpu().numpy()
+        wanted = index[:, :, None] * self.n_cells + index[:, None, :]
+        at = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        direct = np.where(self.keys[at] == wanted, self.values[at], 0)
+        return products + torch.from_numpy(direct.astype(np.float32)).to(cells.device)

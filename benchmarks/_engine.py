@@ -140,7 +140,7 @@ def synthetic_rows(n_samples, n_features, nonzeros, seed=0):
 
 
 def random_cells(n_samples, n_labels, cells_a_row=1, seed=0):
-    """Return labels with so many labelled cells a row, at random places."""
+    """Return labels with so many labeled cells a row, at random places."""
     rng = np.random.default_rng(seed)
     start = rng.integers(n_labels, size=(n_samples, 1))
     # Steps of one odd number: the labels of a row differ.

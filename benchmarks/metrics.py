@@ -78,7 +78,7 @@ def main():
     weight = rng.random(n) + 0.1
     continuous = rng.standard_normal(n)
     rows = []
-    print(f"{n} labelled cells over {n_labels} labels")
+    print(f"{n} labeled cells over {n_labels} labels")
     print(f"{'':42s} loop, s (min)    ours, ms (min)   ratio  largest difference")
     for weighted in (False, True):
         labels = MaskedLabels.from_cells(

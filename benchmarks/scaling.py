@@ -3,7 +3,7 @@
     python benchmarks/scaling.py [--sweeps labels cells ...] [--threads N]
                                  [--json FILE]
 
-Each fit runs in a process of its own, in turns; rows are synthetic, one labelled cell
+Each fit runs in a process of its own, in turns; rows are synthetic, one labeled cell
 a row unless that is what grows. Peak memory is that of the process, beside what it was
 with the data, before the fit.
 """
@@ -41,7 +41,7 @@ SWEEPS = {
 
 
 def run(sizes):
-    """Fit once, predict the labelled cells, and print a line of JSON."""
+    """Fit once, predict the labeled cells, and print a line of JSON."""
     from sklearn_masked import MaskedMultiLabelClassifier
     from sklearn_masked.metrics import masked_roc_auc_scorer
 

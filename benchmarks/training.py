@@ -4,11 +4,11 @@
                                   [--parts steps fits] [--batch-sizes 256 ...]
 
 FOLDER holds `texts.csv.gz` (columns id, text, split) and `labels.npz`; without it the
-rows are synthetic. One labelled cell a row is kept. Contestants work on the same rows,
+rows are synthetic. One labeled cell a row is kept. Contestants work on the same rows,
 in turns; those that are not installed are named and left out.
 
 *Steps*: an embedding bag of width 64 and a linear layer, the masked loss of the
-labelled cells; the batch, forward, backward and update are timed together. Every
+labeled cells; the batch, forward, backward and update are timed together. Every
 contestant gets its batches from this package's slicing, so that only the bag, its
 gradient and the optimizer differ. Ours multiplies the gradient out block by block of
 rows, or makes a sparse one as torch's do; "fixed batches" keep their members and what
@@ -53,7 +53,7 @@ LOSS = MaskedBCEWithLogitsLoss()
 
 
 def head_loss(bags, output, cells):
-    """Return the loss of the labelled cells from the embedded rows."""
+    """Return the loss of the labeled cells from the embedded rows."""
     rows, labels = bags.index_select(0, cells.rows), output.index_select(0, cells.cols)
     logits = torch.linalg.vecdot(rows, labels)
     return LOSS.cell_loss(logits, *cells)
@@ -326,7 +326,7 @@ def fasttext_seconds(path, loss, epochs):
 
 
 def fit_fasttext_ova(X, labels):
-    """One model for all labels; each row bears its labelled cell's label."""
+    """One model for all labels; each row bears its labeled cell's label."""
     cells = labels.cells()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "words.txt")

@@ -1,10 +1,10 @@
-"""One labelled category an abstract: the shared model beside C separate ones.
+"""One labeled category an abstract: the shared model beside C separate ones.
 
     python examples/arxiv.py --data FOLDER --mask one-sought
 
 FOLDER holds `texts.csv.gz` (columns id, text, split), `labels.npz` (a scipy CSR matrix,
 stored 1 = positive, everything else negative) and `label_names.txt`. Each training row
-keeps one labelled cell; the test rows keep all. Without `--data`, texts come from the
+keeps one labeled cell; the test rows keep all. Without `--data`, texts come from the
 package's generator.
 """
 
@@ -125,8 +125,8 @@ def main():
     labels = MASKS[args.mask](Y[~is_test], names, args.seed)
     truth = MaskedLabels.from_sparse(Y[is_test], implicit="negative")
     print(
-        f"{X.shape[0]} training rows, {labels.n_cells} labelled cells of "
-        f"{labels.n_labels} labels; {X_test.shape[0]} test rows, all cells labelled."
+        f"{X.shape[0]} training rows, {labels.n_cells} labeled cells of "
+        f"{labels.n_labels} labels; {X_test.shape[0]} test rows, all cells labeled."
     )
     with warnings.catch_warnings():
         # Labels that the test rows never hold cannot be scored: said once is enough.

@@ -1,4 +1,4 @@
-"""Images: a convolutional module of your own on digits of which little is labelled.
+"""Images: a convolutional module of your own on digits of which little is labeled.
 
 Each image of scikit-learn's digits has ten labels ("is it a 3?"); a person looked at
 one of them an image, half of the time the right one. The module is plain torch; the
@@ -38,7 +38,7 @@ class SmallConvNet(nn.Module):
 
 
 def one_decision_an_image(digits, rng):
-    """Return labels in which each image has one labelled cell of ten."""
+    """Return labels in which each image has one labeled cell of ten."""
     asked = np.where(
         rng.random(len(digits)) < 0.5, digits, rng.integers(10, size=len(digits))
     )

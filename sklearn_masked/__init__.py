@@ -1,4 +1,4 @@
-"""Multi-label classifiers from selectively labelled cells.
+"""Multi-label classifiers from selectively labeled cells.
 
 The names below are loaded when they are first used: importing the package, its
 labels or its metrics does not load torch.

@@ -254,8 +254,8 @@ def test_the_strategy_is_judged_before_the_first_fit(data):
 
 
 def test_the_example_runs_both_phases_and_draws(tmp_path, monkeypatch, capsys):
-    path = Path(__file__).parents[1] / "examples" / "labelling_loop.py"
-    spec = importlib.util.spec_from_file_location("labelling_loop", path)
+    path = Path(__file__).parents[1] / "examples" / "labeling_loop.py"
+    spec = importlib.util.spec_from_file_location("labeling_loop", path)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
     # The labels' own models, because they are quick.
@@ -264,7 +264,7 @@ def test_the_example_runs_both_phases_and_draws(tmp_path, monkeypatch, capsys):
     )
     picture = tmp_path / "curves.png"
     arguments = ["--cells", "120", "--rounds", "2", "--plot", str(picture)]
-    monkeypatch.setattr("sys.argv", ["labelling_loop.py", *arguments])
+    monkeypatch.setattr("sys.argv", ["labeling_loop.py", *arguments])
     example.main()
     told = capsys.readouterr().out
     assert "The first questions:" in told

@@ -186,7 +186,7 @@ BAD_X = {
 
 def sentence(error):
     """Return the message, whichever way "labeled" is spelt."""
-    return str(error).replace("labelled", "labeled")
+    return str(error).replace("labeled", "labeled")
 
 
 def one_sentence(message):

@@ -40,7 +40,7 @@ def make_texts(n=N_ROWS, seed=0):
 
 
 def make_labels(truth, seed=1):
-    """Return the truth with half of its cells, and some whole rows, unlabelled."""
+    """Return the truth with half of its cells, and some whole rows, unlabeled."""
     rng = np.random.default_rng(seed)
     y = truth.copy()
     y[rng.random(y.shape) < 0.4] = np.nan
@@ -68,7 +68,7 @@ def prefixed(**params):
 
 
 def slow_auc(model, X, y):
-    """Return the mean over labels of the AUC over labelled cells."""
+    """Return the mean over labels of the AUC over labeled cells."""
     scores = model.decision_function(X)
     kept = ~np.isnan(y)
     return np.mean(

@@ -495,10 +495,10 @@ def test_names_of_nameless_labels_raise(labels):
 
 def test_repr_counts(labels):
     assert repr(labels) == (
-        "MaskedLabels(4 x 3, 6 labelled cells: 3 positive, 3 negative)"
+        "MaskedLabels(4 x 3, 6 labeled cells: 3 positive, 3 negative)"
     )
     assert repr(labels[[3]]) == (
-        "MaskedLabels(1 x 3, 1 labelled cell: 0 positive, 1 negative)"
+        "MaskedLabels(1 x 3, 1 labeled cell: 0 positive, 1 negative)"
     )
 
 

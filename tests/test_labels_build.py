@@ -122,7 +122,7 @@ def test_from_cells_refuses_integers_that_may_be_names():
     ],
     ids=["mixed", "bools", "floats", "int8", "ma", "ma objects", "Int8", "boolean"],
 )
-def test_records_that_decide_nothing_leave_cells_unlabelled(values):
+def test_records_that_decide_nothing_leave_cells_unlabeled(values):
     labels = MaskedLabels.from_cells(range(5), [0] * 5, values, shape=(5, 1))
     assert dict_of(labels) == {(0, 0): 1, (1, 0): 0}
 
@@ -328,7 +328,7 @@ def test_a_weight_of_zero_is_no_record():
 # Dense with weights.
 
 
-def test_from_dense_drops_cells_of_weight_zero_and_minds_labelled_ones_only():
+def test_from_dense_drops_cells_of_weight_zero_and_minds_labeled_ones_only():
     Y = [[1, NAN, 0], [0, 1, -1]]
     W = [[0.5, NAN, 0], [2, 1, -7]]
     for weights in (W, np.array(W), pd.DataFrame(W), np.array(W, dtype=object)):
@@ -462,7 +462,7 @@ FRAMES = {
     ),
     "text in a wide frame": (
         {},
-        "`y` accepts 1, 0, and NaN, -1 or None in unlabelled cells; got 'a17' at "
+        "`y` accepts 1, 0, and NaN, -1 or None in unlabeled cells; got 'a17' at "
         "sample 0, label 0.",
     ),
 }
@@ -473,7 +473,7 @@ def test_bad_frames_raise(arguments, message):
     assert message_of(ValueError, MaskedLabels.from_frame, LONG, **arguments) == message
 
 
-def test_from_dicts_reads_absent_keys_as_unlabelled():
+def test_from_dicts_reads_absent_keys_as_unlabeled():
     dicts = [{"war": 1, "crime": None}, {}, {"sport": 0, "war": NAN}, {"crime": True}]
     labels = MaskedLabels.from_dicts(dicts)
     assert labels.label_names.tolist() == ["war", "crime", "sport"]

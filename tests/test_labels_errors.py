@@ -16,7 +16,7 @@ from sklearn_masked.labels import (
 )
 
 NAN = np.nan
-ACCEPTED = "`y` accepts 1, 0, and NaN, -1 or None in unlabelled cells"
+ACCEPTED = "`y` accepts 1, 0, and NaN, -1 or None in unlabeled cells"
 TWO = (
     " A 2 can come from scikit-learn's cross_val_predict, which recodes -1, 0 and 1 to "
     "0, 1 and 2: use sklearn_masked.model_selection.cross_val_predict."
@@ -139,7 +139,7 @@ def test_expected_numbers_of_rows_and_labels():
 
 EXPLICIT_ZERO = (
     "`y` is sparse and stores an explicit zero at sample {}, label {}, so cells that "
-    "are not stored may be negative or unlabelled. Say which: "
+    "are not stored may be negative or unlabeled. Say which: "
     'MaskedLabels.from_sparse(y, implicit="negative") or '
     'MaskedLabels.from_sparse(y, implicit="unlabeled").'
 )
@@ -231,12 +231,12 @@ def test_check_binary_labels_reads_two_values(y, classes, values):
 
 MINUS_ONE_AND_ZERO = (
     "Only binary classification is supported, and 1-D `y` holds -1 and 0: classes, or "
-    "unlabelled entries beside negatives. If -1 means unlabelled, pass y[:, None]; if "
+    "unlabeled entries beside negatives. If -1 means unlabeled, pass y[:, None]; if "
     "it is a class, name the two in other words."
 )
 THREE = (
     "Only binary classification is supported. 1-D `y` accepts two classes; got {}, "
-    "beginning with {}. If -1 means unlabelled, pass y[:, None]; for one label a "
+    "beginning with {}. If -1 means unlabeled, pass y[:, None]; for one label a "
     "class, pass a 2-D `y`."
 )
 BINARY = {
@@ -274,7 +274,7 @@ def test_check_binary_labels_refuses_the_rest(y, message):
 
 
 @pytest.mark.parametrize("fill", ["unlabeled", "negative"])
-def test_cell_weights_multiply_and_ignore_unlabelled_cells(fill):
+def test_cell_weights_multiply_and_ignore_unlabeled_cells(fill):
     Y = np.array([[1, NAN, 0], [NAN, 0, 1]])
     labels = check_labels(Y)
     if fill == "negative":

@@ -31,7 +31,7 @@ from sklearn_masked.labels import LabelRow, MaskedLabels, check_labels
 
 NAN = np.nan
 RECODED = (
-    "scikit-learn tried to recode labels with unlabelled cells as if they were "
+    "scikit-learn tried to recode labels with unlabeled cells as if they were "
     "classes, which would read them as negatives. Use "
     "sklearn_masked.model_selection.cross_val_predict, which keeps them."
 )
@@ -50,7 +50,7 @@ def labels(request):
 
 
 class Share(ClassifierMixin, BaseEstimator):
-    """Predict the share of positives of each label among its labelled cells."""
+    """Predict the share of positives of each label among its labeled cells."""
 
     def __init__(self, power=1):
         self.power = power
@@ -109,8 +109,8 @@ def test_no_array_of_numbers_comes_by_itself(labels, dtype):
         np.asarray(labels, dtype=dtype)
     assert str(caught.value) == (
         "MaskedLabels do not become an array of numbers by themselves, since "
-        "unlabelled cells would have to become some number; call to_dense() for NaN in "
-        "unlabelled cells."
+        "unlabeled cells would have to become some number; call to_dense() for NaN in "
+        "unlabeled cells."
     )
     assert np.asarray(labels, dtype=object).shape == (24,)
 
@@ -145,7 +145,7 @@ def test_stratifying_by_labels_stops(labels):
         train_test_split(np.arange(24), labels, stratify=labels)
     assert str(caught.value) == (
         "Rows of MaskedLabels have no order: something tried to sort them as if each "
-        "row were a class, to stratify a split say, which unlabelled cells do not "
+        "row were a class, to stratify a split say, which unlabeled cells do not "
         "allow."
     )
     with pytest.raises(ValueError, match="Supported target types are"):

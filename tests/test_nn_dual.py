@@ -268,7 +268,7 @@ def test_paths_of_the_direct_weights_agree():
     inputs = bag_inputs(X)
     pairs, _ = trained(X, targets, "pairs", epochs=4)
     dense, _ = trained(X, targets, "dense", epochs=4)
-    # A pair that no labelled cell touched has no weight in either.
+    # A pair that no labeled cell touched has no weight in either.
     torch.testing.assert_close(pairs(**inputs), dense(**inputs), rtol=1e-4, atol=1e-4)
     rows, cols = torch.arange(40).repeat(3), torch.arange(3).repeat_interleave(40)
     torch.testing.assert_close(

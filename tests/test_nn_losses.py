@@ -1,4 +1,4 @@
-"""The masked loss against a loop over the labelled cells, written apart from it."""
+"""The masked loss against a loop over the labeled cells, written apart from it."""
 
 import math
 
@@ -239,7 +239,7 @@ def test_loss_refuses_bad_settings(kwargs, message):
             torch.zeros(1, 2),
             torch.tensor([[0, 0.5]]),
             None,
-            "`targets` accepts 1, 0, and NaN or -1 in unlabelled cells; got 0.5 at row "
+            "`targets` accepts 1, 0, and NaN or -1 in unlabeled cells; got 0.5 at row "
             "0, label 1.",
         ),
         (

@@ -602,7 +602,7 @@ def test_fixed_batches_keep_their_members_and_change_their_order(texts):
     plain = BatchIterator(data, 16, shuffle=True, generator=np.random.default_rng(0))
     one, other = (batches_of(plain) for _ in range(2))
     assert sorted(one) != sorted(other)
-    # Each labelled row once, whatever the order.
+    # Each labeled row once, whatever the order.
     for passed in (first, third, one, other):
         assert sorted(c for _, cols in passed for c in cols) == sorted(
             labels.cells().cols.tolist()

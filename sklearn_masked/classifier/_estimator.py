@@ -25,11 +25,11 @@ _PRIVATE = ("_n_negative", "_n_positive", "_one_dimensional")
 
 
 class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator):
-    """A multi-label classifier that learns from the labelled cells alone.
+    """A multi-label classifier that learns from the labeled cells alone.
 
     The default model is an embedding-bag network in two parts. A *direct* path has a
-    weight for each (feature, label) pair that labelled cells touch; a *shared* path
-    embeds the row, starting from the singular vectors of all rows of X, unlabelled
+    weight for each (feature, label) pair that labeled cells touch; a *shared* path
+    embeds the row, starting from the singular vectors of all rows of X, unlabeled
     ones too, and gives each label a vector there. Both are trained with the masked
     binary cross entropy and a squared penalty, by dual coordinate ascent: there is no
     learning rate, and a few epochs are enough.
@@ -40,8 +40,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         Width of the shared path.
     sharing : float or "auto", default="auto"
         How much the shared path counts beside the direct one; 0 leaves separate
-        models. More of it helps labels with few labelled cells. "auto" is 0.3, or 0.1
-        where that orders held-out cells better: asked by `fit` with 10,000 labelled
+        models. More of it helps labels with few labeled cells. "auto" is 0.3, or 0.1
+        where that orders held-out cells better: asked by `fit` with 10,000 labeled
         cells or more, not with `early_stopping`. The value taken is
         ``net_.module_.sharing``.
     C : float, default=5.0
@@ -61,17 +61,17 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         takes them, and returns raw logits of shape (batch, n_labels).
     criterion : type, default=None
         A loss class; :class:`~sklearn_masked.nn.MaskedBCEWithLogitsLoss` if None.
-        Called with logits and targets, NaN in unlabelled cells (and weights, where
+        Called with logits and targets, NaN in unlabeled cells (and weights, where
         there are any).
     reduction : {"cell", "label", "sample"}, default="cell"
-        Whether each labelled cell, each label or each row weighs the same.
+        Whether each labeled cell, each label or each row weighs the same.
     pos_weight : "balanced", float or array-like of shape (n_labels,), default=None
         Factor on the loss of positive cells; "balanced" lets the positives of a
-        label weigh as much as its negatives, counted on labelled cells.
+        label weigh as much as its negatives, counted on labeled cells.
     label_weight : array-like of shape (n_labels,), default=None
         Weight of each label in the loss.
     unlabeled_weight : float, default=0.0
-        Weight at which unlabelled cells count as negatives. Above 0 all cells are
+        Weight at which unlabeled cells count as negatives. Above 0 all cells are
         computed.
     label_smoothing : float, default=0.0
         From 0 to below 1; targets 1 and 0 become ``1 - label_smoothing / 2`` and
@@ -84,7 +84,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
     lr : float, default=0.01
         Learning rate of an optimizer.
     max_epochs : int, default=5
-        Passes over the rows that have a labelled cell.
+        Passes over the rows that have a labeled cell.
     batch_size : int or "auto", default="auto"
         Rows a step; -1 takes all at once. "auto" takes 512, and for dual coordinate
         ascent fewer where a label would have more than some 32 cells in a batch.
@@ -92,7 +92,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         Whether to set rows aside, stop when their loss no longer falls and go back to
         the best epoch.
     validation_fraction : float, default=0.1
-        Share of the labelled rows that early stopping sets aside.
+        Share of the labeled rows that early stopping sets aside.
     n_iter_no_change : int, default=5
         Epochs without improvement after which early stopping ends the training.
     tol : float, default=1e-4
@@ -264,7 +264,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         return self
 
     def fit(self, X, y, sample_weight=None):
-        """Train on the labelled cells of y.
+        """Train on the labeled cells of y.
 
         Parameters
         ----------
@@ -273,7 +273,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
             array of shape (n_samples, ...).
         y : MaskedLabels, array-like or sparse matrix of shape (n_samples, n_labels)
             Any form that :func:`sklearn_masked.check_labels` takes; or 1-D, a binary
-            problem. Rows without a labelled cell cost nothing.
+            problem. Rows without a labeled cell cost nothing.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), \
 default=None
             Weight of each row or cell, beside the weights that y carries.
@@ -286,13 +286,13 @@ default=None
         Raises
         ------
         ValueError
-            If X or y cannot be read, no cell is labelled, a raw y has no 0 anywhere,
+            If X or y cannot be read, no cell is labeled, a raw y has no 0 anywhere,
             or the training diverges.
 
         Warns
         -----
         UnlabeledLabelWarning
-            If a label has no labelled cell; it predicts the pooled rate of positives.
+            If a label has no labeled cell; it predicts the pooled rate of positives.
         InterruptedFitWarning
             If the training was interrupted; the finished epochs are kept.
         """
@@ -316,7 +316,7 @@ default=None
             More rows.
         y : as in `fit`
             Their labels. The first call fixes the number of labels. A batch may
-            lack a class, or any labelled cell.
+            lack a class, or any labeled cell.
         classes : array-like, default=None
             For 1-D y, the two values; needed at the first call.
         sample_weight : array-like, default=None
@@ -409,7 +409,7 @@ default=None
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows.
         y : as in `fit`
-            Their labels; unlabelled cells do not count.
+            Their labels; unlabeled cells do not count.
         sample_weight : array-like, default=None
             As in `fit`.
 
@@ -429,7 +429,7 @@ default=None
         return float(np.average(right, weights=weights))
 
     def _has_cells(self):
-        """Return which labels have had a labelled cell to learn from."""
+        """Return which labels have had a labeled cell to learn from."""
         return self._n_positive + self._n_negative > 0
 
     @property

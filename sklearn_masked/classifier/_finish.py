@@ -125,7 +125,7 @@ def _held_out_size(net, n_rows):
 
 @torch.no_grad()
 def _validation_margins(estimator, X, targets, rows, block=1024):
-    """Return margin, target, label and weight of the labelled cells of these rows."""
+    """Return margin, target, label and weight of the labeled cells of these rows."""
     module = estimator.net_.module_
     ones = torch.ones_like(module.bias)
     _set_lines(module, (ones, torch.zeros_like(ones)))

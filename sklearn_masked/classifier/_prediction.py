@@ -191,7 +191,7 @@ class PredictionMixin:
         return int(np.clip(_BLOCK_NUMBERS // self.n_labels_, 1, _BLOCK_ROWS))
 
     def _pooled_logit(self):
-        """Return what a label without a labelled cell gets: the pooled rate."""
+        """Return what a label without a labeled cell gets: the pooled rate."""
         positive = self._n_positive.sum()
         total = positive + self._n_negative.sum()
         # Half a cell more of each kind where one kind is missing.

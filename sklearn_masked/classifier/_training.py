@@ -47,7 +47,7 @@ def make_targets(labels, sample_weight):
     weights = cell_weights(cells, sample_weight, labels.shape)
     rows, cols, values = cells[:3]
     if weights is not None and not weights.all():
-        # A cell of weight 0 is as good as unlabelled: it is not there.
+        # A cell of weight 0 is as good as unlabeled: it is not there.
         kept = weights > 0
         rows, cols, values, weights = (
             part[kept] for part in (rows, cols, values, weights)
@@ -58,7 +58,7 @@ def make_targets(labels, sample_weight):
 
 
 def train(estimator, X, targets, epochs, *, first, whole):
-    """Build or take over the net, and train it on the labelled rows."""
+    """Build or take over the net, and train it on the labeled rows."""
     device = _device.resolve_device(estimator.device)
     _build.check_net_params(estimator.net_params, set(estimator.get_params(deep=False)))
     seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
@@ -181,7 +181,7 @@ def _datasets(estimator, X, targets, seed, whole):
     if n_valid >= len(rows):
         raise ValueError(
             "`early_stopping` needs a row to train on beside the validation rows; "
-            f"got {len(rows)} rows with a labelled cell and validation_fraction="
+            f"got {len(rows)} rows with a labeled cell and validation_fraction="
             f"{estimator.validation_fraction}."
         )
     order = generator.permutation(rows)

@@ -14,13 +14,13 @@ def check_binary_labels(y):
     ----------
     y : array-like of shape (n_samples,)
         Two values at most; the larger one is positive. NaN, None, pandas' NA and
-        masked entries are unlabelled. -1 is a class here, as everywhere in
+        masked entries are unlabeled. -1 is a class here, as everywhere in
         scikit-learn.
 
     Returns
     -------
     labels : MaskedLabels of shape (n_samples, 1)
-        The labelled entries. A single value is positive if it equals 1.
+        The labeled entries. A single value is positive if it equals 1.
     classes : array of at most 2 values
         Those that occur, sorted.
 
@@ -28,14 +28,14 @@ def check_binary_labels(y):
     ------
     ValueError
         If y is not 1-D or has three values, or has -1 beside 0 (which of the two is
-        unlabelled would be a guess).
+        unlabeled would be a guess).
 
     Examples
     --------
     >>> from sklearn_masked.labels import check_binary_labels
     >>> labels, classes = check_binary_labels(["ham", None, "spam"])
     >>> labels, classes.tolist()
-    (MaskedLabels(3 x 1, 2 labelled cells: 1 positive, 1 negative), ['ham', 'spam'])
+    (MaskedLabels(3 x 1, 2 labeled cells: 1 positive, 1 negative), ['ham', 'spam'])
     """
     hidden = np.ma.getmaskarray(y) if np.ma.isMaskedArray(y) else None
     values = np.ma.getdata(y) if hidden is not None else as_array(y)
@@ -77,12 +77,12 @@ def _classes(values):
         raise ValueError(
             "Only binary classification is supported. 1-D `y` accepts two classes; got "
             f"{len(classes)}, beginning with {classes[:3].tolist()}. If -1 means "
-            "unlabelled, pass y[:, None]; for one label a class, pass a 2-D `y`."
+            "unlabeled, pass y[:, None]; for one label a class, pass a 2-D `y`."
         )
     if classes.dtype.kind in "if" and tuple(classes) == (-1, 0):
         raise ValueError(
             "Only binary classification is supported, and 1-D `y` holds -1 and 0: "
-            "classes, or unlabelled entries beside negatives. If -1 means unlabelled, "
+            "classes, or unlabeled entries beside negatives. If -1 means unlabeled, "
             "pass y[:, None]; if it is a class, name the two in other words."
         )
     return classes, codes

@@ -11,14 +11,14 @@ class Builders:
 
     @classmethod
     def from_dense(cls, y, *, weights=None, label_names=None):
-        """Return the labelled cells of a dense array.
+        """Return the labeled cells of a dense array.
 
         Parameters
         ----------
         y : array-like or DataFrame of shape (n_samples, n_labels)
-            1 positive, 0 negative, NaN, -1, None or pandas' NA unlabelled.
+            1 positive, 0 negative, NaN, -1, None or pandas' NA unlabeled.
         weights : array-like of shape (n_samples, n_labels), default=None
-            Weight of each cell; 0 is as good as unlabelled.
+            Weight of each cell; 0 is as good as unlabeled.
         label_names : sequence of length n_labels, default=None
             Names of the labels; a DataFrame's columns, if they are strings, if None.
 
@@ -29,14 +29,14 @@ class Builders:
         Raises
         ------
         ValueError
-            If a cell holds another value, a weight of a labelled cell is negative, NaN
+            If a cell holds another value, a weight of a labeled cell is negative, NaN
             or infinite, a shape does not fit, or names repeat.
 
         Examples
         --------
         >>> from sklearn_masked import MaskedLabels
         >>> MaskedLabels.from_dense([[1, None], [-1, 0]], label_names=["war", "crime"])
-        MaskedLabels(2 x 2, 2 labelled cells: 1 positive, 1 negative)
+        MaskedLabels(2 x 2, 2 labeled cells: 1 positive, 1 negative)
         """
         from ._dense import read_dense
 
@@ -49,7 +49,7 @@ class Builders:
         Parameters
         ----------
         y : sparse matrix or array of shape (n_samples, n_labels)
-            Stored 1 positive, stored 0 negative, stored NaN or -1 unlabelled.
+            Stored 1 positive, stored 0 negative, stored NaN or -1 unlabeled.
         implicit : {"negative", "unlabeled"}
             What a cell is that is not stored.
         label_names : sequence of length n_labels, default=None
@@ -127,13 +127,13 @@ class Builders:
             Weight of each record.
         on_conflict : {"raise", "last", "majority"}, default="raise"
             What to do where several records speak of one cell: refuse, take the last
-            one, or take the value of more weight (a draw leaves the cell unlabelled;
+            one, or take the value of more weight (a draw leaves the cell unlabeled;
             the weight of the cell, where there are weights, is that of the winners).
 
         Returns
         -------
         MaskedLabels
-            A cell without a record is unlabelled.
+            A cell without a record is unlabeled.
 
         Raises
         ------
@@ -266,7 +266,7 @@ class Builders:
         Parameters
         ----------
         records : sequence of dict
-            A key that is absent, or None, NaN or -1, leaves the cell unlabelled.
+            A key that is absent, or None, NaN or -1, leaves the cell unlabeled.
         label_names : sequence, default=None
             Names of the labels, in the order of the columns; the keys in the order
             in which they come first if None.
@@ -310,7 +310,7 @@ class Builders:
         Returns
         -------
         MaskedLabels
-            With ``fill="unlabeled"``: merging costs as much as there are labelled
+            With ``fill="unlabeled"``: merging costs as much as there are labeled
             cells, also where they were not stored.
 
         Raises
@@ -334,7 +334,7 @@ class Builders:
         return merge_labels(labels, on_conflict)
 
     def to_dense(self):
-        """Return float64 of shape (n_samples, n_labels), NaN in unlabelled cells."""
+        """Return float64 of shape (n_samples, n_labels), NaN in unlabeled cells."""
         filled = 0.0 if self.fill == "negative" else np.nan
         dense = np.full(self.shape, filled)
         rows = np.repeat(np.arange(len(self)), np.diff(self.indptr))
@@ -342,7 +342,7 @@ class Builders:
         return dense
 
     def to_sparse(self):
-        """Return the stored cells as float64 CSR, unlabelled ones as NaN.
+        """Return the stored cells as float64 CSR, unlabeled ones as NaN.
 
         For ``fill="unlabeled"`` confirmed negatives are stored zeros: read it back
         with ``from_sparse(..., implicit="unlabeled")``, and never through arithmetic
@@ -361,8 +361,8 @@ class Builders:
         sample_ids : sequence of length n_samples, default=None
             Ids of the rows; their positions if None.
         long : bool, default=False
-            A row a labelled cell (sample, label, value, and weight where there are
-            weights) instead of a column a label (Int8, NA where unlabelled).
+            A row a labeled cell (sample, label, value, and weight where there are
+            weights) instead of a column a label (Int8, NA where unlabeled).
 
         Returns
         -------

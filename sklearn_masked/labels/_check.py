@@ -17,9 +17,9 @@ def check_labels(y, *, n_samples=None, n_labels=None):
     ----------
     y : MaskedLabels, array-like, DataFrame or sparse matrix
         Of shape (n_samples, n_labels). Dense: 1 positive, 0 negative, NaN, -1, None
-        or pandas' NA unlabelled; masked entries of a ``numpy.ma`` array unlabelled.
+        or pandas' NA unlabeled; masked entries of a ``numpy.ma`` array unlabeled.
         Raw sparse, as scikit-learn reads it: stored 1 positive, not stored negative,
-        stored NaN or -1 unlabelled. Each cell is judged alone.
+        stored NaN or -1 unlabeled. Each cell is judged alone.
     n_samples, n_labels : int, default=None
         Refuse another number of rows or labels.
 
@@ -39,7 +39,7 @@ def check_labels(y, *, n_samples=None, n_labels=None):
     >>> import numpy as np
     >>> from sklearn_masked import check_labels
     >>> check_labels([[1, None], [-1, 0]])
-    MaskedLabels(2 x 2, 2 labelled cells: 1 positive, 1 negative)
+    MaskedLabels(2 x 2, 2 labeled cells: 1 positive, 1 negative)
     """
     labels = _read(y)
     for axis, expected, what in ((0, n_samples, "rows"), (1, n_labels, "labels")):

@@ -106,7 +106,7 @@ def _check_weights(weights, shape):
 
 
 def _read_block(values, hidden, weights, start):
-    """Return lengths of rows, and columns, values and weights of labelled cells."""
+    """Return lengths of rows, and columns, values and weights of labeled cells."""
     shown = values
     if values.dtype == object:
         values, strange = numbers_of(values, hidden)

@@ -1,13 +1,13 @@
 """One row of labels, as scikit-learn gets it when it asks for an array."""
 
 _RECODED = (
-    "scikit-learn tried to recode labels with unlabelled cells as if they were "
+    "scikit-learn tried to recode labels with unlabeled cells as if they were "
     "classes, which would read them as negatives. Use "
     "sklearn_masked.model_selection.cross_val_predict, which keeps them."
 )
 _SORTED = (
     "Rows of MaskedLabels have no order: something tried to sort them as if each row "
-    "were a class, to stratify a split say, which unlabelled cells do not allow."
+    "were a class, to stratify a split say, which unlabeled cells do not allow."
 )
 
 
@@ -43,7 +43,7 @@ class LabelRow:
         return self.labels.n_labels
 
     def to_dense(self):
-        """Return the row as float64 of shape (n_labels,), NaN where unlabelled."""
+        """Return the row as float64 of shape (n_labels,), NaN where unlabeled."""
         return self._alone().to_dense()[0]
 
     def __eq__(self, other):

@@ -68,7 +68,7 @@ def _stored_cells(y):
 def _refuse_explicit_zero(row, col):
     raise ValueError(
         f"`y` is sparse and stores an explicit zero at sample {row}, label {col}, so "
-        "cells that are not stored may be negative or unlabelled. Say which: "
+        "cells that are not stored may be negative or unlabeled. Say which: "
         'MaskedLabels.from_sparse(y, implicit="negative") or '
         'MaskedLabels.from_sparse(y, implicit="unlabeled").'
     )

@@ -1,4 +1,4 @@
-"""The store: an immutable, row-indexed matrix of the labelled cells."""
+"""The store: an immutable, row-indexed matrix of the labeled cells."""
 
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ class MaskedLabels(Builders):
 
     Make one with a builder: :meth:`from_dense`, :meth:`from_sparse`,
     :meth:`from_cells`, :meth:`from_frame`, :meth:`from_dicts` or :meth:`merge`.
-    Unlabelled cells survive whatever is done with it: slices, splits, pickles.
+    Unlabeled cells survive whatever is done with it: slices, splits, pickles.
 
     Attributes
     ----------
@@ -38,9 +38,9 @@ class MaskedLabels(Builders):
     indptr, indices, values : int64, int32 and int8 arrays
         CSR of the stored cells, columns increasing in each row. For
         ``fill="unlabeled"`` values are 1 positive and 0 negative; for
-        ``fill="negative"``, 1 positive and -1 unlabelled. Read-only.
+        ``fill="negative"``, 1 positive and -1 unlabeled. Read-only.
     weights : float64 array of shape (n_stored,) or None
-        Weight of each stored cell. Cells of weight 0 are not labelled.
+        Weight of each stored cell. Cells of weight 0 are not labeled.
     label_names : object array of shape (n_labels,) or None
         Names of the labels. Read-only.
 
@@ -49,7 +49,7 @@ class MaskedLabels(Builders):
     ``a == b`` is one bool for the whole, so that scikit-learn may compare parameters
     and a test may write ``assert a == b``. ``numpy.asarray(labels)`` is a 1-D array of
     row views, never numbers: scikit-learn recodes arrays of numbers column by column,
-    which turns unlabelled cells into labels.
+    which turns unlabeled cells into labels.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class MaskedLabels(Builders):
     >>> from sklearn_masked import MaskedLabels
     >>> labels = MaskedLabels.from_dense([[1, np.nan], [np.nan, 0], [-1, 1]])
     >>> labels
-    MaskedLabels(3 x 2, 3 labelled cells: 2 positive, 1 negative)
+    MaskedLabels(3 x 2, 3 labeled cells: 2 positive, 1 negative)
     >>> labels.n_labeled
     array([1, 2])
     >>> labels[1:].to_dense()
@@ -133,7 +133,7 @@ class MaskedLabels(Builders):
         positive, negative = self._count().sum(axis=1)
         n_cells = positive + negative
         return (
-            f"MaskedLabels({self.shape[0]} x {self.shape[1]}, {n_cells} labelled "
+            f"MaskedLabels({self.shape[0]} x {self.shape[1]}, {n_cells} labeled "
             f"cell{'' if n_cells == 1 else 's'}: {positive} positive, {negative} "
             f"negative{'' if self.weights is None else ', weighted'})"
         )
@@ -146,8 +146,8 @@ class MaskedLabels(Builders):
         if dtype is not None and np.dtype(dtype) != object:
             raise ValueError(
                 "MaskedLabels do not become an array of numbers by themselves, since "
-                "unlabelled cells would have to become some number; call to_dense() "
-                "for NaN in unlabelled cells."
+                "unlabeled cells would have to become some number; call to_dense() "
+                "for NaN in unlabeled cells."
             )
         if copy is False:
             raise ValueError("MaskedLabels become an array of row views by a copy.")
@@ -164,7 +164,7 @@ class MaskedLabels(Builders):
         if self.fill == other.fill == "negative":
             mine, theirs = _said(self), _said(other)
         else:
-            # Equal counts: the one that stores labelled cells has as many as these.
+            # Equal counts: the one that stores labeled cells has as many as these.
             mine, theirs = self.cells(), other.cells()
         return all(
             np.array_equal(a, b) for a, b in zip(mine[:3], theirs[:3], strict=True)
@@ -235,7 +235,7 @@ class MaskedLabels(Builders):
         )
 
     def cells(self):
-        """Return every labelled cell, row by row, columns increasing.
+        """Return every labeled cell, row by row, columns increasing.
 
         Returns
         -------

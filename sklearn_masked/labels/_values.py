@@ -4,7 +4,7 @@ from numbers import Number
 
 import numpy as np
 
-ACCEPTED = "`y` accepts 1, 0, and NaN, -1 or None in unlabelled cells"
+ACCEPTED = "`y` accepts 1, 0, and NaN, -1 or None in unlabeled cells"
 _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 
 

@@ -1,4 +1,4 @@
-"""Weights beside labels: judged, and joined into one weight a labelled cell."""
+"""Weights beside labels: judged, and joined into one weight a labeled cell."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def check_sample_weight(sample_weight, shape):
     ------
     ValueError
         If its shape is another, or a weight of a row is negative, NaN or infinite.
-        Weights of cells are judged where a cell is labelled: see
+        Weights of cells are judged where a cell is labeled: see
         :func:`cell_weights`.
 
     Examples
@@ -44,21 +44,21 @@ def check_sample_weight(sample_weight, shape):
 
 
 def cell_weights(cells, sample_weight, shape):
-    """Return the effective weight of each labelled cell, or None if all are 1.
+    """Return the effective weight of each labeled cell, or None if all are 1.
 
     Parameters
     ----------
     cells : Cells
-        The labelled cells.
+        The labeled cells.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), or None
-        Weight of each row or cell. What stands in unlabelled cells does not matter.
+        Weight of each row or cell. What stands in unlabeled cells does not matter.
     shape : (int, int)
         Shape of the labels.
 
     Returns
     -------
     float64 array of shape (n_cells,) or None
-        Cell weight times sample weight. A cell of weight 0 is as good as unlabelled,
+        Cell weight times sample weight. A cell of weight 0 is as good as unlabeled,
         which is for the caller to see to.
 
     Raises

@@ -1,4 +1,4 @@
-"""From rows of X and labelled cells to batches: sliced by rows, never densified."""
+"""From rows of X and labeled cells to batches: sliced by rows, never densified."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from .sparse import keep_transpose
 
 
 class CellBatch(NamedTuple):
-    """The labelled cells of a batch: parallel tensors, one entry a cell."""
+    """The labeled cells of a batch: parallel tensors, one entry a cell."""
 
     rows: torch.Tensor
     cols: torch.Tensor
@@ -20,19 +20,19 @@ class CellBatch(NamedTuple):
 
 
 class DenseBatch(NamedTuple):
-    """The targets of a batch as (n_samples, n_labels), NaN in unlabelled cells."""
+    """The targets of a batch as (n_samples, n_labels), NaN in unlabeled cells."""
 
     targets: torch.Tensor
     weight: torch.Tensor | None
 
 
 class Targets:
-    """Labelled cells as a row-indexed store, taken by batch.
+    """Labeled cells as a row-indexed store, taken by batch.
 
     Parameters
     ----------
     indptr, indices, values : arrays
-        CSR of the stored cells: `values` is 1, 0, or -1 for unlabelled.
+        CSR of the stored cells: `values` is 1, 0, or -1 for unlabeled.
     n_labels : int
         Number of columns.
     weights : array of shape (n_stored,), default=None
@@ -64,7 +64,7 @@ class Targets:
         return len(self.indptr) - 1
 
     def labeled_rows(self):
-        """Return the positions of the rows that have a labelled cell to learn from."""
+        """Return the positions of the rows that have a labeled cell to learn from."""
         if self.fill == "negative":
             unlabeled = np.add.reduceat(
                 np.append(self.values == -1, False).astype(np.int64),
@@ -121,7 +121,7 @@ class Targets:
         )
 
     def dense_batch(self, rows):
-        """Return these rows as dense targets, NaN in unlabelled cells."""
+        """Return these rows as dense targets, NaN in unlabeled cells."""
         taken, lengths = concatenated_ranges(self.indptr, rows)
         batch_rows = np.repeat(np.arange(len(rows)), lengths)
         cols = self.indices[taken]
@@ -208,10 +208,10 @@ class CellDataset(torch.utils.data.Dataset):
     targets : Targets
         Of the same rows.
     rows : array of int, default=None
-        The rows to take; all that have a labelled cell if None. Rows without one
+        The rows to take; all that have a labeled cell if None. Rows without one
         never reach a batch.
     dense : bool, default=False
-        Whether batches hold dense targets instead of the labelled cells.
+        Whether batches hold dense targets instead of the labeled cells.
     """
 
     def __init__(self, X, targets, rows=None, *, dense=False):
@@ -223,11 +223,11 @@ class CellDataset(torch.utils.data.Dataset):
         return len(self.rows)
 
     def __getitem__(self, i):
-        """Return the row(s) at these positions among the labelled ones, as a batch."""
+        """Return the row(s) at these positions among the labeled ones, as a batch."""
         return self.batch(np.atleast_1d(i))
 
     def batch(self, positions):
-        """Return the batch of these positions among the labelled rows."""
+        """Return the batch of these positions among the labeled rows."""
         rows = self.rows[positions]
         take = self.targets.dense_batch if self.dense else self.targets.cell_batch
         return model_input(self.X[rows]), take(rows)
@@ -249,7 +249,7 @@ class BatchIterator:
     fixed : bool, default=False
         Whether the batches keep their members from pass to pass, and only their order
         is shuffled: what is prepared for a batch is then kept, which takes the memory
-        of X's labelled rows two to three times more.
+        of X's labeled rows two to three times more.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from .sparse import compact_columns, embedding_bag
 SMALL_TABLE = 1 << 20
 # Above so many weights the direct path is left out: 0.5 GB of float32.
 MAX_WEIGHTS = 1 << 27
-# A row with more labelled cells than this, on average, touches most pairs anyway.
+# A row with more labeled cells than this, on average, touches most pairs anyway.
 MANY_CELLS = 8
 
 
@@ -24,7 +24,7 @@ def choose_direct(X, cell_rows, n_labels):
     X : CSR matrix or array of shape (n_samples, n_features)
         The rows.
     cell_rows : array of shape (n_cells,)
-        The row of each labelled cell.
+        The row of each labeled cell.
     n_labels : int
         Number of labels.
     """
@@ -40,7 +40,7 @@ def choose_direct(X, cell_rows, n_labels):
 
 
 class DenseDirect(nn.Module):
-    """A weight for every pair: for dense X, few features, or many labelled cells."""
+    """A weight for every pair: for dense X, few features, or many labeled cells."""
 
     def __init__(self, n_features, n_labels):
         super().__init__()
@@ -58,7 +58,7 @@ class DenseDirect(nn.Module):
 
 
 class PairDirect(nn.Module):
-    """Weights of the pairs that labelled cells touched, feature by feature.
+    """Weights of the pairs that labeled cells touched, feature by feature.
 
     Attributes
     ----------
@@ -160,7 +160,7 @@ class PairDirect(nn.Module):
         X : CSR matrix
             Its rows' columns sorted.
         cell_rows, cell_cols : arrays of shape (n_cells,)
-            The labelled cells.
+            The labeled cells.
 
         Returns
         -------

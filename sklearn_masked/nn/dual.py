@@ -1,6 +1,6 @@
 r"""Training without a learning rate: stochastic dual coordinate ascent.
 
-With the embedding held fixed, the labelled cells' logistic loss beside the squared
+With the embedding held fixed, the labeled cells' logistic loss beside the squared
 length of the weights is convex:
 
 .. math:: \tfrac12 \|w\|^2 + \tfrac12 \|u\|^2 + C \sum_i c_i \ell(t_i, m_i)
@@ -69,7 +69,7 @@ class DualTrainer:
     X : CSR matrix or array of shape (n_samples, n_features)
         The rows.
     targets : Targets
-        Their labelled cells, ``fill="unlabeled"``.
+        Their labeled cells, ``fill="unlabeled"``.
     rows : array of int
         The rows to train on.
     weight : float64 array of shape (n_stored,)

@@ -60,7 +60,7 @@ def held_out_margins(trainer, batches, *, folds=_FOLDS, known=()):
 
 
 def _leave(trainer, batches):
-    """Take these cells out of the weights, as if they were not labelled."""
+    """Take these cells out of the weights, as if they were not labeled."""
     for batch in batches:
         part = trainer.strength[batch] * (
             trainer.probability[batch] - trainer.target[batch]

@@ -1,4 +1,4 @@
-"""Binary cross entropy over the labelled cells of a batch."""
+"""Binary cross entropy over the labeled cells of a batch."""
 
 import torch
 import torch.nn.functional as F
@@ -8,18 +8,18 @@ REDUCTIONS = ("cell", "label", "sample")
 
 
 class MaskedBCEWithLogitsLoss(nn.Module):
-    r"""Mean binary cross entropy of the labelled cells, from logits.
+    r"""Mean binary cross entropy of the labeled cells, from logits.
 
-    Cells whose target is NaN or -1 are unlabelled: whatever stands there, in the
+    Cells whose target is NaN or -1 are unlabeled: whatever stands there, in the
     targets, the logits or the weights, changes neither the loss nor the gradient,
     which is exactly 0 in these cells.
 
     Parameters
     ----------
     reduction : {"cell", "label", "sample"}, default="cell"
-        "cell" divides the sum over the labelled cells by their number; "label"
+        "cell" divides the sum over the labeled cells by their number; "label"
         averages within each label first and then over the labels that have a
-        labelled cell in the batch; "sample" averages within each row first. Weights
+        labeled cell in the batch; "sample" averages within each row first. Weights
         take the place of the counts.
     weight : float or tensor of shape (n_labels,), default=None
         Weight of each label, in the numerator and the denominator alike.
@@ -27,18 +27,18 @@ class MaskedBCEWithLogitsLoss(nn.Module):
         Factor on the loss of positive cells. It stands outside the denominator, as
         in :class:`torch.nn.BCEWithLogitsLoss`.
     unlabeled_weight : float, default=0.0
-        Weight at which unlabelled cells count as negatives. 0 leaves them out.
+        Weight at which unlabeled cells count as negatives. 0 leaves them out.
     label_smoothing : float, default=0.0
         Targets 1 and 0 become ``1 - label_smoothing / 2`` and ``label_smoothing / 2``.
 
     Notes
     -----
     With :math:`\ell_{ij}` the loss of a cell in nats, :math:`w_{ij}` its weight and
-    :math:`M` the labelled cells, the reduction "cell" is
+    :math:`M` the labeled cells, the reduction "cell" is
     :math:`\sum_M w_{ij} \ell_{ij} / \sum_M w_{ij}`. The mask is taken first, the
-    unlabelled cells are filled with 0, then comes the loss: multiplying by the mask,
+    unlabeled cells are filled with 0, then comes the loss: multiplying by the mask,
     or selecting after the loss, would leave NaN in the gradient. A batch without a
-    labelled cell gives 0, connected to the logits. In a :mod:`torch.distributed` job
+    labeled cell gives 0, connected to the logits. In a :mod:`torch.distributed` job
     the denominator is the mean over the workers, so that averaged gradients are those
     of one mean over the cells of all workers.
 
@@ -91,9 +91,9 @@ class MaskedBCEWithLogitsLoss(nn.Module):
         logits : tensor of shape (n_samples, n_labels)
             Raw scores.
         targets : tensor of shape (n_samples, n_labels)
-            1, 0, and NaN or -1 in unlabelled cells.
+            1, 0, and NaN or -1 in unlabeled cells.
         weight : tensor of shape (n_samples,) or (n_samples, n_labels), default=None
-            Weight of each row or cell. A cell of weight 0 is as good as unlabelled.
+            Weight of each row or cell. A cell of weight 0 is as good as unlabeled.
 
         Returns
         -------
@@ -131,12 +131,12 @@ class MaskedBCEWithLogitsLoss(nn.Module):
         return _mean_of_means(loss.sum(axis), cell_weight.sum(axis))
 
     def cell_loss(self, logits, rows, cols, values, weight, shape):
-        """Return the same loss from the labelled cells alone.
+        """Return the same loss from the labeled cells alone.
 
         Parameters
         ----------
         logits : tensor of shape (n_cells,)
-            Raw scores of the labelled cells.
+            Raw scores of the labeled cells.
         rows, cols : integer tensors of shape (n_cells,)
             Where the cells stand.
         values : tensor of shape (n_cells,)
@@ -154,7 +154,7 @@ class MaskedBCEWithLogitsLoss(nn.Module):
         if self.unlabeled_weight:
             raise ValueError(
                 "`unlabeled_weight` above 0 needs the logits of all cells; got the "
-                "labelled ones alone. Call the loss with dense logits and targets."
+                "labeled ones alone. Call the loss with dense logits and targets."
             )
         cell_weight = torch.ones_like(logits) if weight is None else weight
         cell_weight = cell_weight.to(logits.dtype)
@@ -187,7 +187,7 @@ class MaskedBCEWithLogitsLoss(nn.Module):
         )
 
     def _dense_weight(self, logits, weight):
-        """Return the weight of each cell, whatever stands in the unlabelled ones."""
+        """Return the weight of each cell, whatever stands in the unlabeled ones."""
         full = torch.ones_like(logits)
         if weight is not None:
             weight = weight.to(logits.dtype)
@@ -215,7 +215,7 @@ def balanced_pos_weight(n_positive, n_negative):
     Parameters
     ----------
     n_positive, n_negative : arrays of shape (n_labels,)
-        Labelled cells of each kind, counted or weighted; unlabelled cells are in
+        Labeled cells of each kind, counted or weighted; unlabeled cells are in
         neither.
 
     Returns
@@ -250,7 +250,7 @@ def _refuse_other_targets(targets, unlabeled):
     if bool(bad.any()):
         row, col = (int(i) for i in bad.nonzero()[0])
         raise ValueError(
-            "`targets` accepts 1, 0, and NaN or -1 in unlabelled cells; got "
+            "`targets` accepts 1, 0, and NaN or -1 in unlabeled cells; got "
             f"{targets[row, col].item()} at row {row}, label {col}."
         )
 

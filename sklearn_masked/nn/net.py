@@ -1,4 +1,4 @@
-"""The skorch net: its loop, callbacks and history, over batches of labelled cells."""
+"""The skorch net: its loop, callbacks and history, over batches of labeled cells."""
 
 import copy
 import io
@@ -18,7 +18,7 @@ _TORCH_PARTS = ("module_", "criterion_", "optimizer_", "callbacks_")
 
 
 class MaskedNet(NeuralNet):
-    """A :class:`skorch.NeuralNet` that learns from the labelled cells of its batches.
+    """A :class:`skorch.NeuralNet` that learns from the labeled cells of its batches.
 
     It takes a :class:`~sklearn_masked.nn.batches.CellDataset` in the place of X and y.
     Where the module can compute the logits of single cells (a method
@@ -161,14 +161,14 @@ class MaskedNet(NeuralNet):
         return {"loss": self.dual.step(batch[1]), "y_pred": None}
 
     def train_step_single(self, batch, **fit_params):
-        """Compute the loss of a batch's labelled cells, and its gradients."""
+        """Compute the loss of a batch's labeled cells, and its gradients."""
         self._set_training(True)
         loss = self._loss_of(batch)
         loss.backward()
         return {"loss": loss, "y_pred": None}
 
     def validation_step(self, batch, **fit_params):
-        """Compute the loss of a batch's labelled cells."""
+        """Compute the loss of a batch's labeled cells."""
         self._set_training(False)
         with torch.no_grad():
             return {"loss": self._loss_of(batch), "y_pred": None}
@@ -299,7 +299,7 @@ def _first_bad(losses):
 
 
 def _n_cells(target):
-    """Return the number of labelled cells of a batch, without asking a device."""
+    """Return the number of labeled cells of a batch, without asking a device."""
     if isinstance(target, slice):  # of a dual trainer's cells
         return int(target.stop - target.start)
     if isinstance(target, CellBatch):

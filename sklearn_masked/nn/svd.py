@@ -25,7 +25,7 @@ def singular_directions(X, dim, device):
     Parameters
     ----------
     X : CSR matrix or array of shape (n_samples, n_features)
-        Labelled and unlabelled rows alike. Columns of a CSR are weighted by their
+        Labeled and unlabeled rows alike. Columns of a CSR are weighted by their
         inverse document frequency.
     dim : int
         How many; fewer where X has fewer rows or columns.

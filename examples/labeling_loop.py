@@ -1,7 +1,7 @@
 """From zero labels on: find first cells, label the tricky ones, look for mistakes.
 
-    python examples/labelling_loop.py
-    python examples/labelling_loop.py --data FOLDER --cells 4000 --plot curves.png
+    python examples/labeling_loop.py
+    python examples/labeling_loop.py --data FOLDER --cells 4000 --plot curves.png
 
 A person answers one question at a time: does this text belong to this category? Here
 the known labels answer. Phase 1 seeks texts like two examples of each category

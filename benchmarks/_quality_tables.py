@@ -43,8 +43,11 @@ class Results:
         seeds = self.seeds(cell, ("ours", rival))
         return {seed: ours[seed][name] - theirs[seed][name] for seed in seeds}
 
-    def strongest(self, cell, name):
-        """Return the separate rival that is strongest against ours, and differences."""
+    def strongest(self, cell, name, all_seeds=False):
+        """Return the separate rival that is strongest against ours, and differences.
+
+        `all_seeds` leaves out rivals that were run with fewer seeds than others.
+        """
         sign = -1 if name == "log_loss" else 1
         found = {
             rival: differences
@@ -53,8 +56,9 @@ class Results:
         }
         if not found:
             return None, {}
-        most = max(len(differences) for differences in found.values())
-        found = {rival: d for rival, d in found.items() if len(d) == most}
+        if all_seeds:
+            most = max(len(differences) for differences in found.values())
+            found = {rival: d for rival, d in found.items() if len(d) == most}
         rival = min(found, key=lambda r: sign * np.mean(list(found[r].values())))
         return rival, found[rival]
 
@@ -150,16 +154,16 @@ def per_mask(results):
     rows = []
     for pair in means["macro_auc"]:
         sizes = [c for c in results.ordered() if c[:2] == pair and c[2] in SIZES]
-        rows.append([*pair, "mean", ""] + [f"{means[s][pair]:+.4f}" for s in SCORES])
+        rows.append([*pair, "mean"] + [f"{means[s][pair]:+.4f}" for s in SCORES])
         for cell in sizes:
             found = {name: results.strongest(cell, name) for name in SCORES}
             if found["macro_auc"][0]:
                 numbers = [
-                    f"{np.mean(list(d.values())):+.4f} ({rival})"
+                    f"{np.mean(list(d.values())):+.4f} ({rival}, {len(d)})"
                     for rival, d in found.values()
                 ]
-                rows.append([*cell, len(found["macro_auc"][1]), *numbers])
-    return markdown(["set", "mask", "cells", "seeds", *SCORES], rows)
+                rows.append([*cell, *numbers])
+    return markdown(["set", "mask", "cells (rival, seeds)", *SCORES], rows)
 
 
 def seed_means(results, rival, name, sets=None):
@@ -171,7 +175,7 @@ def seed_means(results, rival, name, sets=None):
     for cell in results.averaged():
         if sets is None or cell[0] in sets:
             if rival == "strongest":
-                differences = results.strongest(cell, name)[1]
+                differences = results.strongest(cell, name, all_seeds=True)[1]
             else:
                 differences = results.differences(cell, rival, name)
             found.append(differences)

@@ -201,6 +201,9 @@ def update_net(net, estimator, valid, batch_size):
     elif "early_stopping" not in known and "early_stopping" in stopping:
         added = stopping["early_stopping"].initialize() or stopping["early_stopping"]
         net.callbacks_.insert(-1, ("early_stopping", added))
+    elif "early_stopping" in known and "early_stopping" in stopping:
+        old, new = known["early_stopping"], stopping["early_stopping"]
+        old.patience, old.threshold = new.patience, new.threshold
 
 
 def _callbacks(estimator, valid):

@@ -139,7 +139,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
     Notes
     -----
     `partial_fit` and `warm_start` draw the weights towards the model as it is; the
-    embedding and the scaling of the features stay those of the first call.
+    embedding, `sharing` and the scaling of the features stay those of the first call.
+    A label's base rate moves by what is new against all cells that it has seen.
 
     Examples
     --------
@@ -426,6 +427,10 @@ default=None
         cells = target.labels.cells()
         right = predicted[cells.rows] == self.classes_[cells.values]
         weights = cell_weights(cells, sample_weight, target.labels.shape)
+        if not len(right) or (weights is not None and not weights.any()):
+            raise ValueError(
+                "`y` must have a labeled cell of weight above 0 to score; got none."
+            )
         return float(np.average(right, weights=weights))
 
     def _has_cells(self):

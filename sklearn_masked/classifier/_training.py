@@ -75,8 +75,9 @@ def train(estimator, X, targets, epochs, *, first, whole):
             )
         else:
             before = estimator.net_.snapshot()
-            _build.update_net(estimator.net_, estimator, valid, batch_size)
         try:
+            if not first:
+                _build.update_net(estimator.net_, estimator, valid, batch_size)
             _prepare(estimator, X, targets, data.rows, first)
             _run(estimator, data, epochs)
             if estimator.net_.dual is not None and whole:
@@ -134,8 +135,19 @@ def _prepare(estimator, X, targets, rows, first):
         module.bias.data.copy_(bias)
     if _is_dual(estimator, targets):
         weight, target = _build.cell_terms(estimator, targets)
+        # The start of a label's bias counts as one cell; later, as those it has seen.
+        now = np.add(*targets.totals())
+        seen = estimator._n_positive + estimator._n_negative - now
         estimator.net_.dual = DualTrainer(
-            module, X, targets, rows, weight, target, estimator.C, fresh=first
+            module,
+            X,
+            targets,
+            rows,
+            weight,
+            target,
+            estimator.C,
+            fresh=first,
+            hold=np.maximum(seen, 1.0),
         )
     elif first and isinstance(module.direct, PairDirect):
         cell_rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))

@@ -191,8 +191,9 @@ class PairProducts(SharedProducts):
     def __init__(self, shared, bias, pairs, data, lengths):
         super().__init__(shared, bias)
         self.n_cells = len(lengths)
-        _, at = np.unique(pairs, return_inverse=True)
-        X = sp.csr_array((data, at, np.append(0, np.cumsum(lengths))))
+        distinct, at = np.unique(pairs, return_inverse=True)
+        shape = self.n_cells, max(len(distinct), 1)
+        X = sp.csr_array((data, at, np.append(0, np.cumsum(lengths))), shape=shape)
         # Cells of different labels have no pair in common.
         products = (X @ X.T).tocoo()
         keys = products.row.astype(np.int64) * self.n_cells + products.col

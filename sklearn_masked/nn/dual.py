@@ -81,12 +81,23 @@ class DualTrainer:
     fresh : bool
         True starts the weights from the probabilities that the biases give; False
         goes on from the weights as they are, as if no cell were known yet.
+    hold : array of shape (n_labels,), default=None
+        How many cells the biases' start stands for: by so much it holds them. None
+        lets them go where the cells of this training want them.
     """
 
     @torch.no_grad()
-    def __init__(self, module, X, targets, rows, weight, targets_of_cells, C, fresh):
+    def __init__(
+        self, module, X, targets, rows, weight, targets_of_cells, C, fresh, hold=None
+    ):
         self.module, self.X, self.rows, self.C = module, X, rows, C
         self.device = module.bias.device
+        self.anchor = module.bias.detach().clone()
+        rate = torch.sigmoid(self.anchor)
+        self.hold = torch.zeros_like(rate)
+        if hold is not None:
+            hold = self._tensor(np.asarray(hold, np.float32))
+            self.hold = C * hold * rate * (1 - rate)
         index, lengths = concatenated_ranges(targets.indptr, rows)
         # Which of `rows` each cell stands in: 0, 0, 1, 2, 2, 2, ...
         self.slot = np.repeat(np.arange(len(rows)), lengths)
@@ -144,12 +155,32 @@ class DualTrainer:
             yield slice(start, min(start + _BLOCK, len(self.slot)))
 
     def _start(self):
-        """Start from the probability that each label's bias gives to its cells."""
-        logit = self.module.bias.detach()
-        self.probability = torch.sigmoid(logit)[self.label]
-        change = self.strength * (self.target - self.probability)
+        """Start on the way to the probability that a label's bias gives to its cells.
+
+        The whole way is right where rows hardly overlap. Where a label's many rows
+        overlap it leads far astray, so that each label goes the part that is best.
+        """
+        bias = self.module.bias.detach()
+        way = torch.sigmoid(bias)[self.label] - self.target
+        square = torch.zeros_like(bias)
         for cells in self._slices():
-            self.add(cells, change[cells])
+            self.add(cells, -(self.strength * way)[cells])
+        for cells in self._slices():
+            label = self.label[cells]
+            reach = -(self.strength * way)[cells] * (self.margins(cells) - bias[label])
+            square.index_add_(0, label, reach)
+        best = torch.zeros_like(bias)
+        gain = torch.full_like(bias, -torch.inf)
+        for share in 0.5 ** torch.arange(12):
+            p = self.target + share * way
+            entropy = torch.special.entr(p) + torch.special.entr(1 - p)
+            terms = self.strength * (entropy + share * way * bias[self.label])
+            dual = torch.zeros_like(bias).index_add_(0, self.label, terms)
+            dual -= 0.5 * share**2 * square
+            best = torch.where(dual > gain, share, best)
+            gain = torch.maximum(dual, gain)
+        self.probability = self.target + best[self.label] * way
+        Weights.of(self.module).scale_labels(best, self.module.direct)
 
     def margins(self, cells):
         """Return the logits of these cells, before the output is scaled."""
@@ -269,13 +300,13 @@ class DualTrainer:
 
     @torch.no_grad()
     def end_epoch(self, share=0.5):
-        """Move the biases, which no penalty holds, by a share of a Newton step."""
+        """Move the biases, which no penalty draws to 0, by a share of a Newton step."""
         shift = torch.zeros_like(self.module.bias)
         for _ in range(3):
             p = torch.sigmoid(self.margin + shift[self.label])
-            slope = torch.zeros_like(shift)
+            slope = self.hold * (self.anchor - self.module.bias - shift)
             slope.index_add_(0, self.label, self.strength * (self.target - p))
-            curve = torch.full_like(shift, 1e-6)
+            curve = self.hold + 1e-6
             curve.index_add_(0, self.label, self.strength * p * (1 - p))
             shift += (slope / curve).clamp(-1, 1)
         self.module.bias += share * shift
@@ -325,6 +356,14 @@ class Weights:
         direct = module.direct
         weight = None if direct is None else direct.weight.detach()
         return cls(weight, module.output.detach(), module.bias.detach())
+
+    def scale_labels(self, factors, direct):
+        """Multiply each label's weights, but its bias, by its factor."""
+        self.output *= factors[:, None]
+        if isinstance(direct, PairDirect):
+            self.direct *= factors[direct.labels.long()]
+        elif direct is not None:
+            self.direct *= factors
 
     def copies(self):
         """Return copies of the weights, to come back to."""

@@ -248,7 +248,10 @@ class MaskedNet(NeuralNet):
         """Return a copy of what training changes, for :meth:`restore`."""
         parts = (self.module_, self.optimizer_)
         states = [copy.deepcopy(part.state_dict()) for part in parts]
-        return [*states, len(self.history), self.lr]
+        names = ("batch_size", "max_epochs", "verbose")
+        settings = {name: getattr(self, name) for name in names}
+        settings["callbacks_"] = list(self.callbacks_)
+        return [*states, len(self.history), self.lr, settings]
 
     def restore(self, snapshot):
         """Go back to a snapshot, after a training that failed."""
@@ -256,6 +259,7 @@ class MaskedNet(NeuralNet):
         self.optimizer_.load_state_dict(snapshot[1])
         del self.history[snapshot[2] :]
         self.__dict__["lr"] = snapshot[3]  # the optimizer has its own back already
+        self.__dict__.update(snapshot[4])
 
     def __getstate__(self):
         """Return the state with every tensor on the CPU, in one torch file."""

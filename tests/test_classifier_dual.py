@@ -1,0 +1,94 @@
+"""The default model's training, as a user sees it: base rates, gaps and few cells."""
+
+import copy
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
+
+
+def make(**params):
+    return MaskedMultiLabelClassifier(**{"random_state": 0, "device": "cpu", **params})
+
+
+@pytest.mark.parametrize("batch_size", ["auto", 1])
+def test_rows_without_a_feature_train_beside_others(batch_size):
+    rng = np.random.default_rng(0)
+    X = sp.random(60, 20_000, 0.002, format="lil", dtype=np.float32, random_state=0)
+    X[:55] = 0
+    cells = rng.random((60, 200)) < 0.03
+    y = np.where(cells, rng.integers(0, 2, (60, 200)), np.nan)
+    y[:, 0] = rng.integers(0, 2, 60)
+    labels = MaskedLabels.from_dense(y)
+    with pytest.warns(UserWarning):  # some labels have one kind of cell, or none
+        model = make(batch_size=batch_size).fit(X.tocsr(), labels)
+    assert np.isfinite(model.decision_function(X.tocsr())).all()
+
+
+def test_a_few_cells_more_do_not_overturn_a_base_rate():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(1000, 20)).astype(np.float32)
+    y = (X[:, :3] + rng.normal(size=(1000, 3)) > 1.5).astype(float)
+    model = make().fit(X, y)
+    before = model.predict_proba(X)[:, 0].mean()
+    for row in np.flatnonzero(y[:, 0] == 1)[:8]:
+        model.partial_fit(X[[row]], [[1, np.nan, np.nan]])
+    assert before < 0.2
+    # Eight positives beside a thousand cells: more, and far from all of them.
+    assert before < model.predict_proba(X)[:, 0].mean() < 0.4
+
+
+@pytest.mark.parametrize("max_epochs", [1, 5, 50])
+def test_one_cell_is_no_certainty_for_every_row(max_epochs):
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(200, 20)).astype(np.float32)
+    y = (X[:, :3] > 0).astype(float)
+    y[:, 2] = np.nan
+    y[0, 2] = 1
+    model = make(max_epochs=max_epochs).fit(X, MaskedLabels.from_dense(y))
+    proba = model.predict_proba(X)[:, 2]
+    assert 0.5 < proba.mean() < 0.999
+
+
+def test_score_of_a_binary_target_without_a_cell_says_so():
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(40, 3)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    model = make().fit(X, y)
+    with pytest.raises(ValueError, match="labeled cell of weight above 0 to score"):
+        model.score(X, y, sample_weight=np.zeros(40))
+
+
+def test_a_batch_of_all_rows_is_as_good_as_small_ones():
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(1500, 10)).astype(np.float32)
+    y = (X[:, :2] + rng.normal(size=(1500, 2)) > 0).astype(float)
+    small = make(max_epochs=15, scale_output=False).fit(X, y)
+    whole = make(max_epochs=15, scale_output=False, batch_size=-1).fit(X, y)
+    losses = [
+        np.logaddexp(0, np.where(y == 1, -1, 1) * model.decision_function(X)).mean()
+        for model in (small, whole)
+    ]
+    # 1,500 cells of a label in one batch move in parts, and get as far.
+    assert abs(losses[0] - losses[1]) < 0.02
+
+
+def test_sharing_is_chosen_by_held_out_cells_where_they_are_many(monkeypatch):
+    monkeypatch.setattr("sklearn_masked.classifier._finish._FEWEST_CELLS", 500)
+    rng = np.random.default_rng(5)
+    X = sp.random(800, 300, 0.05, format="csr", dtype=np.float32, random_state=1)
+    dense = X.toarray()
+    # Each label hangs on one feature alone: the shared path has nothing to give.
+    y = (dense[:, :4] > 0).astype(float)
+    y[rng.random(y.shape) < 0.3] = np.nan
+    found = set()
+    for sharing in (0.3, 0.1):
+        monkeypatch.setattr("sklearn_masked.classifier._finish.SHARING", (0.3, sharing))
+        model = make().fit(X, y)
+        found.add(round(float(model.net_.module_.sharing), 6))
+        again = copy.deepcopy(model)
+        np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    assert found == {0.3, 0.1}
+    assert float(make(sharing=0.2).fit(X, y).net_.module_.sharing) == pytest.approx(0.2)

@@ -1,12 +1,16 @@
 """The default model's training, as a user sees it: base rates, gaps and few cells."""
 
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
+from sklearn_masked.nn.dual import StandbyAdam
 
 
 def make(**params):
@@ -92,3 +96,32 @@ def test_sharing_is_chosen_by_held_out_cells_where_they_are_many(monkeypatch):
         np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
     assert found == {0.3, 0.1}
     assert float(make(sharing=0.2).fit(X, y).net_.module_.sharing) == pytest.approx(0.2)
+
+
+def test_a_fit_and_a_load_do_not_load_the_compiler_of_torch():
+    # Seconds of imports, for an optimizer that the dual steps never ask.
+    code = """
+import pickle, sys
+import numpy as np
+from sklearn_masked import MaskedMultiLabelClassifier
+X = np.random.default_rng(0).normal(size=(30, 4))
+y = np.where(np.arange(30)[:, None] % 3 == [0, 1], np.nan, X[:, :2] > 0)
+model = MaskedMultiLabelClassifier(device="cpu").fit(X, y)
+again = pickle.loads(pickle.dumps(model)).partial_fit(X, y)
+assert (model.predict_proba(X) > 0).all() and again.net_.optimizer_.param_groups
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_the_optimizer_that_stands_by_is_adam():
+    table = [torch.nn.Parameter(torch.arange(3.0)) for _ in range(2)]
+    steps = [StandbyAdam(table[:1], lr=0.1), torch.optim.Adam(table[1:], lr=0.1)]
+    for _ in range(3):
+        for parameter, optimizer in zip(table, steps, strict=True):
+            optimizer.zero_grad()
+            (parameter**2).sum().backward()
+            optimizer.step()
+    assert torch.equal(*table)
+    steps[0].load_state_dict(steps[1].state_dict())
+    assert str(steps[0].state_dict()) == str(steps[1].state_dict())

@@ -8,6 +8,7 @@ import skorch.callbacks
 import torch
 from skorch.helper import predefined_split
 
+from ..nn.dual import StandbyAdam
 from ..nn.losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
 from ..nn.net import MaskedNet
 
@@ -142,7 +143,7 @@ def build_net(
     criterion = estimator.criterion or MaskedBCEWithLogitsLoss
     params = {
         "lr": estimator.lr,
-        "optimizer": estimator.optimizer or torch.optim.Adam,
+        "optimizer": estimator.optimizer or StandbyAdam,
         "max_epochs": estimator.max_epochs,
         "batch_size": batch_size,
         "device": device,

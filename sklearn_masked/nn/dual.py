@@ -13,6 +13,8 @@ loss). Cells of different labels share no weight, so that they do not disturb on
 another; cells of one label move jointly: see :mod:`sklearn_masked.nn.blocks`.
 """
 
+import inspect
+
 import numpy as np
 import torch
 
@@ -31,6 +33,23 @@ _BLOCK = 4096
 # Shared rows, and inner products, are kept between epochs up to so many numbers
 # (256 MB of float32).
 _KEPT = 1 << 26
+
+
+def _unwrapped(name):
+    return inspect.unwrap(getattr(torch.optim.Optimizer, name))
+
+
+class StandbyAdam(torch.optim.Adam):
+    """Adam for a net that takes dual steps: it is there, and mostly never steps.
+
+    torch guards these methods against its compiler, and loads the whole compiler for
+    that: seconds, more than most small models take to train or to load.
+    """
+
+    add_param_group = _unwrapped("add_param_group")
+    state_dict = _unwrapped("state_dict")
+    load_state_dict = _unwrapped("load_state_dict")
+    zero_grad = _unwrapped("zero_grad")
 
 
 class DualDataset(CellDataset):

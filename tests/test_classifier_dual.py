@@ -98,6 +98,59 @@ def test_sharing_is_chosen_by_held_out_cells_where_they_are_many(monkeypatch):
     assert float(make(sharing=0.2).fit(X, y).net_.module_.sharing) == pytest.approx(0.2)
 
 
+def counts(n=700, seed=0):
+    """Raw counts of common words that tell nothing, and rare ones that tell all."""
+    rng = np.random.default_rng(seed)
+    common = rng.poisson(3.0, (n, 40))
+    rare = (rng.random((n, 400)) < 0.01).astype(float)
+    y = (rare[:, :200].sum(axis=1) > rare[:, 200:].sum(axis=1)).astype(float)
+    y = np.column_stack([y, 1 - y, rng.integers(0, 2, n)])
+    y[rng.random(y.shape) < 0.2] = np.nan
+    return sp.csr_matrix(np.hstack([common, rare]), dtype=np.float32), y
+
+
+def idf_power(model):
+    return float(model.net_.module_.idf_power)
+
+
+def test_idf_power_is_chosen_by_held_out_cells():
+    X, y = counts()
+    model = make().fit(X, y)
+    assert idf_power(model) == 1
+    fixed = make(idf_power=1.0).fit(X, y)
+    np.testing.assert_array_equal(model.predict_proba(X), fixed.predict_proba(X))
+    # Neither weights nor copies of what is not labeled have a say.
+    mirrored = make().fit(sp.vstack([X, X]).tocsr(), np.vstack([y, y * np.nan]))
+    assert idf_power(mirrored) == 1
+
+
+def test_idf_power_stays_where_nothing_can_be_told():
+    X, y = counts()
+    few = np.where(np.arange(len(y))[:, None] < 100, y, np.nan)
+    assert idf_power(make().fit(X, few)) == 0.5
+    assert idf_power(make().partial_fit(X, y)) == 0.5
+    assert idf_power(make().fit(X.toarray(), y)) == 0.5
+    assert idf_power(make(idf_power=0.25).fit(X, y)) == 0.25
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 2.0])
+def test_columns_are_scaled_by_the_power_of_their_idf(power):
+    X, y = counts(60)
+    module = make(idf_power=power).fit(X, y).net_.module_
+    dense = X.toarray().astype(float)
+    df = (dense != 0).sum(axis=0)
+    expected = np.maximum(np.log(len(dense) / (df + 1)) + 1, 0.1) ** power
+    expected /= np.sqrt(((dense * expected) ** 2).sum(axis=1).mean())
+    np.testing.assert_allclose(module.feature_scale.numpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [-1.0, "idf", None])
+def test_idf_power_of_another_kind_is_refused(bad):
+    X, y = counts(60)
+    with pytest.raises(ValueError, match="idf_power"):
+        make(idf_power=bad).fit(X, y)
+
+
 def test_a_fit_and_a_load_do_not_load_the_compiler_of_torch():
     # Seconds of imports, for an optimizer that the dual steps never ask.
     code = """

@@ -48,7 +48,7 @@ def finish(estimator, X, targets, data, valid, *, first):
             _set_lines(estimator.net_.module_, output_lines(*parts, targets.n_labels))
         return
     dual, module = estimator.net_.dual, estimator.net_.module_
-    batches = data.batches(_held_out_size(estimator.net_, len(data)))
+    batches = data.batches(held_out_size(estimator.net_, len(data)))
     dual.settle(batches)
     known = []
     if first and estimator.sharing == "auto" and _can_choose(dual, batches):
@@ -74,34 +74,48 @@ def _choose_sharing(dual, batches, n_labels):
         dual.end_epoch()
     dual.settle(batches)
     less = held_out_margins(dual, batches, folds=1)
-    if _ranking(dual, less, n_labels) > _ranking(dual, more, n_labels):
+    if gain(*(ranking(dual, part, n_labels) for part in (less, more)))[0] > 0:
         return less
     dual.set_sharing(SHARING[0])
     dual.set_state(before)
     return more
 
 
-def _ranking(dual, held_out, n_labels):
-    """Return how well the margins order each label's cells: macro AUC and AP, summed.
+def ranking(dual, held_out, n_labels, fold=0, n_folds=1):
+    """Return how well the margins order the cells of each label: ROC AUC and AP, added.
 
     The log loss would reward sharing for what the output's lines do anyway, to make
-    labels comparable.
+    labels comparable. `fold` tells the fold of each cell: cells are compared within
+    one, since what was left out moves a label's base rate.
+
+    Returns
+    -------
+    array of shape (n_labels * n_folds,)
+        NaN where only one kind of cell was held out.
     """
     margin, target, label, weight = (
         part.cpu().numpy() for part in _parts(dual, held_out)
     )
-    cells = np.arange(len(label)), label, (target > 0.5).astype(np.int8)
-    shape = len(label), n_labels
+    column = label * n_folds + fold
+    cells = np.arange(len(label)), column, (target > 0.5).astype(np.int8)
+    shape = len(label), n_labels * n_folds
     y = MaskedLabels.from_cells(*cells, shape=shape, weights=weight)
     margin = margin[weight > 0]
     with warnings.catch_warnings():
-        # A label may have only one kind of cell in the fold.
         warnings.simplefilter("ignore", UndefinedMetricWarning)
-        scores = (
-            masked_roc_auc_score(y, margin),
-            masked_average_precision_score(y, margin),
+        return masked_roc_auc_score(y, margin, average=None) + (
+            masked_average_precision_score(y, margin, average=None)
         )
-    return np.nan_to_num(sum(scores))
+
+
+def gain(scores, before):
+    """Return the mean gain of some scores over others, and over its standard error."""
+    gains = scores - before
+    gains = gains[~np.isnan(gains)]
+    if len(gains) < 2:
+        return 0.0, 0.0
+    error = gains.std(ddof=1) / np.sqrt(len(gains))
+    return gains.mean(), gains.mean() / max(error, np.finfo(float).tiny)
 
 
 def _parts(dual, held_out):
@@ -117,7 +131,7 @@ def _set_lines(module, lines):
     module.slope, module.intercept = (line.to(module.bias.device) for line in lines)
 
 
-def _held_out_size(net, n_rows):
+def held_out_size(net, n_rows):
     """Return the rows a batch of the held-out folds, of which there must be some."""
     size = n_rows if net.batch_size == -1 else net.batch_size
     return max(min(size, -(-n_rows // _FEWEST_BATCHES)), 1)

@@ -14,7 +14,7 @@ from ..nn.direct import PairDirect
 from ..nn.dual import DualDataset, DualTrainer
 from ..nn.losses import MaskedBCEWithLogitsLoss
 from ..nn.modules import DirectSharedModule, build_module
-from . import _build, _device, _finish
+from . import _build, _device, _features, _finish
 
 # Labels that store what is not negative are turned into cells up to so many.
 _MOST_CELLS = 1 << 22
@@ -78,6 +78,8 @@ def train(estimator, X, targets, epochs, *, first, whole):
         try:
             if not first:
                 _build.update_net(estimator.net_, estimator, valid, batch_size)
+            if first and estimator.module is None:
+                _start(estimator, X, targets, data.rows, seed if whole else None)
             _prepare(estimator, X, targets, data.rows, first)
             _run(estimator, data, epochs)
             if estimator.net_.dual is not None and whole:
@@ -118,21 +120,31 @@ def _batch_size(estimator, targets, n_rows):
     return int(np.clip(_CELLS_A_LABEL * labels / cells_a_row, 1, max(most, 1)))
 
 
+def _start(estimator, X, targets, rows, seed):
+    """Give the default module what it takes from X and from the labels' counts.
+
+    With a seed, a choice that is open is made on some of the labeled cells.
+    """
+    module = estimator.net_.module_
+    is_open = estimator.idf_power == "auto"
+    power = _features.IDF_POWERS[0] if is_open else estimator.idf_power
+    module.start(X, power)
+    positive, negative = estimator._n_positive, estimator._n_negative
+    pooled = (positive.sum() + 0.5) / (positive.sum() + negative.sum() + 1)
+    prior = (positive + pooled) / (positive + negative + 1)
+    bias = torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
+    module.bias.data.copy_(bias)
+    if is_open and seed is not None and _is_dual(estimator, targets):
+        chosen = _features.choose_idf_power(estimator, X, targets, rows, seed)
+        if chosen != power:
+            module.scale_features(X, chosen)
+
+
 def _prepare(estimator, X, targets, rows, first):
-    """Give the default module what it takes from X and from the labels' counts."""
+    """Make the dual trainer, or what an optimizer needs, for the default module."""
     if estimator.module is not None:
         return
     module = estimator.net_.module_
-    if first:
-        module.start(X)
-        pooled = (estimator._n_positive.sum() + 0.5) / (
-            estimator._n_positive.sum() + estimator._n_negative.sum() + 1
-        )
-        prior = (estimator._n_positive + pooled) / (
-            estimator._n_positive + estimator._n_negative + 1
-        )
-        bias = torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
-        module.bias.data.copy_(bias)
     if _is_dual(estimator, targets):
         weight, target = _build.cell_terms(estimator, targets)
         # The start of a label's bias counts as one cell; later, as those it has seen.

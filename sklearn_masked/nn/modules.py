@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from .direct import DenseDirect, PairDirect, choose_direct
-from .sparse import embedding_bag, sum_bags
+from .sparse import embedding_bag
 from .svd import inverse_document_frequency, singular_directions
 
 
@@ -39,6 +39,8 @@ class DirectSharedModule(nn.Module):
         :math:`b_l`.
     feature_scale : buffer of shape (n_features,)
         The diagonal of :math:`D`.
+    idf_power : buffer of shape ()
+        What the inverse document frequency was raised to for it.
     sharing : buffer of shape ()
         :math:`s`.
     slope, intercept : buffers of shape (n_labels,)
@@ -62,20 +64,21 @@ class DirectSharedModule(nn.Module):
             "embedding_row", torch.zeros(n_features, dtype=torch.int32)
         )
         self.register_buffer("sharing", torch.tensor(float(sharing)))
+        self.register_buffer("idf_power", torch.tensor(0.0))
         self.register_buffer("feature_scale", torch.ones(n_features))
         self.register_buffer("slope", torch.ones(n_labels))
         self.register_buffer("intercept", torch.zeros(n_labels))
 
     @torch.no_grad()
-    def start(self, X):
+    def start(self, X, idf_power=0.5):
         """Learn from all rows of X what needs no label: the scale and the embedding.
 
-        A sparse column is scaled by the square root of its inverse document
-        frequency, and all of them by one number so that a row has length 1 in the
-        quadratic mean. The embedding starts from the singular vectors of X.
+        A sparse column is scaled by this power of its inverse document frequency, and
+        all of them by one number so that a row has length 1 in the quadratic mean. The
+        embedding starts from the singular vectors of X.
         """
         device = self.bias.device
-        self.feature_scale = torch.from_numpy(_feature_scale(X)).to(device)
+        self.scale_features(X, idf_power)
         columns, vectors = singular_directions(X, self.embedding.shape[1], device)
         zero = vectors.new_zeros(1, vectors.shape[1])
         self.embedding = nn.Parameter(torch.cat([zero, vectors]))
@@ -83,6 +86,12 @@ class DirectSharedModule(nn.Module):
         row = np.zeros(self.n_features, np.int32)
         row[columns] = np.arange(1, len(columns) + 1)
         self.embedding_row = torch.from_numpy(row).to(device)
+
+    def scale_features(self, X, idf_power):
+        """Scale the columns for the direct path as `start` describes."""
+        scale = FeatureScales(X).scale(idf_power)
+        self.feature_scale = torch.from_numpy(scale).to(self.bias.device)
+        self.idf_power.fill_(idf_power)
 
     def shared(self, X=None, *, indices=None, offsets=None, weights=None):
         """Return the scaled embedding of each row, shape (batch, embedding_dim)."""
@@ -97,28 +106,6 @@ class DirectSharedModule(nn.Module):
                 self.embedding, rows, offsets, weights, self.sparse_gradients
             )
         return self.sharing * _unit(_bounded(hidden))
-
-    def directions(self):
-        """Return the shared path's orthonormal directions, one a column.
-
-        The embedding has them times each feature's inverse document frequency, which
-        is, but for a number, the square of the feature's scale.
-        """
-        scale = self.feature_scale.new_ones(len(self.embedding))
-        known = self.embedding_row > 0
-        # Relative, since the square of a small scale is 0 in float32.
-        relative = self.feature_scale[known] / self.feature_scale.max()
-        scale[self.embedding_row[known].long()] = relative.square()
-        columns = self.embedding / scale[:, None]
-        return columns / columns.square().sum(0).sqrt().clamp_min(1e-30)
-
-    def project(self, directions, **inputs):
-        """Return the scaled batch in these directions, shape (batch, n_directions)."""
-        scaled = self.scaled(**inputs)
-        if "X" in scaled:
-            return scaled["X"] @ directions[1:]
-        rows = self.embedding_row[inputs["indices"]]
-        return sum_bags(directions, rows, inputs["offsets"], scaled["weights"])
 
     def scaled(self, X=None, *, indices=None, offsets=None, weights=None):
         """Return the batch with its features scaled, as the direct path takes it."""
@@ -169,16 +156,30 @@ def _unit(rows):
     return rows / torch.where(length > 0, length, torch.inf)
 
 
-def _feature_scale(X):
-    """Return the diagonal that gives rows the length 1 in the quadratic mean."""
-    if sp.issparse(X):
-        scale = np.sqrt(inverse_document_frequency(X))
-        squares = float(np.square(X.data * scale[X.indices], dtype=np.float64).sum())
-    else:
-        scale = np.ones(X.shape[1])
-        squares = float(np.square(X, dtype=np.float64).sum())
-    mean = squares / max(X.shape[0], 1)
-    return (scale / np.sqrt(mean) if mean > 0 else scale).astype(np.float32)
+class FeatureScales:
+    """The diagonal that gives rows the length 1 in the quadratic mean, by idf's power.
+
+    Parameters
+    ----------
+    X : CSR matrix or array of shape (n_samples, n_features)
+        All rows. Columns of an array have no inverse document frequency: it is 1.
+    """
+
+    def __init__(self, X):
+        self.n_rows = max(X.shape[0], 1)
+        if sp.issparse(X):
+            self.idf = inverse_document_frequency(X)
+            squares = np.square(X.data, dtype=np.float64)
+            self.squares = np.bincount(X.indices, squares, minlength=X.shape[1])
+        else:
+            self.idf = np.ones(X.shape[1])
+            self.squares = np.square(X, dtype=np.float64).sum(axis=0)
+
+    def scale(self, power):
+        """Return the factor of each column, float32, where idf counts so much."""
+        scale = self.idf**power
+        mean = float((self.squares * scale**2).sum()) / self.n_rows
+        return (scale / np.sqrt(mean) if mean > 0 else scale).astype(np.float32)
 
 
 def build_module(X, cell_rows, n_labels, embedding_dim, sharing):

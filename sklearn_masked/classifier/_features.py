@@ -83,5 +83,5 @@ def _score(trainer, batches, n_labels):
     fold = np.empty(batches[-1].stop, np.int64)
     for number, cells in enumerate(batches):
         fold[cells] = number % _FOLDS
-    fold = fold[held_out[1].cpu().numpy()]
+    fold = fold[held_out.cells.cpu().numpy()]
     return _finish.ranking(trainer, held_out, n_labels, fold, _FOLDS)

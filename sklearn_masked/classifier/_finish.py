@@ -45,7 +45,8 @@ def finish(estimator, X, targets, data, valid, *, first):
         # The validation rows were held out already, and chose the weights.
         if estimator.scale_output:
             parts = _validation_margins(estimator, X, targets, valid.rows)
-            _set_lines(estimator.net_.module_, output_lines(*parts, targets.n_labels))
+            module = estimator.net_.module_
+            _set_lines(module, output_lines(*parts, module.bias.detach()))
         return
     dual, module = estimator.net_.dual, estimator.net_.module_
     batches = data.batches(held_out_size(estimator.net_, len(data)))
@@ -55,7 +56,8 @@ def finish(estimator, X, targets, data, valid, *, first):
         known = [_choose_sharing(dual, batches, targets.n_labels)]
     if estimator.scale_output:
         held_out = held_out_margins(dual, batches, known=known)
-        _set_lines(module, _lines(dual, held_out, targets.n_labels))
+        parts = _parts(dual, held_out)
+        _set_lines(module, output_lines(*parts, module.bias.detach()))
 
 
 def _can_choose(dual, batches):
@@ -93,7 +95,7 @@ def ranking(dual, held_out, n_labels, fold=0, n_folds=1):
     array of shape (n_labels * n_folds,)
         NaN where only one kind of cell was held out.
     """
-    margin, target, label, weight = (
+    margin, _, target, label, weight = (
         part.cpu().numpy() for part in _parts(dual, held_out)
     )
     column = label * n_folds + fold
@@ -119,12 +121,10 @@ def gain(scores, before):
 
 
 def _parts(dual, held_out):
-    margin, cells = held_out
-    return margin, dual.target[cells], dual.label[cells], dual.strength[cells] / dual.C
-
-
-def _lines(dual, held_out, n_labels):
-    return output_lines(*_parts(dual, held_out), n_labels)
+    """Return margin, base, target, label and weight of the cells held out."""
+    margin, base, cells = held_out
+    weight = dual.strength[cells] / dual.C
+    return margin, base, dual.target[cells], dual.label[cells], weight
 
 
 def _set_lines(module, lines):
@@ -139,7 +139,7 @@ def held_out_size(net, n_rows):
 
 @torch.no_grad()
 def _validation_margins(estimator, X, targets, rows, block=1024):
-    """Return margin, target, label and weight of the labeled cells of these rows."""
+    """Return margin, base, target, label and weight of these rows' labeled cells."""
     module = estimator.net_.module_
     ones = torch.ones_like(module.bias)
     _set_lines(module, (ones, torch.zeros_like(ones)))
@@ -160,5 +160,6 @@ def _validation_margins(estimator, X, targets, rows, block=1024):
             )
         )
         margin = module.cell_logits(at, label, **inputs)
-        parts.append((margin, targets_here, label, weights))
+        base = module.bias[label]
+        parts.append((margin, base, targets_here, label, weights))
     return [torch.cat(part) for part in zip(*parts, strict=True)]

@@ -5,12 +5,34 @@ of the cells is taken out of it, the others move a little to where they now belo
 the margins of the part are honest. No second fit from the start is needed.
 """
 
+import math
+from typing import NamedTuple
+
 import torch
 
 _FOLDS, _EPOCHS = 3, 2
 # Parts are held out until so many cells have been judged.
 _ENOUGH = 20_000
 _STEPS = 15
+# No line turns the order of a label's rows round.
+_LEAST_SLOPE = 0.05
+# What the rows add, root mean square, before any cell is seen, and how firmly its
+# logarithm holds to that: give or take a factor of exp(1/2).
+_USUAL, _HOLD_USUAL = 0.5, 4.0
+# Units of curvature by which a label's slope and intercept hold to all labels'.
+_HOLD = 8.0, 2.0
+
+
+class HeldOut(NamedTuple):
+    """Cells that were held out, in parallel tensors of shape (n_held_out,).
+
+    The logits before the output is scaled, the biases that are part of them (what was
+    known of the label's base rate), and which of the trainer's cells these are.
+    """
+
+    margin: torch.Tensor
+    base: torch.Tensor
+    cells: torch.Tensor
 
 
 @torch.no_grad()
@@ -25,23 +47,20 @@ def held_out_margins(trainer, batches, *, folds=_FOLDS, known=()):
         The cells of each batch. A fold is every third of them.
     folds : int, default=3
         The folds to go through, of the three.
-    known : list of (margin, cells), default=()
+    known : list of HeldOut, default=()
         What was returned for the first folds, which are not gone through again.
 
     Returns
     -------
-    margin : float32 tensor of shape (n_held_out,)
-        The logits, before the output is scaled.
-    cells : int64 tensor of shape (n_held_out,)
-        Which of the trainer's cells they belong to; not all of them where the cells
-        are many.
+    HeldOut
+        Not all of the trainer's cells where these are many.
     """
-    margins, cells = map(list, zip(*known, strict=True)) if known else ([], [])
+    found = list(known)
     kept = trainer.state()
     for fold in range(len(known), min(folds, len(batches))):
         out = batches[fold::_FOLDS]
         rest = [batch for i, batch in enumerate(batches) if i % _FOLDS != fold]
-        if not rest or sum(map(len, cells)) >= _ENOUGH:
+        if not rest or sum(len(part.cells) for part in found) >= _ENOUGH:
             break
         _leave(trainer, out)
         for _ in range(_EPOCHS):
@@ -50,13 +69,14 @@ def held_out_margins(trainer, batches, *, folds=_FOLDS, known=()):
             trainer.end_epoch()
         trainer.settle(rest)
         for batch in out:
-            margins.append(trainer.margins(batch))
-            cells.append(torch.arange(batch.start, batch.stop, device=trainer.device))
+            cells = torch.arange(batch.start, batch.stop, device=trainer.device)
+            base = trainer.module.bias[trainer.label[batch]]
+            found.append(HeldOut(trainer.margins(batch), base, cells))
         trainer.set_state(kept)
-    if not cells:
+    if not found:
         none = torch.zeros(0, device=trainer.device)
-        return none, none.long()
-    return torch.cat(margins), torch.cat(cells)
+        return HeldOut(none, none, none.long())
+    return HeldOut(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
 def _leave(trainer, batches):
@@ -70,45 +90,81 @@ def _leave(trainer, batches):
 
 
 @torch.no_grad()
-def output_lines(margin, target, label, weight, n_labels):
+def output_lines(margin, base, target, label, weight, bias):
     """Return a slope and an intercept a label that make its margins probabilities.
 
-    Platt's (1999) line, fitted to margins of cells that were held out, and drawn
-    towards the line of all labels together: as if 8 and 2 units of curvature had been
-    seen there, so that a label with few cells keeps close to it.
+    A margin is the label's bias, the base, and what the row adds to it. Of few cells
+    a model learns base rates well and rows badly, so that all labels together say how
+    much each of the two counts, a logistic regression; then a line a label, Platt's
+    (1999), is fitted to what the rows add and drawn towards that of all: as if 8 and 2
+    units of curvature had been seen there, so that a label with few cells keeps close.
+
+    Parameters
+    ----------
+    margin, base, target, weight : tensors of shape (n_cells,)
+        Of cells that were held out.
+    label : int64 tensor of shape (n_cells,)
+        Their labels.
+    bias : tensor of shape (n_labels,)
+        The biases that the lines are for.
 
     Returns
     -------
     slope, intercept : float32 tensors of shape (n_labels,)
     """
     if not len(margin):
-        return margin.new_ones(n_labels), margin.new_zeros(n_labels)
-    margin, target, weight = margin.double(), target.double(), weight.double()
-    together = _newton_lines(
-        margin, target, torch.zeros_like(label), weight, 1, (1.0, 0.0), (1e-6, 1e-6)
+        return torch.ones_like(bias), torch.zeros_like(bias)
+    rows, base = (margin - base).double(), base.double()
+    target, weight = target.double(), weight.double()
+    of_rows, of_base, rest = _shared_line(rows, base, target, weight)
+    slope, shift = _newton_lines(
+        of_rows * rows, of_base * base + rest, target, label, weight, len(bias)
     )
-    center = float(together[0]), float(together[1])
-    slope, intercept = _newton_lines(
-        margin, target, label, weight, n_labels, center, (8.0, 2.0)
-    )
-    return slope.clamp_min(0.05).float(), intercept.float()
+    slope = of_rows * slope.clamp_min(_LEAST_SLOPE)
+    intercept = rest + shift + (of_base - slope) * bias.double()
+    return slope.float(), intercept.float()
 
 
-def _newton_lines(margin, target, label, weight, n_labels, center, hold, steps=_STEPS):
-    slope = margin.new_full((n_labels,), center[0])
-    intercept = margin.new_full((n_labels,), center[1])
+def _shared_line(rows, base, target, weight):
+    """Return how much rows and base count for all labels, and the intercept.
+
+    A logistic regression by Newton's steps in the logarithm of what the rows count for,
+    which is positive; few cells leave it near a usual value.
+    """
+    length = (weight @ rows.square() / weight.sum()).sqrt().clamp_min(1e-30)
+    features = torch.stack([rows / length, base, torch.ones_like(rows)], dim=1)
+    start = features.new_tensor([math.log(_USUAL), 1.0, 0.0])
+    line, hold = (
+        start.clone(),
+        torch.diag(features.new_tensor([_HOLD_USUAL, 1e-3, 1e-3])),
+    )
+    for _ in range(2 * _STEPS):
+        factors = torch.stack([line[0].exp(), line[1], line[2]])
+        p = torch.sigmoid(features @ factors)
+        curve = weight * (p * (1 - p)).clamp_min(1e-6)
+        moved = features * torch.cat([factors[:1], factors.new_ones(2)])
+        slope = moved.T @ (weight * (target - p)) - hold @ (line - start)
+        step = torch.linalg.solve((moved * curve[:, None]).T @ moved + hold, slope)
+        line = line + step.clamp(-1, 1)
+    return line[0].exp() / length, line[1].clamp_min(0), line[2]
+
+
+def _newton_lines(rows, offset, target, label, weight, n_labels):
+    """Return each label's slope and intercept beside an offset, held to 1 and 0."""
+    slope = rows.new_ones(n_labels)
+    intercept = rows.new_zeros(n_labels)
 
     def total(values):
-        return margin.new_zeros(n_labels).index_add_(0, label, values)
+        return rows.new_zeros(n_labels).index_add_(0, label, values)
 
-    for _ in range(steps):
-        p = torch.sigmoid(slope[label] * margin + intercept[label])
+    for _ in range(_STEPS):
+        p = torch.sigmoid(slope[label] * rows + offset + intercept[label])
         curve = weight * (p * (1 - p)).clamp_min(1e-6)
         rest = weight * (p - target)
-        g_slope = total(rest * margin) + hold[0] * (slope - center[0])
-        g_intercept = total(rest) + hold[1] * (intercept - center[1])
-        h_slope = total(curve * margin * margin) + hold[0]
-        h_intercept, h_both = total(curve) + hold[1], total(curve * margin)
+        g_slope = total(rest * rows) + _HOLD[0] * (slope - 1)
+        g_intercept = total(rest) + _HOLD[1] * intercept
+        h_slope = total(curve * rows * rows) + _HOLD[0]
+        h_intercept, h_both = total(curve) + _HOLD[1], total(curve * rows)
         det = h_slope * h_intercept - h_both * h_both
         d_slope = (h_intercept * g_slope - h_both * g_intercept) / det
         d_intercept = (h_slope * g_intercept - h_both * g_slope) / det

@@ -640,6 +640,18 @@ ERRORS = {
         ),
         r"^`cv` accepts splits that leave labeled cells out; got one that leaves ",
     ),
+    "training part without cells": (
+        lambda: fit_with(
+            y=np.vstack([make_data(n=40)[1], np.full((20, 3), np.nan)]),
+            cv=[(np.arange(40, 60), np.arange(40))],
+        ),
+        r"^`cv` accepts splits whose training parts hold labeled cells; got one that "
+        r"holds none\.$",
+    ),
+    "no split": (
+        lambda: fit_with(cv=[]),
+        r"^`cv` accepts one split or more; got none\.$",
+    ),
     "rows": (
         lambda: fit_with(X=np.zeros((5, 2))),
         r"^`X` and `y` must have the same number of rows \(inconsistent numbers of "

@@ -455,16 +455,18 @@ def test_weights_are_the_inverse_and_multiply_those_there():
 PROPENSITY_ERRORS = {
     "zero": (
         {"propensities": [[1, 1], [1, 0.0]]},
-        r"^`propensities` accepts probabilities above 0 in labeled cells; got 0\.0 at "
-        r"sample 1, label 1\.$",
+        r"^`propensities` accepts probabilities above 0 and up to 1 in labeled cells; "
+        r"got 0\.0 at sample 1, label 1\.$",
     ),
     "NaN": (
         {"propensities": [[1, 1], [1, np.nan]]},
-        r"^`propensities` accepts probabilities above 0 in labeled cells; got nan at ",
+        r"^`propensities` accepts probabilities above 0 and up to 1 in labeled cells; "
+        r"got nan at ",
     ),
     "above one": (
         {"propensities": [[1.5, 1], [1, 1]]},
-        r"^`propensities` accepts probabilities above 0 in labeled cells; got 1\.5 at ",
+        r"^`propensities` accepts probabilities above 0 and up to 1 in labeled cells; "
+        r"got 1\.5 at ",
     ),
     "shape": (
         {"propensities": [1, 1, 1]},
@@ -473,7 +475,7 @@ PROPENSITY_ERRORS = {
     ),
     "clip": (
         {"propensities": [1, 1], "clip": 0},
-        r"^`clip` accepts a probability above 0, or None; got 0\.$",
+        r"^`clip` accepts a probability above 0, up to 1, or None; got 0\.$",
     ),
 }
 
@@ -485,9 +487,19 @@ def test_propensities_that_cannot_be_used_raise(case):
         inverse_propensity_weights([[1, np.nan], [np.nan, 0]], **params)
 
 
+def test_propensities_that_cannot_be_used_name_the_label():
+    labels = MaskedLabels.from_dense([[1, np.nan]], label_names=["war", "crime"])
+    with pytest.raises(ValueError, match=r"got 2\.0 at sample 0, label 'war'\.$"):
+        inverse_propensity_weights(labels, [2.0])
+
+
 def test_propensities_that_are_no_numbers_raise():
     with pytest.raises(
         TypeError,
         match=r"^`propensities` accepts numbers; got an array of dtype <U4\.$",
     ):
         inverse_propensity_weights([[1, np.nan], [np.nan, 0]], ["half", "all"])
+    for shape in (2, (2, 2)):
+        chances = np.full(shape, "half", dtype=object)
+        with pytest.raises(TypeError, match="^`propensities` accepts numbers; .*half"):
+            inverse_propensity_weights([[1, np.nan], [np.nan, 0]], chances)

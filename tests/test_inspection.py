@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.metrics import make_scorer, roc_auc_score
 
 from sklearn_masked import metrics
 from sklearn_masked.inspection import bootstrap_interval
@@ -359,6 +360,31 @@ def test_nothing_labeled_gives_nan():
         assert np.isnan(found.replicates).all()
 
 
+def test_a_single_row_has_the_interval_of_one_cell():
+    found = bootstrap_interval(
+        metrics.masked_brier_score_loss, [[1], [NAN]], [[0.5], [NAN]], n_resamples=5
+    )
+    assert found.estimate == 0.25
+    want = wilson_of(0.25, 1)
+    np.testing.assert_allclose([found.low, found.high], want, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", range(4, 60))
+def test_ends_lie_on_either_side_of_the_estimate_to_the_last_digit(n):
+    Y = np.array([[1.0], [0.0]] * n)
+    for decided in (Y, 1 - Y):
+        found = bootstrap_interval(
+            metrics.masked_f1_score, Y, decided, n_resamples=20, random_state=0
+        )
+        assert found.low <= found.estimate <= found.high
+
+
+def wilson_of(share, n, z=1.959963984540054):
+    center = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    width = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return center - width, center + width
+
+
 def test_rows_are_drawn_not_cells():
     # Ten labels that are copies of one know no more than the one.
     rng = np.random.default_rng(0)
@@ -623,6 +649,20 @@ def test_printed_form_leaves_the_replicates_out():
             {"metric": "roc_auc"},
             TypeError,
             "`metric` accepts a callable; got 'roc_auc'.",
+        ),
+        (
+            {"metric": roc_auc_score},
+            ValueError,
+            "`metric` accepts a metric of sklearn_masked.metrics, or a callable that "
+            "takes MaskedLabels; got scikit-learn's roc_auc_score, which knows no "
+            "unlabeled cells.",
+        ),
+        (
+            {"metric": make_scorer(roc_auc_score)},
+            ValueError,
+            "`metric` accepts a metric of sklearn_masked.metrics, or a callable that "
+            "takes MaskedLabels; got scikit-learn's make_scorer(roc_auc_score, "
+            "response_method='predict'), which knows no unlabeled cells.",
         ),
         (
             {"n_resamples": 1},

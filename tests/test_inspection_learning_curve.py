@@ -346,6 +346,13 @@ def test_junk_in_unlabeled_cells_has_no_way_in():
             "`train_sizes` accepts a sequence of numbers; got [].",
         ),
         (
+            {"scoring": "roc_auc"},
+            "`scoring` accepts a scorer of sklearn_masked.metrics, such as "
+            "masked_roc_auc_scorer, or None; got 'roc_auc', and scikit-learn's scorers "
+            "know no unlabeled cells.",
+        ),
+        ({"cv": []}, "`cv` accepts one split or more; got none."),
+        (
             {"train_sizes": "all"},
             "`train_sizes` accepts a sequence of numbers; got 'all'.",
         ),

@@ -259,8 +259,9 @@ def test_scikit_learns_own_function_stops_instead_of_recoding(data):
 
 def test_bad_use_raises_one_sentence(data):
     X, Y = data
-    with pytest.raises(ValueError, match="a partition of the rows"):
-        cross_val_predict(Means(), X, Y, cv=ShuffleSplit(3, random_state=0))
+    for cv in (ShuffleSplit(3, random_state=0), []):
+        with pytest.raises(ValueError, match="a partition of the rows"):
+            cross_val_predict(Means(), X, Y, cv=cv)
     with pytest.raises(
         ValueError, match="`method` accepts predict, .*; got 'transform'"
     ):

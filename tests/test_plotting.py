@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -499,6 +500,38 @@ def test_coverage_of_very_many_labels_has_no_names():
     assert drawn.figure_.get_size_inches()[1] < 10
 
 
+@pytest.mark.parametrize(
+    ("n_positive", "n_negative", "want"),
+    [
+        ([17], [31], ["20", "50"]),
+        ([30, 210], [245, 260], ["20", "50", "100", "200", "500"]),
+        ([0, 2], [3, 9], ["0", "1", "2", "5", "10"]),
+        ([5, 4000], [90, 30000], ["10", "100", "1,000", "10,000"]),
+        ([0, 1], [900, 2_000_000], ["0", "1", "10"]),
+    ],
+)
+def test_coverage_names_round_counts_that_do_not_overlap(n_positive, n_negative, want):
+    drawn = plotting.LabelCoverageDisplay(
+        n_positive=np.array(n_positive), n_negative=np.array(n_negative)
+    ).plot()
+    drawn.figure_.draw_without_rendering()
+    low, high = drawn.ax_.get_xlim()
+    axis = drawn.ax_.xaxis
+    shown = [
+        (tick.get_text(), tick.get_window_extent())
+        for minor in (False, True)
+        for place, tick in zip(
+            axis.get_ticklocs(minor=minor),
+            axis.get_ticklabels(minor=minor),
+            strict=True,
+        )
+        if tick.get_text() and low <= place <= high
+    ]
+    assert [text for text, _ in shown][: len(want)] == want
+    for (_, left), (_, right) in pairwise(shown):
+        assert left.x1 < right.x0
+
+
 def test_coverage_of_nothing_labeled():
     drawn = plotting.LabelCoverageDisplay.from_labels(np.full((3, 2), NAN))
     draw(drawn.figure_)
@@ -533,6 +566,15 @@ def test_learning_curve_is_drawn_and_continued():
     assert legend(drawn)[-1] == f"continued: {gain:+.3f} for 1,000 more cells"
     assert drawn.ax_.get_ylabel() == "AUC"
     assert drawn.ax_.get_xlabel() == "labeled cells in training"
+
+
+def test_learning_curve_leaves_out_scores_that_are_nan():
+    scores = np.array([[NAN, NAN], [0.5, NAN], [0.6, 0.8]])
+    curve = Bunch(train_sizes=np.array([1, 5, 9]), test_scores=scores)
+    drawn = plotting.LearningCurveByCellsDisplay(curve=curve).plot()
+    draw(drawn.figure_)
+    line = drawn.ax_.lines[0].get_ydata()
+    np.testing.assert_allclose(line, [NAN, 0.5, 0.7])
 
 
 def test_learning_curve_of_an_estimator():

@@ -28,6 +28,7 @@ from sklearn.metrics import (
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
+    LeaveOneOut,
     ShuffleSplit,
     TunedThresholdClassifierCV,
 )
@@ -172,6 +173,23 @@ def test_given_thresholds_equal_scikit_learn():
     assert ours.thresholds_[1] == theirs.best_threshold_
 
 
+def test_given_thresholds_may_stand_in_any_order_and_be_infinite():
+    X, Y = make_data()
+    given = {"scoring": "f1", "cv": make_folds(len(X)), "store_cv_results": True}
+    rising = MaskedTunedThresholdClassifierCV(
+        separate(), thresholds=[-np.inf, 0.1, 0.3, 0.5, 0.7, np.inf], **given
+    ).fit(X, Y)
+    mixed = MaskedTunedThresholdClassifierCV(
+        separate(), thresholds=[0.7, np.inf, 0.1, -np.inf, 0.5, 0.3], **given
+    ).fit(X, Y)
+    np.testing.assert_array_equal(mixed.thresholds_, rising.thresholds_)
+    order = np.argsort(mixed.cv_results_["thresholds"][0])
+    for got, want in zip(
+        mixed.cv_results_["scores"], rising.cv_results_["scores"], strict=True
+    ):
+        np.testing.assert_array_equal(got[order], want)
+
+
 def test_a_callable_is_an_objective_of_the_counts():
     X, Y = make_data()
 
@@ -185,6 +203,23 @@ def test_a_callable_is_an_objective_of_the_counts():
     ).fit(X, Y[:, 0])
     ours.fit(X, Y)
     assert ours.thresholds_[0] == pytest.approx(theirs.best_threshold_, 1e-12)
+
+
+def test_a_callable_that_is_undefined_everywhere_tunes_nothing():
+    X, Y = make_data()
+
+    def rare_alone(tp, fp, fn, tn):
+        return np.where(tp + fn < 25, tp, np.nan)
+
+    few = np.flatnonzero(Y[:, 1] == 1)[20:]
+    Y[few, 1] = np.nan
+    clf = MaskedTunedThresholdClassifierCV(
+        separate(), scoring=rare_alone, cv=2, pool_folds=True, fallback=0.25
+    )
+    with pytest.warns(FallbackThresholdWarning, match=r": 0, 2 \(undefined score\)\.$"):
+        clf.fit(X, Y)
+    assert clf.thresholds_[[0, 2]].tolist() == [0.25, 0.25]
+    assert clf.report_["reason"][1] == "tuned"
 
 
 def test_frozen_and_prefit_equal_scikit_learn():
@@ -509,6 +544,77 @@ def test_weighted_cells_promise_precision_in_traffic():
     assert np.mean(kept["weighted"]) >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 60)
 
 
+TRAFFIC_SCORES = np.linspace(0, 1, 20_001)
+
+
+@pytest.mark.parametrize("promise", ["precision", "recall"])
+@pytest.mark.parametrize("chosen_by", ["score", "truth", "both"])
+def test_promises_hold_where_weights_go_with_the_truth(promise, chosen_by):
+    """Kish's number of cells breaks up to half of them, and not 5 in 100."""
+    rng = np.random.default_rng(0)
+    truth = TRAFFIC_SCORES**2  # chance to be positive
+    target, scoring = (
+        (0.8, "recall_at_precision")
+        if promise == "precision"
+        else (0.9, "precision_at_recall")
+    )
+    n_broken, n_made = 0, 0
+    for _ in range(100):
+        scores = rng.random(3000)
+        y = rng.random(3000) < scores**2
+        chance = {
+            "score": np.clip(scores**2, 0.02, 1),
+            "truth": np.where(y, 1.0, 0.05),
+            "both": np.clip(scores, 0.1, 1) * np.where(y, 1, 0.2),
+        }[chosen_by]
+        cells = MaskedLabels.from_dense(
+            np.where(rng.random(3000) < chance, y, np.nan)[:, None]
+        )
+        clf = MaskedTunedThresholdClassifierCV(
+            Scores(1), scoring=scoring, target=target, cv="prefit"
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FallbackThresholdWarning)
+            clf.fit(scores[:, None], inverse_propensity_weights(cells, chance[:, None]))
+        if not np.isfinite(clf.thresholds_[0]):
+            continue
+        n_made += 1
+        passed = TRAFFIC_SCORES >= clf.thresholds_[0]
+        whole = passed.sum() if promise == "precision" else truth.sum()
+        n_broken += truth[passed].sum() / whole < target
+    # 0.05 and three standard deviations of 100 draws.
+    assert n_broken <= 100 * 0.05 + 3 * np.sqrt(100 * 0.05 * 0.95)
+    assert n_made >= 20
+
+
+def test_bound_of_weighted_cells_inverts_its_test_and_ignores_the_scale():
+    rng = np.random.default_rng(3)
+    scores, weight = rng.random(80), rng.exponential(size=80)
+    y = rng.random(80) < scores
+    y[:2] = 0, 1
+    given = {"scoring": "precision_at_recall", "target": 0.5, "cv": "prefit"}
+    clf = MaskedTunedThresholdClassifierCV(Scores(1), **given)
+    Y = y[:, None].astype(float)
+    report = clf.fit(scores[:, None], Y, sample_weight=weight).report_
+    again = clf.fit(scores[:, None], Y, sample_weight=weight * 512).report_
+    passed = scores >= report["threshold"][0]
+    for share, whole, kept, least in (
+        ("precision", passed, y, weight[~y].min()),
+        ("recall", y, passed, (weight**2).sum() / weight.sum()),
+    ):
+        assert again[f"{share}_low"][0] == pytest.approx(report[f"{share}_low"][0])
+        hits, misses = weight[whole & kept], weight[whole & ~kept]
+        heaviest = max(weight[whole].max(), least)
+        # Shapes and scales of two gamma distributions by their means and variances.
+        up = (misses.sum() + heaviest) ** 2 / (np.sum(misses**2) + heaviest**2)
+        many = rng.gamma(hits.sum() ** 2 / np.sum(hits**2), size=200_000)
+        many *= np.sum(hits**2) / hits.sum()
+        few = rng.gamma(up, size=200_000) * (misses.sum() + heaviest) / up
+        want = np.quantile(many / (many + few), 0.05)
+        assert report[f"{share}_low"][0] == pytest.approx(want, abs=3e-3)
+        assert report[share][0] == pytest.approx(hits.sum() / weight[whole].sum())
+
+
 def test_target_by_names_and_by_label():
     X, Y = make_data(n=1500, labeled=0.8)
     names = ["war", "crime", "sport"]
@@ -560,6 +666,21 @@ def fit_quietly(estimator, X, Y):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return estimator.fit(X, Y)
+
+
+@pytest.mark.parametrize(("fallback", "want"), [("never", np.inf), (0.25, 0.25)])
+def test_a_single_label_of_few_cells_gets_the_fallback_that_was_asked_for(
+    fallback, want
+):
+    rng = np.random.default_rng(0)
+    scores, y = rng.random(40), np.r_[1, 1, np.zeros(38)]
+    clf = MaskedTunedThresholdClassifierCV(Scores(1), cv="prefit", fallback=fallback)
+    with pytest.warns(FallbackThresholdWarning, match=r": 0 \(few cells\)\.$"):
+        clf.fit(scores[:, None], y[:, None])
+    assert clf.thresholds_.tolist() == [want]
+    # Its own cells are the pool of all labels, as for a 1-D y.
+    clf.set_params(fallback="pooled").fit(scores[:, None], y[:, None])
+    assert clf.report_["reason"].tolist() == ["tuned"]
 
 
 def test_default_fallback_of_a_decision_function_is_zero():
@@ -632,6 +753,19 @@ def test_constant_scores_get_the_fallback():
         r"tuned; got one score for all left-out rows of a fold\.$",
     ):
         MaskedTunedThresholdClassifierCV(Constant(), cv=2).fit(scores, Y[:, 1])
+
+
+def test_folds_of_one_class_each_are_not_called_constant():
+    X, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
+    clf = MaskedTunedThresholdClassifierCV(GaussianNB(), cv=LeaveOneOut())
+    with pytest.raises(
+        ValueError,
+        match=r"^`cv` accepts splits that leave both classes of a 1-D `y` out together "
+        r"at least once; got none\. Pass pool_folds=True to join the folds\.$",
+    ):
+        clf.fit(X, y)
+    clf.set_params(pool_folds=True).fit(X, y)
+    assert clf.report_["reason"].tolist() == ["tuned"]
 
 
 class Constant(GaussianNB):
@@ -985,7 +1119,7 @@ ERRORS = {
     "cost without need": (
         lambda: fit_with(cost_matrix=[[0, 1], [1, 0]]),
         r"^`cost_matrix` accepts an array where scoring='cost', and None elsewhere; "
-        r"got \[\[0, 1\], \[1, 0\]\] for 'balanced_accuracy'\.$",
+        r"got shape \(2, 2\) for 'balanced_accuracy'\.$",
     ),
     "shape of cost": (
         lambda: fit_with(scoring="cost", cost_matrix=[1, 2]),
@@ -1002,6 +1136,19 @@ ERRORS = {
     "shape of thresholds": (
         lambda: fit_with(thresholds=[[0.5]]),
         r"^`thresholds` accepts an integer or a 1-D array; got shape \(1, 1\)\.$",
+    ),
+    "threshold of NaN": (
+        lambda: fit_with(thresholds=[0.5, np.nan]),
+        r"^`thresholds` accepts numbers that are ones; got nan at position 1\.$",
+    ),
+    "callable of one number": (
+        lambda: fit_with(scoring=lambda tp, fp, fn, tn: 1.0),
+        r"^`scoring` accepts a callable that returns a number for each threshold, "
+        r"shape \(100,\); it returned shape \(\)\.$",
+    ),
+    "no split": (
+        lambda: fit_with(cv=[]),
+        r"^`cv` accepts one split or more; got none\.$",
     ),
     "response method": (
         lambda: fit_with(
@@ -1034,6 +1181,22 @@ def test_errors(case):
     call, message = ERRORS[case]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"thresholds": ["a"]},
+        {"scoring": "cost", "cost_matrix": [["a", 0], [0, 1]]},
+        {"target": ["a", 0.5, 0.5], **PRECISION},
+        {"target": {0: "a"}, **PRECISION},
+    ],
+    ids=lambda params: str(params),
+)
+def test_parameters_that_are_no_numbers_are_named(params):
+    (name,) = {"thresholds", "cost_matrix", "target"} & set(params)
+    with pytest.raises(TypeError, match=rf"^`{name}` accepts numbers; .*'a'\.$"):
+        fit_with(**params)
 
 
 def test_prefit_that_is_not_fitted_raises():

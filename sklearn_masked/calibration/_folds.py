@@ -98,7 +98,10 @@ def make_splits(cv, task, split_params=None, random_state=None):
     split with such a part left out; any other `cv` is what scikit-learn takes.
     """
     if isinstance(cv, Iterable) and not hasattr(cv, "split"):
-        return [tuple(_positions(part, task) for part in split) for split in cv]
+        splits = [tuple(_positions(part, task) for part in split) for split in cv]
+        if not splits:
+            raise ValueError("`cv` accepts one split or more; got none.")
+        return splits
     splitter = _splitter(cv, task.classes is not None, random_state)
     with warnings.catch_warnings():
         # What becomes of rare labels is for the caller to say.
@@ -148,6 +151,11 @@ def fit_part(estimator, task, train, fit_params, *, quiet):
     gives again and to the point.
     """
     X, y = take_rows(task.X, train), take_rows(task.y, train)
+    if isinstance(y, MaskedLabels) and not y.n_cells:
+        raise ValueError(
+            "`cv` accepts splits whose training parts hold labeled cells; got one that "
+            "holds none."
+        )
     with warnings.catch_warnings():
         for category in _ABOUT_LABELS if quiet else ():
             warnings.simplefilter("ignore", category)

@@ -39,10 +39,10 @@ def read_per_label(value, parameter, n_labels, label_names, accepted, is_good):
                     f"`{parameter}` accepts the labels of `y` as keys; got {name!r}, "
                     "which is none of them."
                 )
-            values[position[name]] = one
+            values[position[name]] = as_floats(one, parameter)
         given = ~np.isnan(values)
     else:
-        values = np.asarray(value, dtype=np.float64)
+        values = as_floats(value, parameter)
         if isinstance(value, Real) or values.ndim == 0:
             values = np.full(n_labels, float(values))
         if values.shape != (n_labels,):
@@ -59,3 +59,11 @@ def read_per_label(value, parameter, n_labels, label_names, accepted, is_good):
             f"{names[label]}."
         )
     return values
+
+
+def as_floats(value, parameter):
+    """Return a float64 array, or say which parameter is none."""
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"`{parameter}` accepts numbers; {error}.") from None

@@ -6,6 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..labels import MaskedLabels, check_labels
+from ..metrics._cells import label_name
+from ._per_label import as_floats
 
 
 def inverse_propensity_weights(y, propensities, *, clip=None):
@@ -86,7 +88,7 @@ array-like of shape (n_cells,)
     labels = check_labels(y)
     if clip is not None and not (isinstance(clip, Real) and 0 < clip <= 1):
         raise ValueError(
-            f"`clip` accepts a probability above 0, or None; got {clip!r}."
+            f"`clip` accepts a probability above 0, up to 1, or None; got {clip!r}."
         )
     cells = labels.cells()
     chances = _of_cells(propensities, labels, cells)
@@ -94,8 +96,9 @@ array-like of shape (n_cells,)
     if not good.all():
         bad = int(np.argmin(good))
         raise ValueError(
-            "`propensities` accepts probabilities above 0 in labeled cells; got "
-            f"{chances[bad]} at sample {cells.rows[bad]}, label {cells.cols[bad]}."
+            "`propensities` accepts probabilities above 0 and up to 1 in labeled "
+            f"cells; got {chances[bad]} at sample {cells.rows[bad]}, label "
+            f"{label_name(labels.label_names, cells.cols[bad])}."
         )
     if clip is not None:
         chances = np.maximum(chances, clip)
@@ -126,9 +129,9 @@ def _of_cells(propensities, labels, cells):
                 f"{propensities.dtype}."
             )
         if found == labels.shape:
-            return propensities[cells.rows, cells.cols].astype(np.float64)
+            return as_floats(propensities[cells.rows, cells.cols], "propensities")
         if found == (len(cells.rows),):
-            return propensities.astype(np.float64)
+            return as_floats(propensities, "propensities")
     raise ValueError(
         f"`propensities` accepts shape {labels.shape}, as `y` has, or one value for "
         f"each of its {len(cells.rows)} labeled cells, row by row; got shape {found}."

@@ -102,8 +102,8 @@ def bootstrap_interval(
     Raises
     ------
     ValueError
-        If `n_resamples` or `confidence_level` is out of range, or the metric
-        refuses the labels or the scores.
+        If `metric` is scikit-learn's, `n_resamples` or `confidence_level` is out of
+        range, or the metric refuses the labels or the scores.
     TypeError
         If `metric` cannot be called.
 
@@ -151,8 +151,7 @@ def bootstrap_interval(
     >>> round(found.estimate, 3), round(found.low, 3), round(found.high, 3)
     (0.238, 0.063, 0.602)
     """
-    if not callable(metric):
-        raise TypeError(f"`metric` accepts a callable; got {metric!r}.")
+    _check_metric(metric)
     check_resampling(n_resamples, confidence_level)
     weighted = {} if sample_weight is None else {"sample_weight": sample_weight}
     if metric in KINDS:
@@ -178,6 +177,19 @@ def bootstrap_interval(
         float(confidence_level),
         replicates,
     )
+
+
+def _check_metric(metric):
+    """Raise for what cannot be called, or cannot read labels with unlabeled cells."""
+    if not callable(metric):
+        raise TypeError(f"`metric` accepts a callable; got {metric!r}.")
+    if (getattr(metric, "__module__", None) or "").startswith("sklearn."):
+        name = getattr(metric, "__name__", repr(metric))
+        raise ValueError(
+            "`metric` accepts a metric of sklearn_masked.metrics, or a callable that "
+            f"takes MaskedLabels; got scikit-learn's {name}, which knows no unlabeled "
+            "cells."
+        )
 
 
 def standard_error(replicates):

@@ -87,8 +87,9 @@ default=(0.1, 0.325, 0.55, 0.775, 1.0)
     Raises
     ------
     ValueError
-        If `train_sizes` or `n_repeats` is out of range, or `y` is 1-D, has another
-        number of rows than `X`, or no labeled cell in some training fold.
+        If `train_sizes` or `n_repeats` is out of range, `scoring` is a string, `cv`
+        makes no split, or `y` is 1-D, has another number of rows than `X`, or no
+        labeled cell in some training fold.
 
     Warns
     -----
@@ -137,15 +138,17 @@ default=(0.1, 0.325, 0.55, 0.775, 1.0)
         raise ValueError(
             f"`n_repeats` accepts an integer, 1 or above; got {n_repeats!r}."
         )
+    if isinstance(scoring, str):
+        raise ValueError(
+            "`scoring` accepts a scorer of sklearn_masked.metrics, such as "
+            f"masked_roc_auc_scorer, or None; got {scoring!r}, and scikit-learn's "
+            "scorers know no unlabeled cells."
+        )
     X, y = indexable(X, check_labels(y))
     scorer = check_scoring(estimator, scoring=scoring)
     routed = _route(estimator, scorer, cv, groups, params or {})
     splits = list(_splitter(cv).split(X, y, **routed.splitter.split))
-    n_most = min(y[train].n_cells for train, _ in splits)
-    if not n_most:
-        raise ValueError(
-            "`y` must have labeled cells in every training fold; got none in one."
-        )
+    n_most = _fewest_cells(y, splits)
     train_sizes = _absolute_sizes(train_sizes, n_most)
     random_state = check_random_state(random_state)
     seeds = random_state.randint(2**31 - 1, size=(len(splits), n_repeats))
@@ -164,6 +167,18 @@ default=(0.1, 0.325, 0.55, 0.775, 1.0)
         train_sizes=train_sizes,
         **{name: results[:, :, place] for place, name in enumerate(names)},
     )
+
+
+def _fewest_cells(labels, splits):
+    """Return the number of labeled cells of the smallest training fold."""
+    if not splits:
+        raise ValueError("`cv` accepts one split or more; got none.")
+    fewest = min(labels[train].n_cells for train, _ in splits)
+    if not fewest:
+        raise ValueError(
+            "`y` must have labeled cells in every training fold; got none in one."
+        )
+    return fewest
 
 
 def extrapolate_learning_curve(curve, n_cells):

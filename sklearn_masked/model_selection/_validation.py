@@ -124,7 +124,7 @@ def cross_val_predict(
     X, y = indexable(X, y)
     split_params, fit_params = _route(estimator, cv, groups, params or {})
     splits = list(model_selection.check_cv(cv).split(X, y, **split_params))
-    tests = np.concatenate([test for _, test in splits])
+    tests = np.concatenate([np.arange(0), *(test for _, test in splits)])
     if not np.array_equal(np.sort(tests), np.arange(count_rows(X))):
         raise ValueError(
             "`cv` accepts splits whose test parts are a partition of the rows: each "

@@ -143,14 +143,22 @@ class LabelCoverageDisplay:
 
     def _scale(self, counts):
         """Give the counts a logarithmic scale, with a 0 if there is one."""
+        from matplotlib.ticker import FixedLocator, NullFormatter
+
         most = max(int(counts.max(initial=0)), 1)
+        least = int(counts[counts > 0].min(initial=most))
         if counts.min(initial=1) < 1:
             self.ax_.set_xscale("symlog", linthresh=1)
             self.ax_.set_xlim(-0.3, 1.6 * most)
         else:
             self.ax_.set_xscale("log")
-            self.ax_.set_xlim(0.6 * counts.min(), 1.6 * most)
+            self.ax_.set_xlim(0.6 * least, 1.6 * most)
+        # Of few decades more is named than their powers of ten.
+        steps = (1, 2, 5) if most < 200 * least else (1,)
+        ticks = [step * 10**power for power in range(len(str(most))) for step in steps]
+        self.ax_.xaxis.set_major_locator(FixedLocator([0, *ticks]))
         self.ax_.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        self.ax_.xaxis.set_minor_formatter(NullFormatter())
         rows = "" if self.n_samples is None else f", of {self.n_samples:,} rows"
         self.ax_.set_xlabel(f"cells{rows}")
         self.ax_.grid(axis="x", color="#E0E0E0", linewidth=0.6)

@@ -90,6 +90,8 @@ class LearningCurveByCellsDisplay:
     def plot(self, ax=None, *, n_more_cells=None, show_train=False):
         """Draw the mean over folds and orders of the cells, and their spread.
 
+        Scores that are NaN, of test folds that cannot be scored, are left out.
+
         Parameters
         ----------
         ax : matplotlib axes, default=None
@@ -121,7 +123,8 @@ class LearningCurveByCellsDisplay:
 
     def _draw(self, place, name, scores):
         """Draw the scores of one kind."""
-        mean, spread = np.mean(scores, axis=1), np.std(scores, axis=1)
+        scores = np.ma.masked_invalid(scores)
+        mean, spread = (of(axis=1).filled(np.nan) for of in (scores.mean, scores.std))
         color = COLORS[place]
         self.ax_.plot(
             self.curve.train_sizes,

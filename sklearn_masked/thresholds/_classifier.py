@@ -24,7 +24,7 @@ from ..metrics import masked_f1_scorer
 from ._objectives import OBJECTIVES
 from ._report import ThresholdReport
 from ._settings import CONSTRAINED, read_settings
-from ._tune import TUNED, Tuner
+from ._tune import CONSTANT, FEW, TUNED, Tuner
 
 _SCORES = ("predict_proba", "decision_function")
 
@@ -65,7 +65,7 @@ class MaskedTunedThresholdClassifierCV(MaskedMetaClassifier):
         - "recall_at_precision": recall, where precision is at least `target`;
         - "precision_at_recall": precision, where recall is at least `target`;
         - a callable of the weighted counts ``(tp, fp, fn, tn)``, arrays with an entry
-          a threshold, that returns an array, larger for better.
+          a threshold, that returns an array, larger for better; NaN counts as worst.
     beta : float, default=1.0
         Weight of recall in "fbeta".
     cost_matrix : array-like of shape (2, 2) or (n_labels, 2, 2), default=None
@@ -153,14 +153,18 @@ default="auto"
     This speaks of cells like those that are labeled. Where annotators sought
     positives, precision in traffic is lower: give the cells their inverse propensities
     for weights (:func:`sklearn_masked.calibration.inverse_propensity_weights`), or tune
-    on audited cells. Weighted cells count as ``w.sum()**2 / (w**2).sum()`` cells, which
-    makes the bound an approximation. So does refitting: the scores that were tested are
-    those of the folds' models.
+    on audited cells. Weighted cells are tested as Fay and Feuer bound weighted sums,
+    with one miss more, as heavy as any may be: an approximation, which asks for more
+    cells the more the weights differ. Refitting makes one too: the scores that were
+    tested are those of the folds' models.
 
     References
     ----------
     Angelopoulos, Bates, Candes, Jordan and Lei, Learn then Test: calibrating predictive
     algorithms to achieve risk control, 2021.
+
+    Fay and Feuer, Confidence intervals for directly standardized rates: a method based
+    on the gamma distribution, Statistics in Medicine 16, 1997.
 
     Wiens, A fixed sequence Bonferroni procedure for testing multiple endpoints,
     Pharmaceutical Statistics 2, 2003.
@@ -300,7 +304,7 @@ default=None
         tuner = Tuner(parts, join_cells(parts), settings)
         choices = [tuner.choose(label) for label in range(task.labels.n_labels)]
         report = ThresholdReport(tuner.columns(choices, task.labels.label_names))
-        self._judge(task, settings, report)
+        self._judge(task, tuner, report)
         self._adopt(task, estimator)
         self.estimator_ = estimator
         self.report_ = report
@@ -447,12 +451,18 @@ default=None
             return fitted[0][0], parts
         return fit_whole(clone(self.estimator), task, fit_params), parts
 
-    def _judge(self, task, settings, report):
+    def _judge(self, task, tuner, report):
         """Raise or warn where there are labels without a threshold of their own."""
         reasons = report["reason"]
         if (reasons == TUNED).all():
             return
-        if task.classes is not None and not settings.constrained:
+        if task.classes is not None and tuner.only_pool and reasons[0] == FEW:
+            raise ValueError(
+                "`cv` accepts splits that leave both classes of a 1-D `y` out together "
+                "at least once; got none. Pass pool_folds=True to join the folds."
+            )
+        binary = task.classes is not None and not tuner.settings.constrained
+        if binary and reasons[0] == CONSTANT:
             raise ValueError(
                 "`estimator` makes constant predictions, so that no threshold can be "
                 "tuned; got one score for all left-out rows of a fold."

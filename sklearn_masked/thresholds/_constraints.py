@@ -8,15 +8,16 @@ _RATIO = 1.05
 # How the chance of error is shared by starts spread evenly over the sequence of tests.
 # The first has half: it says for how few cells a promise can be made.
 _SHARES = (0.5, 0.25, 0.25)
+_ROUNDING = 1e-12
 
 
-def lower_bound(hits, total, confidence):
-    """Return the Clopper-Pearson lower bound of a share, one-sided.
+def lower_bound(share, confidence):
+    """Return the one-sided lower bound of shares: what `p_value` could not reject.
 
     Parameters
     ----------
-    hits, total : arrays
-        Counts, whole or effective.
+    share : Share
+        Hits and misses.
     confidence : float
         Confidence of the bound.
 
@@ -25,19 +26,37 @@ def lower_bound(hits, total, confidence):
     array
         Bounds; 0 where there is no hit.
     """
-    hits, total = np.asarray(hits, float), np.asarray(total, float)
-    bound = betaincinv(np.maximum(hits, 1e-9), total - hits + 1, 1 - confidence)
-    return np.where(hits > 0, bound, 0.0)
+    n_hits, n_misses, ratio = _effective(share)
+    bound = betaincinv(n_hits, n_misses, 1 - confidence)
+    bound = bound * ratio / (bound * ratio + 1 - bound)
+    return np.where(share.hits > 0, bound, 0.0)
 
 
-def p_value(hits, total, target):
-    """Return the chance of so many hits, or more, were the true share `target`."""
-    hits, total = np.asarray(hits, float), np.asarray(total, float)
-    chance = betainc(np.maximum(hits, 1e-9), total - hits + 1, target)
-    return np.where(hits > 0, chance, 1.0)
+def p_value(share, target):
+    """Return the chance of so many hits, or more, were the true share `target`.
+
+    The binomial tail. Of weighted cells it is not known; hits and one miss more than
+    there are count as the gamma distributions of their mean and variance, as Fay and
+    Feuer (1997) count weighted sums of rare events, the further miss as heavy as any.
+    Equal weights give the binomial tail.
+    """
+    n_hits, n_misses, ratio = _effective(share)
+    chance = betainc(n_hits, n_misses, target / (target + (1 - target) * ratio))
+    return np.where(share.hits > 0, chance, 1.0)
 
 
-def candidates(totals, target, alpha):
+def _effective(share):
+    """Return the shapes of both gamma distributions, and the ratio of their scales."""
+    some = share.hits > 0
+    hits = np.where(some, share.hits, 1.0)
+    hit_squares = np.where(some, share.hit_squares, 1.0)
+    misses = np.where(some, share.misses + share.heaviest, 1.0)
+    miss_squares = np.where(some, share.miss_squares + share.heaviest**2, 1.0)
+    ratio = (hit_squares / hits) / (miss_squares / misses)
+    return hits**2 / hit_squares, misses**2 / miss_squares, ratio
+
+
+def candidates(share, target, alpha):
     """Return the positions of the thresholds to test, the strictest first.
 
     The grid follows the number of cells that a threshold lets pass, not their truth,
@@ -46,17 +65,18 @@ def candidates(totals, target, alpha):
 
     Parameters
     ----------
-    totals : array
-        Effective number of cells at or above each threshold, rising.
+    share : Share
+        Precision at each threshold, the strictest first.
     target : float
         The share that is promised.
     alpha : float
         Chance of error that the first test has.
     """
-    fewest = np.ceil(np.log(alpha) / np.log(target)) if target < 1 else np.inf
-    totals = np.maximum.accumulate(totals)  # with weights they can fall
-    if not len(totals) or fewest > totals[-1]:
+    possible = p_value(share.without_misses(), target) <= alpha
+    if not possible.any():
         return np.empty(0, dtype=np.intp)
+    totals = np.maximum.accumulate(share.n_effective)  # with weights they can fall
+    fewest = totals[np.argmax(possible)]
     steps = int(np.ceil(np.log(totals[-1] / fewest) / np.log(_RATIO))) + 1
     wanted = np.minimum(fewest * _RATIO ** np.arange(steps), totals[-1])
     return np.unique(np.searchsorted(totals, wanted))
@@ -120,13 +140,13 @@ def recall_at_precision(cells, target, confidence):
     """
     scores = cells.distinct()
     first = cells.at(scores)
-    hits, totals = cells.effective(first)
+    share = cells.precision(first)
     if confidence is None:
-        good = np.flatnonzero(hits >= (target - 1e-12) * totals)
+        good = np.flatnonzero(share.value >= target - _ROUNDING)
         return (float(scores[good[-1]]) if len(good) else None), np.nan
     alpha = 1 - confidence
-    tested = candidates(totals, target, alpha * _SHARES[0])
-    passed, level = first_passed(p_value(hits[tested], totals[tested], target), alpha)
+    tested = candidates(share, target, alpha * _SHARES[0])
+    passed, level = first_passed(p_value(share, target)[tested], alpha)
     if passed < 0:
         return None, confidence
     return float(scores[tested[passed]]), 1 - level
@@ -156,14 +176,13 @@ def precision_at_recall(cells, target, confidence):
     """
     scores = cells.distinct()
     first = cells.at(scores)
-    hits, totals = cells.effective(first, of_positive=True)
+    share = cells.recall(first)
     if confidence is None:
-        good = hits >= (target - 1e-12) * totals
+        good = share.value >= target - _ROUNDING
     else:
-        good = p_value(hits, totals, target) <= 1 - confidence
+        good = p_value(share, target) <= 1 - confidence
     if not good.any():
         return None, np.nan if confidence is None else confidence
     reached = np.flatnonzero(good)[0]
-    hits, totals = cells.effective(first[reached:])
-    best = reached + int(np.argmax(hits / totals))
+    best = reached + int(np.argmax(cells.precision(first[reached:]).value))
     return float(scores[best]), np.nan if confidence is None else confidence

@@ -14,6 +14,42 @@ class Counts(NamedTuple):
     tn: np.ndarray
 
 
+class Share(NamedTuple):
+    """Hits and misses, of which a share is made: precision or recall.
+
+    By weight, one entry a threshold, with the sums of the squared weights.
+    """
+
+    hits: np.ndarray
+    hit_squares: np.ndarray
+    misses: np.ndarray
+    miss_squares: np.ndarray
+    heaviest: np.ndarray  # what a miss may weigh that was not seen
+
+    @property
+    def value(self):
+        """The shares; 0 where there is nothing to share."""
+        total = self.hits + self.misses
+        return np.divide(self.hits, total, out=np.zeros_like(total), where=total > 0)
+
+    @property
+    def n_effective(self):
+        """Number of cells that would say as much without weights (Kish 1965)."""
+        squares = self.hit_squares + self.miss_squares
+        total = self.hits + self.misses
+        return np.divide(total**2, squares, out=np.zeros_like(total), where=squares > 0)
+
+    def without_misses(self):
+        """Return what the shares would be were every miss a hit."""
+        none = np.zeros_like(self.hits)
+        return self._replace(
+            hits=self.hits + self.misses,
+            hit_squares=self.hit_squares + self.miss_squares,
+            misses=none,
+            miss_squares=none,
+        )
+
+
 class LabelCells:
     """The scored cells of one label, sorted by score.
 
@@ -35,6 +71,9 @@ class LabelCells:
         self.positive_above = _sums_from_the_end(weights * positive)
         self.squares_above = _sums_from_the_end(weights**2)
         self.positive_squares_above = _sums_from_the_end(weights**2 * positive)
+        self.heaviest_above = np.append(np.maximum.accumulate(weights[::-1])[::-1], 0.0)
+        self.heaviest_positive = weights[positive].max(initial=0.0)
+        self.lightest_negative = weights[~positive].min(initial=np.inf)
         self.n_positive = int(positive.sum())
         self.n_negative = len(positive) - self.n_positive
 
@@ -60,23 +99,37 @@ class LabelCells:
         """Return the distinct scores, highest first."""
         return np.unique(self.scores)[::-1]
 
-    def effective(self, first, *, of_positive=False):
-        """Return (hits, total) of the cells from positions on, as effective counts.
+    def precision(self, first):
+        """Return the `Share` of positive cells among those from positions on.
 
-        Of predicted cells, the hits are the positive ones: their ratio is the
-        precision. With `of_positive`, of all positive cells the hits are those that
-        are predicted: recall. Weighted cells count as ``w.sum()**2 / (w**2).sum()``
-        cells of weight 1.
+        A negative one that was not seen is taken to weigh what the heaviest of them
+        does, and no less than the lightest negative cell of the label.
         """
-        if of_positive:
-            weight = np.full(len(first), self.positive_above[0])
-            squares = np.full(len(first), self.positive_squares_above[0])
-        else:
-            weight, squares = self.above[first], self.squares_above[first]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            total = np.where(squares > 0, weight**2 / squares, 0.0)
-            share = np.where(weight > 0, self.positive_above[first] / weight, 0.0)
-        return total * np.clip(share, 0, 1), total
+        hits, squares = self.positive_above[first], self.positive_squares_above[first]
+        lightest = self.lightest_negative if np.isfinite(self.lightest_negative) else 0
+        return Share(
+            hits,
+            squares,
+            np.maximum(self.above[first] - hits, 0.0),
+            np.maximum(self.squares_above[first] - squares, 0.0),
+            np.maximum(self.heaviest_above[first], lightest),
+        )
+
+    def recall(self, first):
+        """Return the `Share` of those from positions on among the positive cells.
+
+        A positive one that was not seen is taken to weigh what the heaviest positive
+        cell does, and no less than what a cell of the label stands for on average.
+        """
+        hits, squares = self.positive_above[first], self.positive_squares_above[first]
+        mean = self.squares_above[0] / self.above[0] if self.above[0] > 0 else 0.0
+        return Share(
+            hits,
+            squares,
+            np.maximum(self.positive_above[0] - hits, 0.0),
+            np.maximum(self.positive_squares_above[0] - squares, 0.0),
+            np.full(len(first), max(self.heaviest_positive, mean)),
+        )
 
 
 def _sums_from_the_end(values):

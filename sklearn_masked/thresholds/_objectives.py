@@ -18,13 +18,24 @@ def make_objective(scoring, beta, costs):
         Of "cost": a row a truth, a column a decision.
     """
     if callable(scoring):
-        return lambda counts: np.asarray(scoring(*counts), dtype=np.float64)
+        return lambda counts: _called(scoring, counts)
     if scoring == "balanced_accuracy":
         return _balanced_accuracy
     if scoring == "cost":
         return lambda counts: -_mean_cost(counts, costs)
     square = 1.0 if scoring == "f1" else beta**2
     return lambda counts: _fbeta(counts, square)
+
+
+def _called(scoring, counts):
+    """Return what a user's objective says of counts."""
+    values = np.asarray(scoring(*counts), dtype=np.float64)
+    if values.shape != counts.tp.shape:
+        raise ValueError(
+            "`scoring` accepts a callable that returns a number for each threshold, "
+            f"shape {counts.tp.shape}; it returned shape {values.shape}."
+        )
+    return values
 
 
 def _balanced_accuracy(counts):
@@ -73,18 +84,15 @@ def best_threshold(folds, objective, thresholds):
         All of them.
     """
     if isinstance(thresholds, np.ndarray):
-        grids = [thresholds] * len(folds)
         grid = thresholds
+        curves = [objective(fold.counts(grid)) for fold in folds]
     else:
-        grids = [np.linspace(f.scores[0], f.scores[-1], thresholds) for f in folds]
-        low = min(own.min() for own in grids)
-        grid = np.linspace(low, max(own.max() for own in grids), thresholds)
-    curve = np.mean(
-        [
+        ends = np.array([(fold.scores[0], fold.scores[-1]) for fold in folds])
+        grid = np.linspace(ends.min(), ends.max(), thresholds)
+        curves = [
             np.interp(grid, own, objective(fold.counts(own)))
-            for own, fold in zip(grids, folds, strict=True)
-        ],
-        axis=0,
-    )
+            for fold, own in zip(folds, np.linspace(*ends.T, thresholds).T, strict=True)
+        ]
+    curve = np.mean(curves, axis=0)
     best = int(np.argmax(np.where(np.isnan(curve), -np.inf, curve)))
     return float(grid[best]), float(curve[best]), grid, curve

@@ -18,7 +18,7 @@ class ThresholdReport(Mapping):
     - "label": names, or positions;
     - "threshold": float64, inf where a label is never predicted;
     - "reason": "tuned", or why the threshold is the fallback: "few cells", "constant
-      scores" or "target not met";
+      scores", "undefined score" (NaN at all thresholds) or "target not met";
     - "labeled", "positive", "predicted": counts of cells, int64, of a cell as often as
       splits leave it out;
     - "precision", "recall": shares of these cells, NaN where there is none;

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._targets import shown_labels
-from ..calibration._per_label import read_per_label
+from ..calibration._per_label import as_floats, read_per_label
 from ._constraints import precision_at_recall, recall_at_precision
 
 CONSTRAINED = {
@@ -85,11 +85,16 @@ def read_settings(tuner, labels, default):
 def _thresholds(thresholds):
     if isinstance(thresholds, Integral):
         return thresholds
-    thresholds = np.asarray(thresholds, dtype=np.float64)
+    thresholds = as_floats(thresholds, "thresholds")
     if thresholds.ndim != 1 or not len(thresholds):
         raise ValueError(
             "`thresholds` accepts an integer or a 1-D array; got shape "
             f"{thresholds.shape}."
+        )
+    if np.isnan(thresholds).any():
+        raise ValueError(
+            "`thresholds` accepts numbers that are ones; got nan at position "
+            f"{np.argmax(np.isnan(thresholds))}."
         )
     return thresholds
 
@@ -99,11 +104,12 @@ def _costs(tuner, n_labels):
     if (tuner.scoring == "cost") != (costs is not None):
         raise ValueError(
             "`cost_matrix` accepts an array where scoring='cost', and None elsewhere; "
-            f"got {costs!r} for {tuner.scoring!r}."
+            f"got {'None' if costs is None else f'shape {np.shape(costs)}'} for "
+            f"{tuner.scoring!r}."
         )
     if costs is None:
         return None
-    costs = np.asarray(costs, dtype=np.float64)
+    costs = as_floats(costs, "cost_matrix")
     if costs.shape not in ((2, 2), (n_labels, 2, 2)):
         raise ValueError(
             f"`cost_matrix` accepts shape (2, 2) or ({n_labels}, 2, 2); got "

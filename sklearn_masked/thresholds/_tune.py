@@ -9,10 +9,11 @@ from ._curves import LabelCells, split_labels
 from ._objectives import best_threshold, make_objective
 from ._settings import CONSTRAINED
 
-TUNED, FEW, CONSTANT, UNMET = (
+TUNED, FEW, CONSTANT, UNDEFINED, UNMET = (
     "tuned",
     "few cells",
     "constant scores",
+    "undefined score",
     "target not met",
 )
 
@@ -50,6 +51,12 @@ class Tuner:
         self.cells = split_labels(joined)
         self._pooled = {}
 
+    @property
+    def only_pool(self):
+        """Whether there is one label, which is to fall back on its own cells."""
+        pooled = self.settings.fallback in ("auto", "pooled")
+        return len(self.cells) == 1 and pooled and not self.settings.constrained
+
     def choose(self, label):
         """Return the `Choice` of a label."""
         settings, cells = self.settings, self.cells[label]
@@ -57,7 +64,7 @@ class Tuner:
             cells.n_positive < settings.min_positive
             or cells.n_negative < settings.min_negative
         )
-        if few and (len(self.cells) > 1 or settings.constrained):
+        if few and not self.only_pool:
             choice = Choice(np.nan, FEW)
         else:
             choice = self._tune([fold[label] for fold in self.folds], label)
@@ -83,6 +90,8 @@ class Tuner:
             return Choice(np.nan, CONSTANT if both else FEW)
         found = best_threshold(spread, self._objective(label), settings.thresholds)
         threshold, score, grid, curve = found
+        if np.isnan(score):
+            return Choice(np.nan, UNDEFINED)
         return Choice(threshold, TUNED, score, np.nan, grid, curve)
 
     def _counts_one_side(self, fold):
@@ -100,8 +109,8 @@ class Tuner:
         """Return all thresholds and the share that is promised, for `cv_results_`."""
         scores = cells.distinct()
         recall = self.settings.scoring == "precision_at_recall"
-        hits, totals = cells.effective(cells.at(scores), of_positive=recall)
-        return scores, hits / totals
+        share = (cells.recall if recall else cells.precision)(cells.at(scores))
+        return scores, share.value
 
     def _fallback(self, label):
         """Return the threshold of a label that has none of its own."""
@@ -176,10 +185,9 @@ class Tuner:
         if np.isnan(level) and self.settings.confidence is not None:
             level = self.settings.confidence
         for name in ("precision", "recall"):
-            hits, total = cells.effective(first, of_positive=name == "recall")
-            known = total[0] > 0
-            row[name] = hits[0] / total[0] if known else np.nan
+            share = getattr(cells, name)(first)
+            known = share.hits[0] + share.misses[0] > 0
+            row[name] = share.value[0] if known else np.nan
             low = known and not np.isnan(level)
-            bound = lower_bound(hits, total, level)[0] if low else np.nan
-            row[f"{name}_low"] = bound
+            row[f"{name}_low"] = lower_bound(share, level)[0] if low else np.nan
         return row

@@ -94,7 +94,8 @@ def share_ends(estimate, replicates, confidence_level, least):
         variance = np.where(n_known > 1, squares / (n_known - 1), np.nan)
         center = np.clip(2 * np.ravel(estimate) - mean, 0.0, 1.0)
         spread = center * (1 - center)
-        n_cells = np.maximum(spread / variance * (1 - 1 / least), 1.0)
+        # A single row does not vary; NaN is then that of one cell.
+        n_cells = np.fmax(spread / variance * (1 - 1 / least), 1.0)
         n_cells = np.where(spread < _ROUNDING, least, n_cells)
     ends = wilson(center, n_cells, confidence_level)
     return np.where(np.isnan(variance), np.nan, ends).reshape(2, *replicates.shape[1:])
@@ -107,7 +108,10 @@ def wilson(share, n_cells, confidence_level):
         part = square / n_cells
         center = (share + part / 2) / (1 + part)
         width = np.sqrt(part * share * (1 - share) + part**2 / 4) / (1 + part)
-    return np.clip([center - width, center + width], 0.0, 1.0)
+        # Whatever the rounding, the share lies between the ends.
+        low = np.minimum(center - width, share)
+        high = np.maximum(center + width, share)
+    return np.clip([low, high], 0.0, 1.0)
 
 
 def _known(columns):

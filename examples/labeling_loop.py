@@ -7,7 +7,8 @@ A person answers one question at a time: does this text belong to this category?
 the known labels answer. Phase 1 seeks texts like two examples of each category
 (`seed_cells`); phase 2 asks a model which cells to label next (`query_cells`). Beside
 it, the same number of cells chosen by chance. At the end, some answers are made wrong,
-and `audit_cells` looks for them.
+and `audit_cells` looks for them. Where people answer, `LabelingLoop` does the same and
+keeps every answer in a folder: docs/labeling.md.
 
 FOLDER holds `texts.csv.gz` (columns id, text, split), `labels.npz` (a scipy CSR matrix,
 stored 1 = positive, everything else negative) and `label_names.txt`. Without `--data`,

@@ -29,8 +29,8 @@ TABLE = [
     "annotate",
 ]
 TORCH = {"nn", "classifier"}
-# What `nn` takes from the package, and from outside it.
-NN_IMPORTS = {"numpy", "scipy", "torch", "skorch"}
+# What `nn` takes from outside the package; triton only where it is there and wanted.
+NN_IMPORTS = {"numpy", "scipy", "torch", "skorch", "triton"}
 
 
 def modules():

@@ -1,0 +1,27 @@
+"""A labeling loop that is resumed from its folder, and loses no answer."""
+
+from ._errors import (
+    AnswerNotSavedError,
+    DamagedLogError,
+    FolderInUseError,
+    ModelNotSavedWarning,
+    TornAnswerWarning,
+    UnknownSeedWarning,
+    UnreadableModelWarning,
+)
+from ._ledger import Answer
+from ._loop import LabelingLoop
+from ._report import LoopReport
+
+__all__ = [
+    "Answer",
+    "AnswerNotSavedError",
+    "DamagedLogError",
+    "FolderInUseError",
+    "LabelingLoop",
+    "LoopReport",
+    "ModelNotSavedWarning",
+    "TornAnswerWarning",
+    "UnknownSeedWarning",
+    "UnreadableModelWarning",
+]

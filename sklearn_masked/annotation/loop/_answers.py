@@ -1,0 +1,339 @@
+"""The answers of a loop: how they come in, and what they say."""
+
+import uuid
+from datetime import UTC, datetime
+from numbers import Integral
+
+import numpy as np
+
+from ._asked import unpacked
+from ._errors import DamagedLogError
+from ._ledger import Answer, decided_labels
+
+_WORDS = {"yes": 1, "no": 0, "skip": None}
+
+
+class Answers:
+    """What :class:`LabelingLoop` does with answers."""
+
+    # What was answered
+
+    def _read_log(self):
+        """Bring memory up to the log, whatever interrupted this the last time."""
+        with self._guard:
+            while self._n_read < len(self._log.entries):
+                self._take_up(self._log.entries[self._n_read])
+                self._n_read += 1
+
+    def _take_up(self, entry):
+        """Take up an entry of the log; done twice, it comes to the same."""
+        if "undo" in entry:
+            cell, _ = self._kept.by_id[entry["undo"]]
+            self._kept.undo(entry["undo"])
+            self._asked_for.undone(cell, self._kept.standing(cell))
+        elif "asked" in entry:
+            given = map(unpacked, entry["asked"])
+            rows = {self._known_cell(one, name): row for one, name, row in given}
+            self._asked_for.ask(entry["n"], entry["annotator"], rows)
+        elif "released" in entry:
+            cells = [self._known_cell(*cell_id) for cell_id in entry["released"]]
+            self._asked_for.release(cells)
+        else:
+            cell = self._known_cell(entry["sample"], entry["label"])
+            values = (entry[name] for name in Answer._fields)
+            self._kept.add(cell, Answer(*values))
+            self._asked_for.answered(cell)
+
+    def _known_cell(self, sample, label):
+        """Return the cell of an entry that is being taken up."""
+        row, col = self._samples.row(sample), self._columns.get(label)
+        if row is None or col is None:
+            raise DamagedLogError(
+                f"{self._log.path}, line {self._n_read + 1}, speaks of sample "
+                f"{sample!r}, label {label!r}, which this loop does not have."
+            )
+        return row, col
+
+    def _cell_id(self, cell):
+        """Return (id of the sample, name of the label), as the log has them."""
+        return self._samples.of(cell[0]), self.label_names[cell[1]]
+
+    @property
+    def _ledger(self):
+        self._read_log()  # an interrupt may have come before it was
+        return self._kept
+
+    @property
+    def _asked(self):
+        self._read_log()
+        return self._asked_for
+
+    def answer(self, sample, label, value, *, annotator=None, answer_id=None):
+        """Save an answer, or several; when this returns, they are on disk.
+
+        The same answer of the same annotator to the same cell is saved once, however
+        often it is given, unless the cell was asked for again in between; another one
+        stands for the earlier one, which the log keeps.
+
+        Parameters
+        ----------
+        sample : int, str, or array-like of these
+            A position in the pool, as in :meth:`next_batch`, or an id that is a str.
+            An integer is a position always.
+        label : int, str, or array-like of these
+            A position, or a name.
+        value : {1, 0, None, "yes", "no", "skip"}, or list or array of these
+            None is a skip: no vote for either, the cell stays as it is, and the
+            annotator is not asked again.
+        annotator : str, default=None
+            Who answers.
+        answer_id : str, default=None
+            An id for a single answer, chosen by who gives it: given again after an
+            unknown outcome, it is not saved twice.
+
+        Returns
+        -------
+        None
+
+        Raises
+        ------
+        AnswerNotSavedError
+            If the file could not be written, as when the disk is full; nothing has
+            changed then, and the answer may be given again.
+        ValueError
+            If there is no such sample or label, the value is another, or the id was
+            used for another answer.
+        """
+        single = _is_single(sample) and _is_single(label)
+        if single:
+            sample, label, value = [sample], [label], [value]
+        elif answer_id is not None:
+            raise ValueError("`answer_id` is for a single answer; got several answers.")
+        check_annotator(annotator)
+        if any(map(_is_single, (sample, label, value))):
+            raise ValueError(
+                "`sample`, `label` and `value` must be of one length, or each single; "
+                f"got {sample!r}, {label!r} and {value!r}."
+            )
+        samples, labels, values = list(sample), list(label), list(value)
+        if not len(samples) == len(labels) == len(values):
+            raise ValueError(
+                "`sample`, `label` and `value` must have one entry an answer; got "
+                f"{len(samples)}, {len(labels)} and {len(values)}."
+            )
+        cells = [
+            (self._row(one), self._column(other))
+            for one, other in zip(samples, labels, strict=True)
+        ]
+        values = [_checked_value(one) for one in values]
+        given = zip(cells, values, strict=True)
+        self._save([(cell, value, annotator, answer_id) for cell, value in given])
+
+    def _save(self, given):
+        """Append those among (cell, value, annotator, id) that say something new."""
+        with self._guard:
+            entries, newest = [], {}
+            for cell, value, annotator, answer_id in given:
+                if answer_id is not None and self._is_known(
+                    answer_id, cell, value, annotator
+                ):
+                    continue
+                key = cell, annotator
+                if key not in newest:
+                    said = self._ledger.said(cell, annotator)
+                    # Who is asked again and says the same has answered again.
+                    known = said is not None and not self._asked.is_open(cell)
+                    newest[key] = said.value if known else "nothing"
+                if newest[key] != value or answer_id is not None:
+                    newest[key] = value
+                    entries.append(self._entry(cell, value, annotator, answer_id))
+            if entries:
+                self._log.append(entries, "answer")
+                self._read_log()
+
+    def _entry(self, cell, value, annotator, answer_id):
+        sample, label = self._cell_id(cell)
+        return {
+            "id": uuid.uuid4().hex if answer_id is None else answer_id,
+            "sample": sample,
+            "label": label,
+            "value": value,
+            "annotator": annotator,
+            "time": now(),
+            # Why it was asked for: cells by chance make unbiased estimates possible.
+            **self._asked.why(cell),
+        }
+
+    def _is_known(self, answer_id, cell, value, annotator):
+        """Tell whether an id was saved already; raise if with another answer."""
+        if not isinstance(answer_id, str) or not answer_id:
+            raise TypeError(f"`answer_id` accepts a string; got {answer_id!r}.")
+        if answer_id not in self._ledger.by_id:
+            return False
+        known, answer = self._ledger.by_id[answer_id]
+        if (known, answer.value, answer.annotator) != (cell, value, annotator):
+            raise ValueError(
+                f"`answer_id` {answer_id!r} is that of another answer: sample "
+                f"{answer.sample!r}, label {answer.label!r}, value {answer.value!r}."
+            )
+        return True
+
+    def undo(self, *, annotator=None, answer_id=None):
+        """Take back the last answer of an annotator that stands, or the one of an id.
+
+        Parameters
+        ----------
+        annotator : str, default=None
+            Whose answer.
+        answer_id : str, default=None
+            Which, if not the last one. One that is undone already stays so.
+
+        Returns
+        -------
+        Answer or None
+            What was undone; None if there was nothing. The answer before it to the
+            same cell, if there is one, stands again.
+
+        Raises
+        ------
+        AnswerNotSavedError
+            As in :meth:`answer`.
+        ValueError
+            If there is no answer of that id.
+        """
+        check_annotator(annotator)
+        with self._guard:
+            if answer_id is None:
+                answer_id = self._ledger.last(annotator)
+                if answer_id is None:
+                    return None
+            elif answer_id not in self._ledger.by_id:
+                raise ValueError(
+                    f"`answer_id` must be that of an answer; got {answer_id!r}."
+                )
+            if not self._ledger.is_undone(answer_id):
+                entry = {"id": uuid.uuid4().hex, "undo": answer_id, "time": now()}
+                self._log.append([entry], "undo")
+            return self._ledger.by_id[answer_id][1]
+
+    def answers(self):
+        """Return the answers that stand, skips too, in the order they were given.
+
+        Returns
+        -------
+        list of Answer
+            Named tuples of id, sample (its id, or position where there are no ids),
+            label, value (1, 0, None), annotator, time, n. Annotators who disagree
+            each have theirs.
+        """
+        standing = self._standing()
+        return sorted((one for some in standing for one in some), key=lambda one: one.n)
+
+    def disagreements(self):
+        """Return the answers to each cell on which annotators disagree.
+
+        Returns
+        -------
+        list of list of Answer
+            One list a cell.
+        """
+        return [
+            some for some in self._standing() if {0, 1} <= {one.value for one in some}
+        ]
+
+    def _standing(self):
+        """Return the answers that stand, one list a cell."""
+        with self._guard:
+            return [self._ledger.standing(cell) for cell in self._ledger.cells]
+
+    @property
+    def labels(self):
+        """What the answers say, as MaskedLabels."""
+        with self._guard:
+            ledger = self._ledger
+            if self._labels_at != self._n_read:
+                shape = (self._samples.n, len(self.label_names))
+                self._labels = decided_labels(
+                    ledger, self.on_disagreement, shape, self.label_names
+                )
+                self._labels_at = self._n_read
+            return self._labels
+
+    # What an answer is about
+
+    def positions(self, sample_ids):
+        """Return the positions of samples in the pool.
+
+        Parameters
+        ----------
+        sample_ids : sequence of str or int
+            Ids.
+
+        Returns
+        -------
+        intp array of shape (n_ids,)
+
+        Raises
+        ------
+        ValueError
+            If there is no such id.
+        """
+        rows = [self._samples.row(one) for one in _plain(sample_ids)]
+        if None in rows:
+            one = _plain(sample_ids)[rows.index(None)]
+            raise ValueError(
+                f"`sample_ids` must be ids of the {self._samples.n} samples of the "
+                f"pool; got {one!r}."
+            )
+        return np.array(rows, dtype=np.intp)
+
+    def _row(self, sample):
+        if isinstance(sample, str) and self._samples.given:
+            return int(self.positions([sample])[0])
+        if isinstance(sample, Integral) and not isinstance(sample, bool):
+            if 0 <= sample < self._samples.n:
+                return int(sample)
+        raise ValueError(
+            f"`sample` accepts positions from 0 to {self._samples.n - 1}, and ids that "
+            f"are text where `sample_ids` were given; got {sample!r}."
+        )
+
+    def _column(self, label):
+        if isinstance(label, Integral) and not isinstance(label, bool):
+            if 0 <= label < len(self.label_names):
+                return int(label)
+        elif label in self._columns:
+            return self._columns[label]
+        raise ValueError(
+            f"`label` accepts positions from 0 to {len(self.label_names) - 1} and "
+            f"names, such as {self.label_names[0]!r}; got {label!r}."
+        )
+
+
+def _is_single(entry):
+    return isinstance(entry, str) or np.ndim(entry) == 0
+
+
+def _plain(entries):
+    return [one.item() if isinstance(one, np.generic) else one for one in entries]
+
+
+def _checked_value(value):
+    if value is None or isinstance(value, str) and value in _WORDS:
+        return _WORDS.get(value)
+    if isinstance(value, bool | np.bool_ | Integral) and value in (0, 1):
+        return int(value)
+    raise ValueError(
+        f'`value` accepts 1 or "yes", 0 or "no", None or "skip"; got {value!r}.'
+    )
+
+
+def check_annotator(annotator):
+    """Raise unless it is a name or None."""
+    if annotator is not None and (not isinstance(annotator, str) or not annotator):
+        raise TypeError(f"`annotator` accepts a name or None; got {annotator!r}.")
+
+
+def now():
+    """Return the time, as the log has it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,181 @@
+"""The next cells to ask for, in view of what is answered, skipped or handed out."""
+
+import warnings
+
+import numpy as np
+
+from ...metrics._rows import count_rows, take_rows
+from .._blocks import BLOCK_CELLS
+from .._cold_start import seed_cells
+from .._query import FewerCellsWarning, query_cells
+from .._table import CellTable
+from ._errors import UnknownSeedWarning
+from ._ledger import QueryLabels
+
+# Of the cells that seeds find, the share that is left to chance: surely some negatives.
+_RANDOM_SHARE = 0.2
+
+
+def choose_cells(labels, closed, proba, seeds, n_cells, rng, **options):
+    """Return a table of n_cells cells at most that are neither labeled nor closed.
+
+    Without a model, the seeds choose; with one, it chooses, except for the labels that
+    have no positive yet: the seeds go on with an even share of cells for these. What
+    is wanting after that is drawn by chance.
+
+    Parameters
+    ----------
+    labels : MaskedLabels
+        What is decided.
+    closed : set of (row, col)
+        Cells not to ask for.
+    proba : array, iterator of blocks, or None
+        Of the model, if there is one.
+    seeds : (matrix, dict of matrices) or None
+        For :func:`seed_cells`.
+    """
+    query = QueryLabels.close(labels, closed)
+    tables, n_left = [], n_cells
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewerCellsWarning)
+        for choose in (_by_seeds, _by_model, _by_chance):
+            table = choose(query, proba, seeds, n_left, n_cells, rng, options)
+            if table is not None and len(table):
+                tables.append(table)
+                n_left -= len(table)
+                query = _without(query, table)
+            if not n_left:
+                break
+    if n_left:
+        warnings.warn(
+            f"{n_cells} cells were asked for, and {n_cells - n_left} are left that are "
+            "neither answered, skipped, nor handed out.",
+            FewerCellsWarning,
+            stacklevel=3,
+        )
+    if not tables:
+        return table
+    return CellTable(np.concatenate(tables), query.label_names)
+
+
+def _without(query, table):
+    cells = zip(table["sample"].tolist(), table["label"].tolist(), strict=True)
+    return QueryLabels.close(query, set(cells))
+
+
+def _by_seeds(query, proba, seeds, n_left, n_cells, rng, options):
+    """Return cells of the labels whose seeds are all that is known of them."""
+    if seeds is None:
+        return None
+    matrix, queries = seeds
+    random_share = _RANDOM_SHARE
+    if proba is not None:
+        random_share = 0.0  # the strategy has its own
+        found = dict(zip(query.label_names, query.n_positive > 0, strict=True))
+        queries = {name: some for name, some in queries.items() if not found[name]}
+        n_left = -(-n_cells * len(queries) // query.n_labels)
+    if not queries:
+        return None
+    return seed_cells(
+        matrix,
+        queries,
+        query,
+        n_cells=n_left,
+        random_share=random_share,
+        random_state=rng,
+    )
+
+
+def _by_model(query, proba, seeds, n_left, n_cells, rng, options):
+    if proba is None:
+        return None
+    return query_cells(proba, query, n_cells=n_left, random_state=rng, **options)
+
+
+def _by_chance(query, proba, seeds, n_left, n_cells, rng, options):
+    return query_cells(
+        None,
+        query,
+        n_cells=n_left,
+        strategy="random",
+        max_per_label=None,
+        random_state=rng,
+    )
+
+
+def model_proba(model, X, n_labels):
+    """Yield (slice of rows, probabilities of positives) of a model, by blocks."""
+    n, step = count_rows(X), max(1, BLOCK_CELLS // n_labels)
+    for start in range(0, n, step):
+        rows = slice(start, min(start + step, n))
+        yield rows, np.asarray(model.predict_proba(take_rows(X, rows)))
+
+
+def read_seeds(seeds, X, texts, label_names):
+    """Return (matrix, queries by label) for `seed_cells`, or None if nothing is known.
+
+    Words are looked up in the texts of the pool; rows of features are taken as given.
+
+    Parameters
+    ----------
+    seeds : dict of label name to str, list of str or matrix; or None
+        What a person can say of a label before any labeling. Where the pool has
+        texts, the name of a label stands for what is not said of it.
+    texts : Texts or None
+        The texts of the pool, if it has texts.
+    """
+    seeds = seeds or {}
+    if not all(isinstance(query, str | list | tuple) for query in seeds.values()):
+        return X, dict(seeds)
+    if texts is None:
+        if seeds:
+            raise ValueError(
+                "`seeds` accepts words where X are texts, and rows of features like "
+                "those of X otherwise; got words, and X that are no texts."
+            )
+        return None
+    words = {name: name.replace("_", " ") for name in label_names} | seeds
+    known, unknown = _look_up(words, texts)
+    unknown = [name for name in unknown if name in seeds]
+    if unknown:
+        warnings.warn(
+            "`seeds` should have words that stand in the texts of the pool; got none "
+            f"for {', '.join(map(repr, unknown[:10]))}. These labels begin with cells "
+            "by chance.",
+            UnknownSeedWarning,
+            stacklevel=4,
+        )
+    return known
+
+
+def _look_up(seeds, texts):
+    """Return what `seed_cells` takes, or None, and the labels without a known word."""
+    try:
+        vectorizer, matrix = texts.read()
+    except ValueError:  # no text has a word
+        return None, list(seeds)
+    queries, unknown = {}, []
+    for name, words in seeds.items():
+        query = vectorizer.transform([words] if isinstance(words, str) else list(words))
+        if query.nnz:
+            queries[name] = query
+        else:
+            unknown.append(name)
+    return ((matrix, queries) if queries else None), unknown
+
+
+def check_seeds(seeds, label_names):
+    """Raise unless seeds are None or a dict of known labels."""
+    if seeds is None:
+        return
+    if not isinstance(seeds, dict):
+        raise TypeError(
+            "`seeds` accepts a dict of words or rows by label name; got "
+            f"{type(seeds).__name__}."
+        )
+    for name in seeds:
+        if name not in label_names:
+            raise ValueError(
+                f"`seeds` accepts names of labels, such as {label_names[0]!r}; got "
+                f"{name!r}."
+            )

@@ -1,0 +1,346 @@
+"""A labeling loop that loses no answer: pool, answers, labels and model in a folder."""
+
+import json
+import secrets
+import threading
+from numbers import Integral
+from pathlib import Path
+
+from .._strategies import parse_strategy
+from ._answers import Answers
+from ._asked import Asked
+from ._asking import Asking
+from ._batch import check_seeds
+from ._files import make_folder, read_json, write_atomically
+from ._ledger import POLICIES, Ledger
+from ._lock import FolderLock
+from ._log import AnswerLog
+from ._model import fit_model, fitted_at, held_out_proba, load_model, save_model
+from ._report import make_report, score_labels
+from ._settings import SampleIds, Settings, check_names
+from ._texts import Texts, are_texts
+
+
+class LabelingLoop(Asking, Answers):
+    """Ask for cells, keep the answers, train on them, and ask again.
+
+    Everything lives in a folder, where an answer is safe once :meth:`answer` returns:
+    the process may be killed at any point, and the loop goes on from the folder. One
+    process at a time works with a folder; within it, threads may.
+
+    Parameters
+    ----------
+    estimator : estimator, Pipeline or None
+        With `fit(X, labels)` on :class:`~sklearn_masked.MaskedLabels` and
+        `predict_proba`. Cloned for each fit. None for
+        :class:`~sklearn_masked.MaskedMultiLabelClassifier`, on TF-IDF where X are
+        texts; torch is loaded when it is first fitted.
+    X : array-like, sparse matrix, DataFrame or list of texts, n_samples rows
+        The pool. It is not saved.
+    folder : str or Path
+        Made if there is none; gone on with if it is one of a loop.
+    label_names : sequence of str
+        The labels.
+    sample_ids : sequence of str or int, of length n_samples, default=None
+        Ids of the rows of X, by which answers are saved. Without, their positions,
+        and X itself must stay the same.
+    strategy : str or dict, default="default"
+        As in :func:`query_cells`.
+    seeds : dict of label name to str, list of str or matrix, default=None
+        For the first cells of a label, as long as it has no positive: words or example
+        texts (if X are texts), or rows of features like those of X. A label of texts
+        that is not among them is looked up by its name; one of which no word is known
+        begins with cells by chance.
+    on_disagreement : {"unlabeled", "majority", "last", "raise"}, default="unlabeled"
+        What a cell is on which annotators disagree; a draw of "majority" leaves it
+        unlabeled, "raise" refuses to give labels. Every answer is kept anyway.
+    random_state : int, default=None
+        Decides the next cells, together with the answers so far. If None, drawn once
+        and saved in the folder.
+
+    Attributes
+    ----------
+    labels : MaskedLabels of shape (n_samples, n_labels)
+        What the answers say. A cell that is skipped, in dispute or never asked for is
+        unlabeled.
+    model : estimator or None
+        The last one fitted. It takes rows like those of X: texts, if these are.
+    label_names : list of str
+        The labels, in their order.
+    folder : Path
+        Where everything is.
+
+    Raises
+    ------
+    FolderInUseError
+        If another process, or another loop, works with the folder.
+    DamagedLogError
+        If the file of answers was changed by something else.
+    ValueError
+        If the folder is about other samples or labels. More samples at the end are
+        accepted.
+
+    Warns
+    -----
+    TornAnswerWarning
+        If a crash cut the last line short, which had not been acknowledged.
+    UnreadableModelWarning
+        When the model of the folder is first needed, if it cannot be read.
+    UnknownSeedWarning
+        When the first batch is chosen, if seeds have no word of the texts.
+
+    See Also
+    --------
+    query_cells, seed_cells : What chooses the cells.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sklearn.feature_extraction.text import TfidfVectorizer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_masked import MaskedMultiOutputClassifier
+    >>> from sklearn_masked.annotation import LabelingLoop
+    >>> texts = ["the war goes on", "a thief was arrested", "rain and sun", "a robbery"]
+    >>> seeds = {"war": "war battle", "crime": ["arrested", "robbery"]}
+    >>> model = make_pipeline(
+    ...     TfidfVectorizer(), MaskedMultiOutputClassifier(LogisticRegression())
+    ... )
+    >>> folder = tempfile.mkdtemp()
+    >>> names = ["war", "crime"]
+    >>> truth = [[1, 0], [0, 1], [0, 0], [0, 1]]  # what a person would say
+    >>> with LabelingLoop(
+    ...     model, texts, folder=folder, label_names=names, seeds=seeds, random_state=0
+    ... ) as loop:
+    ...     batch = loop.next_batch(4)
+    ...     for sample, label in zip(batch["sample"][:3], batch["label"]):
+    ...         loop.answer(sample, label, truth[sample][label])
+    ...     loop.answer(batch["sample"][3], batch["label"][3], "skip")
+    ...     print(loop.labels)
+    MaskedLabels(4 x 2, 3 labeled cells: 2 positive, 1 negative)
+    >>> with LabelingLoop.open(folder, model, texts) as loop:  # after a crash, say
+    ...     print(loop.labels.n_cells, len(loop.fit().next_batch(2)))
+    3 2
+    """
+
+    def __init__(
+        self,
+        estimator,
+        X,
+        *,
+        folder,
+        label_names,
+        sample_ids=None,
+        strategy="default",
+        seeds=None,
+        on_disagreement="unlabeled",
+        random_state=None,
+    ):
+        self._prepare(
+            estimator, X, label_names, sample_ids, strategy, seeds, on_disagreement
+        )
+        if random_state is not None and (
+            isinstance(random_state, bool)
+            or not isinstance(random_state, Integral)
+            or random_state < 0
+        ):
+            raise ValueError(
+                "`random_state` accepts None or an integer from 0, which a file can "
+                f"hold; got {random_state!r}."
+            )
+        self._enter(Path(folder), random_state, may_make=True)
+
+    @classmethod
+    def open(cls, folder, estimator, X, *, sample_ids=None, seeds=None):
+        """Go on with the loop of a folder, with its labels and settings.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Of a loop.
+        estimator, X, sample_ids, seeds : see LabelingLoop
+            What a folder does not hold.
+
+        Returns
+        -------
+        LabelingLoop
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is not the folder of a loop.
+        """
+        settings = Settings(Path(folder)).values
+        if settings is None:
+            raise FileNotFoundError(
+                f"`folder` must be that of a labeling loop; {folder} has no "
+                "settings.json. LabelingLoop(...) makes a new one."
+            )
+        return cls(
+            estimator,
+            X,
+            folder=folder,
+            label_names=settings["label_names"],
+            sample_ids=sample_ids,
+            strategy=settings["strategy"],
+            seeds=seeds,
+            on_disagreement=settings["on_disagreement"],
+            random_state=settings["random_state"],
+        )
+
+    def _prepare(
+        self, estimator, X, label_names, sample_ids, strategy, seeds, on_disagreement
+    ):
+        """Check what needs no folder, so that a mistake makes none."""
+        self.estimator, self.X = estimator, X
+        self.label_names = check_names(label_names)
+        self._columns = {name: col for col, name in enumerate(self.label_names)}
+        self._samples = SampleIds(X, sample_ids)
+        parse_strategy(strategy, 1)
+        self.strategy = strategy
+        if on_disagreement not in POLICIES:
+            raise ValueError(
+                '`on_disagreement` accepts "unlabeled", "majority", "last" and '
+                f'"raise"; got {on_disagreement!r}.'
+            )
+        self.on_disagreement = on_disagreement
+        check_seeds(seeds, self.label_names)
+        self._seeds, self._seeds_read, self._seed_queries = seeds, False, None
+        self._texts = Texts(X) if are_texts(X) else None
+        self._guard = threading.RLock()  # for what the log and memory say together
+        self._kept, self._asked_for, self._n_read = Ledger(), Asked(), 0
+        self._labels = self._fitted = None
+        self._labels_at = -1
+
+    def _enter(self, folder, random_state, may_make):
+        make_folder(folder)
+        self.folder = folder
+        self._lock = FolderLock(folder)
+        try:
+            settings = Settings(folder)
+            log = folder / "answers.jsonl"
+            if settings.values is not None:
+                settings.check(self._samples, self.label_names)
+                if random_state is None:
+                    random_state = settings.values["random_state"]
+            elif log.exists() and log.stat().st_size:
+                raise ValueError(
+                    f"The folder {folder} has answers.jsonl without settings.json: "
+                    "which samples and labels it speaks of is unknown. Restore "
+                    "settings.json from a copy; nothing was changed."
+                )
+            if random_state is None:
+                random_state = secrets.randbits(32)
+            self.random_state = int(random_state)
+            self._log = AnswerLog(log)
+            self._read_log()
+            settings.write(
+                self._samples,
+                self.label_names,
+                strategy=self.strategy,
+                on_disagreement=self.on_disagreement,
+                random_state=self.random_state,
+            )
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def close(self):
+        """Let others have the folder; this loop takes no more answers."""
+        self._log.close()
+        self._lock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    # The model
+
+    @property
+    def model(self):
+        """The last model fitted, read from the folder when it is first asked for."""
+        fitted = self._last_fitted()
+        return None if fitted is None else fitted.model
+
+    def _last_fitted(self):
+        if self._fitted is None:
+            self._fitted = load_model(self.folder, self.X)
+        return self._fitted
+
+    def fit(self):
+        """Fit a model on the labeled cells, and save it.
+
+        It may run in a thread of its own while answers come in; those that are not
+        there when it begins wait for the next fit.
+
+        Returns
+        -------
+        LabelingLoop
+            Itself; `model` is the fitted estimator, `model.joblib` in the folder its
+            copy.
+
+        Raises
+        ------
+        ValueError
+            If no cell is labeled.
+
+        Warns
+        -----
+        ModelNotSavedWarning
+            If the model could not be written, as when the disk is full: it serves this
+            process all the same.
+        """
+        with self._guard:
+            labels, n_entries = self.labels, self._n_read
+        fitted = fit_model(self.estimator, self.X, self._texts, labels, self._seed())
+        self._log.check_open()  # the folder may be another's by now
+        self._fitted = fitted
+        save_model(self.folder, fitted.model, n_entries)
+        return self
+
+    def _seed(self):
+        return self.random_state % 2**32
+
+    def _held_out_proba(self, labels, cv):
+        """Return a probability a labeled cell, by models that did not see its row."""
+        return held_out_proba(
+            self.estimator, self.X, self._texts, labels, cv, self._seed()
+        )
+
+    def report(self, *, cv=None):
+        """Return where the loop stands, printed as a table.
+
+        Parameters
+        ----------
+        cv : int or splitter, default=None
+            If given, the labels are scored by cross-validation of the rows that have a
+            labeled cell, and the scores saved in the folder; an integer is the number
+            of stratified folds. If None, the last scores are shown. Cells that a
+            strategy has sought are not a sample of the pool, and neither are their
+            scores: the cells with reason "random" are.
+
+        Returns
+        -------
+        LoopReport
+        """
+        path = self.folder / "scores.json"
+        with self._guard:
+            labels = self.labels
+        if cv is not None:
+            scores = score_labels(self._held_out_proba(labels, cv), labels)
+            text = json.dumps(scores).encode()
+            self._log.check_open()
+            write_atomically(path, lambda file: file.write(text))
+        else:
+            scores = read_json(path)
+        n_fitted = fitted_at(self.folder)
+        with self._guard:
+            n_open = len(self._asked.all_open())
+            n_since = None if n_fitted is None else self._n_answers_since(n_fitted)
+            return make_report(self._ledger, self.labels, scores, n_open, n_since)
+
+    def _n_answers_since(self, n_entries):
+        entries = self._log.entries[n_entries : self._n_read]
+        return sum("value" in entry or "undo" in entry for entry in entries)

@@ -1,0 +1,203 @@
+"""What a folder of answers is about: which samples, which labels."""
+
+import hashlib
+import json
+
+import numpy as np
+import scipy.sparse as sp
+
+from ...metrics._rows import count_rows
+from ._files import write_atomically
+
+_FORMAT = 1
+
+
+class SampleIds:
+    """The ids of the rows of X: given ones, or their positions.
+
+    Parameters
+    ----------
+    X : array-like, sparse matrix or list of texts
+        The pool.
+    sample_ids : sequence of str or int, or None
+        One a row, all different.
+    """
+
+    def __init__(self, X, sample_ids):
+        self.X, self.n = X, count_rows(X)
+        self.given = sample_ids is not None
+        self.ids = None
+        self._fingerprints = {}  # reading the rows takes time
+        if self.given:
+            self.ids = [_plain_id(one, row) for row, one in enumerate(sample_ids)]
+            if len(self.ids) != self.n:
+                raise ValueError(
+                    f"`sample_ids` must name the {self.n} rows of X; got "
+                    f"{len(self.ids)} ids."
+                )
+            self._rows = {one: row for row, one in enumerate(self.ids)}
+            if len(self._rows) < self.n:
+                self._refuse_repeated()
+
+    def _refuse_repeated(self):
+        for row, one in enumerate(self.ids):
+            if self._rows[one] != row:
+                raise ValueError(
+                    f"`sample_ids` must all differ; got {one!r} for rows {row} and "
+                    f"{self._rows[one]}."
+                )
+
+    def of(self, row):
+        """Return the id of a row."""
+        return self.ids[row] if self.given else row
+
+    def row(self, one):
+        """Return the row of an id, or None."""
+        if self.given:
+            return self._rows.get(one)
+        known = isinstance(one, int) and 0 <= one < self.n
+        return one if known else None
+
+    def fingerprint(self, n):
+        """Return a digest of the first n ids; of the rows of X, where none are given.
+
+        Without ids, the rows alone can tell that this is another pool, or another
+        order of it.
+        """
+        if n not in self._fingerprints:
+            digest = hashlib.sha256()
+            if self.given:
+                for one in self.ids[:n]:
+                    digest.update(json.dumps(one).encode() + b"\n")
+            else:
+                _digest_rows(self.X, n, digest)
+            self._fingerprints[n] = digest.hexdigest()
+        return self._fingerprints[n]
+
+
+def _plain_id(one, row):
+    if isinstance(one, np.generic):
+        one = one.item()
+    if isinstance(one, bool) or not isinstance(one, str | int):
+        raise TypeError(
+            "`sample_ids` accepts strings or integers, which a file can hold; got "
+            f"{one!r} for row {row}."
+        )
+    return one
+
+
+def _digest_rows(X, n, digest):
+    if hasattr(X, "to_numpy"):
+        X = X.to_numpy()
+    if sp.issparse(X):
+        X = sp.csr_array(X)[:n]
+        X.sum_duplicates()
+        parts = X.indptr.astype(np.int64), X.indices.astype(np.int64), X.data
+    elif isinstance(X, np.ndarray) and X.dtype.kind not in "OUS":
+        parts = (np.asarray(X[:n]),)
+    else:  # an array of strings is as wide as its longest: that may follow
+        for row in range(n):
+            one = X[row].tolist() if hasattr(X[row], "tolist") else X[row]
+            text = one if isinstance(one, str) else repr(one)
+            digest.update(json.dumps(text).encode() + b"\n")
+        return
+    for part in parts:
+        digest.update(str((part.dtype.str, part.shape)).encode())
+        digest.update(np.ascontiguousarray(part).tobytes())
+
+
+def check_names(label_names):
+    """Return names of labels as a list of str."""
+    if isinstance(label_names, str):
+        raise TypeError(
+            f"`label_names` accepts a sequence of names; got the string "
+            f"{label_names!r}."
+        )
+    names = [str(one) if isinstance(one, np.str_) else one for one in label_names]
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"`label_names` accepts names that are text; got {name!r}.")
+        if names.count(name) > 1:
+            raise ValueError(f"`label_names` must all differ; got {name!r} twice.")
+    if not names:
+        raise ValueError("`label_names` accepts one name or more; got none.")
+    return names
+
+
+class Settings:
+    """The file of settings of a folder."""
+
+    def __init__(self, folder):
+        self.path = folder / "settings.json"
+        self.values = self._read()
+
+    def _read(self):
+        if not self.path.exists():
+            return None
+        try:
+            values = json.loads(self.path.read_text(encoding="utf-8"))
+            found = values["format"]
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(
+                f"{self.path} is not the settings file of a labeling loop; nothing was "
+                "changed."
+            ) from None
+        if found != _FORMAT:
+            raise ValueError(
+                f"{self.path} is of format {found!r}, and this version reads "
+                f"{_FORMAT}; nothing was changed."
+            )
+        return values
+
+    def check(self, samples, names):
+        """Raise unless the folder is about these samples, or fewer, and these labels.
+
+        Parameters
+        ----------
+        samples : SampleIds
+            The pool; the folder's may be its beginning.
+        names : list of str
+            The labels.
+        """
+        mine = self.values
+        if mine["label_names"] != names:
+            raise ValueError(
+                f"`label_names` must be those of the folder {self.path.parent}, "
+                f"{_shown(mine['label_names'])}; got {_shown(names)}. Other labels "
+                "need another folder."
+            )
+        if mine["ids_given"] != samples.given:
+            had, got = ("with", "without") if mine["ids_given"] else ("without", "with")
+            raise ValueError(
+                f"The folder {self.path.parent} was made {had} `sample_ids`, and is "
+                f"opened {got} them: its answers cannot be joined to the rows."
+            )
+        n = mine["n_samples"]
+        if samples.n < n or samples.fingerprint(n) != mine["samples"]:
+            what = "`sample_ids`" if samples.given else "`X`"
+            raise ValueError(
+                f"{what} must begin with the {n} samples of the folder "
+                f"{self.path.parent}, in their order (more may follow); got "
+                f"{samples.n} samples that are others. Another pool needs another "
+                "folder."
+            )
+
+    def write(self, samples, names, **others):
+        """Write the file if it is not already as it should be."""
+        values = {
+            "format": _FORMAT,
+            "n_samples": samples.n,
+            "ids_given": samples.given,
+            "samples": samples.fingerprint(samples.n),
+            "label_names": names,
+            **others,
+        }
+        if values != self.values:
+            text = json.dumps(values, indent=1).encode()
+            write_atomically(self.path, lambda file: file.write(text + b"\n"))
+            self.values = values
+
+
+def _shown(names):
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(map(repr, names[:5])) + more

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 import torch
 
 # Labels with about as many cells in a batch are solved in one go.
-_SIZES = (4, 32)
+_SIZES = (4, 16, 48, 96)
 # Newton steps of a joint move: the most, how many on a device that the host would have
 # to wait for, and the change of a margin that ends them.
 _NEWTON, _UNWATCHED, _STILL = 10, 5, 0.03

@@ -67,8 +67,17 @@ def read_texts(folder):
 
 
 def separate_models():
-    """Return the model that all of these measure with, because it is quick."""
+    """Return one logistic regression a label."""
     return MaskedMultiOutputClassifier(LogisticRegression(C=30, solver="liblinear"))
+
+
+def model_of(name):
+    """Return separate models, which are quick, or the package's default model."""
+    if name == "separate":
+        return separate_models()
+    from sklearn_masked import MaskedMultiLabelClassifier
+
+    return MaskedMultiLabelClassifier(random_state=0)
 
 
 # Strategies
@@ -122,7 +131,7 @@ def run_simulations(args):
             for strategy, seeded, title in left:
                 start = time.perf_counter()
                 curve = simulate(
-                    separate_models(),
+                    model_of(args.model),
                     X,
                     y,
                     X_test,
@@ -136,6 +145,7 @@ def run_simulations(args):
                 record = {
                     "run": [name, title, seed],
                     "rows": X.shape[0],
+                    "model": args.model,
                     "seconds": round(time.perf_counter() - start, 1),
                     "curve": {key: curve[key].tolist() for key in curve.dtype.names},
                 }
@@ -299,15 +309,6 @@ def _short(value):
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def model_of(name):
-    """Return the model that the out-of-fold predictions come from."""
-    if name == "separate":
-        return separate_models()
-    from sklearn_masked import MaskedMultiLabelClassifier
-
-    return MaskedMultiLabelClassifier(random_state=0)
-
-
 def audit_once(folder, seed, model):
     X, rows, cols, values, shape = load_cells(folder, seed)
     rng = np.random.default_rng(seed)
@@ -451,6 +452,7 @@ def main():
     command.add_argument("--cells", type=int, default=5000)
     command.add_argument("--batch", type=int, default=500)
     command.add_argument("--strategies", nargs="+", help="these alone, by title")
+    command.add_argument("--model", choices=["separate", "joint"], default="joint")
     command.set_defaults(run=run_simulations)
 
     command = commands.add_parser("curves")

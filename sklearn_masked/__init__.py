@@ -17,6 +17,7 @@ _HOMES = {
     "MaskedTunedThresholdClassifierCV": "thresholds",
 }
 _MODULES = (
+    "annotate",
     "annotation",
     "calibration",
     "classifier",

@@ -1,0 +1,278 @@
+"""The command line: what is asked for, and what is said at the end."""
+
+import argparse
+import importlib
+import importlib.util
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from ._labels import read_labels
+from ._said import count, plain
+from ._texts import read_texts
+
+_PROGRAM = "python -m sklearn_masked.annotate"
+_DESCRIPTION = """\
+Label texts in the terminal: one key an answer, each saved at once.
+
+A question is one text and one label: does it apply? A model is trained in the
+background, and chooses what is worth asking next. Start the same command
+again to go on where you stopped."""
+_EPILOG = """\
+files:
+  TEXTS    .csv or .tsv with a header, .jsonl (an object a line), .txt (a text a
+           line); UTF-8. With ids, from a column "id" or --id-column, answers
+           are kept by id; without, by position, and the texts must stay as they
+           are. Either way new texts may be added at the end only.
+  LABELS   a label a line, and if you like words that point to it, for the first
+           questions:
+               sport
+               politics: election parliament minister
+
+keys:
+  y yes   n no   s skip   u undo   space more   r report   ? help   q quit
+
+in the folder, when you quit:
+  model.joblib   the model with its vectorizer, one pipeline that takes texts:
+                 joblib.load("news-answers/model.joblib").predict_proba(texts)
+  labels.csv     the answers, a line each: sample, label, value, annotator,
+                 timestamp, text
+  answers.jsonl  the log that the program goes on from: leave it as it is
+
+examples:
+  python -m sklearn_masked.annotate news.csv --labels labels.txt
+  python -m sklearn_masked.annotate news.csv --labels labels.txt --annotator ann
+  python -m sklearn_masked.annotate posts.jsonl --labels labels.txt \\
+      --text-column body --id-column post_id --folder posts-by-ann
+  python -m sklearn_masked.annotate news.csv --labels labels.txt --export my.csv
+  python -m sklearn_masked.annotate news.csv --labels labels.txt --model my.pkl
+"""
+
+
+class _Refused(Exception):
+    """What cannot be done, in a sentence for the person who asked for it."""
+
+
+def main(arguments=None):
+    """Run the program.
+
+    Parameters
+    ----------
+    arguments : list of str, default=None
+        Those of the command line if None.
+
+    Returns
+    -------
+    int
+        What the process ends with: 0, 2 where it cannot do what is asked for, 130
+        where it was interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _note
+            return _run(options)
+    except (_Refused, OSError, ValueError) as error:
+        print(f"error: {plain(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted. Every answer is saved.", file=sys.stderr)
+        return 130
+
+
+def _note(message, *_):
+    """Say a warning in a line, without where in the code it comes from."""
+    print(f"note: {plain(message)}", file=sys.stderr, flush=True)
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog=_PROGRAM,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("texts", type=Path, metavar="TEXTS", help="the file of texts")
+    add("--labels", type=Path, required=True, metavar="LABELS", help="file of labels")
+    add(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="where answers and model are kept (default: beside TEXTS, its name with "
+        "-answers)",
+    )
+    add("--text-column", metavar="NAME", help='default: "text", or the only column')
+    add("--id-column", metavar="NAME", help='default: "id", if there is one')
+    add("--annotator", metavar="NAME", help="who answers; is saved with each answer")
+    add(
+        "--round",
+        type=_count,
+        metavar="N",
+        help="questions from one training to the next (default: 3 a label, between 24 "
+        "and 60)",
+    )
+    add(
+        "--order",
+        choices=["label", "loop"],
+        default="label",
+        help="ask label by label (default), or as the model ranks the questions",
+    )
+    add("--no-color", action="store_true", help="no colors (or set NO_COLOR)")
+    add(
+        "--export",
+        type=Path,
+        metavar="FILE",
+        help="write the answers so far as CSV, and ask nothing",
+    )
+    add(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="train on the answers so far, write the pipeline, and ask nothing",
+    )
+    return parser
+
+
+def _count(text):
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 1; got {text!r}")
+    return number
+
+
+def _run(options):
+    asks = options.export is None and options.model is None
+    if asks:
+        _check_terminal()
+    names, words = read_labels(options.labels)
+    pool = read_texts(options.texts, options.text_column, options.id_column)
+    folder = options.folder
+    if folder is None:
+        folder = options.texts.with_name(f"{options.texts.stem}-answers")
+    if not asks and not (folder / "settings.json").exists():
+        raise _Refused(
+            f"{folder} has no answers yet. Without --export and --model, questions "
+            "are asked."
+        )
+    with _opened(folder, pool, names, words) as loop:
+        if not asks:
+            return _write(loop, pool, options)
+        n_texts, n_labels = count(len(pool.texts), "text"), count(len(names), "label")
+        _say(f"{n_texts}, {n_labels}. Loading...")
+        # Later, keys would be heard late while it loads.
+        importlib.import_module("sklearn_masked.classifier")
+        return _ask(loop, pool, words, options)
+
+
+def _check_terminal():
+    """Refuse where no one could see a question, or answer it."""
+    if importlib.util.find_spec("prompt_toolkit") is None:
+        raise _Refused(
+            "asking in the terminal needs prompt_toolkit: pip install "
+            "'sklearn-masked[annotate]'"
+        )
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise _Refused(
+            "asking needs a terminal for both input and output; here one of them is a "
+            "file or a pipe. --export and --model work without."
+        )
+    if os.environ.get("TERM") == "dumb":
+        raise _Refused(
+            "asking needs a terminal in which the cursor can move; TERM is 'dumb'."
+        )
+
+
+def _opened(folder, pool, names, words):
+    from ..annotation import FolderInUseError, LabelingLoop
+
+    if folder.exists() and not (folder / "settings.json").exists():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise _Refused(
+                f"{folder} holds other files; --folder accepts a new folder, an empty "
+                "one, or one of this program."
+            )
+    try:
+        return LabelingLoop(
+            None,
+            pool.texts,
+            folder=folder,
+            label_names=names,
+            sample_ids=pool.ids,
+            seeds=words or None,
+        )
+    except FolderInUseError as error:
+        raise _Refused(str(error)) from None
+    except ValueError as error:
+        raise _Refused(f"{error} (--folder says which folder.)") from None
+
+
+def _ask(loop, pool, words, options):
+    from ._session import Session
+    from ._terminal import label_in_terminal
+
+    color = not (options.no_color or os.environ.get("NO_COLOR"))
+    session, calmly = label_in_terminal(
+        lambda wake: Session(
+            loop,
+            pool.texts,
+            annotator=options.annotator,
+            n_round=options.round,
+            order=options.order,
+            wake=wake,
+        ),
+        words,
+        color=color,
+    )
+    try:
+        trained = calmly and session.finish(_say)
+    except KeyboardInterrupt:
+        _say("")  # after the mark that the terminal makes
+        calmly = trained = False
+    _say_goodbye(loop, pool, session, trained)
+    if session.trainer.busy or session.chooser.busy:
+        # A thread in the middle of its work would hold up the end, or crash in it.
+        loop.close()
+        sys.stdout.flush()
+        os._exit(0 if calmly else 130)
+    return 0 if calmly else 130
+
+
+def _say(line):
+    print(line, flush=True)
+
+
+def _say_goodbye(loop, pool, session, trained):
+    """Write the answers, and say what there is and how to go on."""
+    from ._export import write_answers
+
+    path = loop.folder / "labels.csv"
+    if session.n_all:
+        write_answers(loop, pool, path)
+    if session.pace.n:
+        _say(session.report() + "\n")
+    _say(f"{session.pace.n} done in this session, {session.n_all} in all; saved.")
+    if session.n_all:
+        _say(f"Answers: {path}")
+    if (loop.folder / "model.joblib").exists():
+        note = "" if trained else " (of earlier answers)"
+        _say(f"Model:   {loop.folder / 'model.joblib'}{note}")
+    _say("The same command goes on from here.")
+
+
+def _write(loop, pool, options):
+    """Write what was asked for, without a question."""
+    from ._export import write_answers, write_model
+
+    if options.export is not None:
+        n = write_answers(loop, pool, options.export)
+        _say(f"{count(n, 'answer')}: {options.export}")
+    if options.model is not None:
+        write_model(loop, options.model)
+        n_cells = count(loop.labels.n_cells, "labeled cell")
+        _say(f"Model of {n_cells}: {options.model}")
+    return 0

@@ -1,0 +1,224 @@
+"""What stands on the screen, as lines of styled text that fit any size."""
+
+import re
+
+from prompt_toolkit.utils import get_cwidth
+
+from ._wrap import clean, fit, wrap_text
+
+# On a very wide screen, the eye would lose the line.
+_WIDEST = 100
+# Lines for what came of a key, with what is heard from the background; and for the
+# longest names of labels.
+_SAID = 3
+KEYS = (
+    ("y", "yes"),
+    ("n", "no"),
+    ("s", "skip"),
+    ("u", "undo"),
+    ("space", "more"),
+    ("r", "report"),
+    ("?", "help"),
+    ("q", "quit"),
+)
+HELP = """\
+Does the label apply to the text? One key says so, and it is saved at once.
+
+y  yes, it applies (also 1)
+n  no, it does not (also 0)
+s  skip: I cannot tell. A skip is no answer; you are not asked again
+u  undo: take back the last answer, then the one before it, and so on
+
+space, arrow down, page down   see more of a long text
+b, arrow up, page up           go back in it
+r  report: answers by label
+?  this help
+q  quit: train the model on all answers, and stop (also Ctrl-D)
+Ctrl-C  stop at once: answers are saved, the model waits for next time
+
+A model is trained in the background while you answer, and chooses what to
+ask next. Words of the label file that stand in a text are underlined.
+To go on another day, start the same command again."""
+
+
+class Screen:
+    """What is shown of a session, and how far it is scrolled.
+
+    Parameters
+    ----------
+    session : Session
+        What it shows.
+    words : dict of str to str
+        Of each label, words to underline in the texts.
+    """
+
+    def __init__(self, session, words):
+        self.session = session
+        self._hits = {name: _pattern(some) for name, some in words.items()}
+        self._page = None  # (title, text) of what is shown instead of the question
+        self._top, self._shown, self._n_rows, self._n_lines = 0, None, 1, 0
+
+    def open_page(self, title, text):
+        """Show a text until :meth:`close_page`."""
+        self._page, self._top = (title, text), 0
+
+    def close_page(self):
+        """Go back to the question; tell whether there was a page."""
+        was_open, self._page = self._page is not None, None
+        return was_open
+
+    def scroll(self, pages):
+        """Go on, or back, by so many screens of text."""
+        # A line is seen twice, so that the eye finds where it was.
+        step = max(1, self._n_rows - 1)
+        self._top += (
+            round(pages * step) if abs(pages) >= 1 else (1 if pages > 0 else -1)
+        )
+        self._bound()
+
+    def _bound(self):
+        self._top = max(0, min(self._top, self._n_lines - self._n_rows))
+
+    def draw(self, width, height):
+        """Return height lines at most, each a list of (style, text) within width."""
+        head, foot = self._head(width), self._foot(width)
+        if height < len(head) + len(foot) + 3:  # the question before all else
+            head, foot = self._title(width)[:-1], foot[-1:] if height > 2 else []
+        self._follow()
+        lines = self._body(min(width, _WIDEST))
+        self._n_rows = max(1, height - len(head) - len(foot))
+        self._n_lines = len(lines)
+        self._bound()
+        shown = lines[self._top : self._top + self._n_rows]
+        shown += [[]] * (self._n_rows - len(shown))
+        rule = self._rule(width)
+        foot = [rule if line is None else line for line in foot]
+        return (head + shown + foot)[:height]
+
+    def _follow(self):
+        """Begin at the top of a text that was not shown before."""
+        now = self._page, self.session.question
+        if now != self._shown:
+            self._shown, self._top = now, 0
+
+    # The lines above the text
+
+    def _head(self, width):
+        if self._page is not None:
+            return self._title(width)
+        return [self._progress(width), [("", "-" * width)], *self._title(width)]
+
+    def _title(self, width):
+        """Return what says what the text is about, and a blank line."""
+        if self._page is not None:
+            return [[("class:label", fit(self._page[0], width))], []]
+        if self.session.question is None:
+            return [[("class:label", fit(self._waiting(), width))], []]
+        return [*self._asked(width), []]
+
+    def _progress(self, width):
+        session = self.session
+        pace = session.pace
+        left = f"{pace.n} this session"
+        if pace.a_minute is not None:
+            left += f", {pace.a_minute:.0f} a minute"
+        left += f", {session.n_all} in all"
+        right = ""
+        if session.question is not None:
+            right = "question {} of {}".format(*session.place)
+        gap = width - len(left) - len(right)
+        if gap < 2:
+            return [("", fit(left, width))]
+        return [("", left + " " * gap + right)]
+
+    def _asked(self, width):
+        """Return the lines that ask: one, unless the name of the label is long."""
+        name = clean(self.session.loop.label_names[self.session.question.label])
+        name = f"[{name}]".replace("\n", " ")
+        # That it has changed is easily overlooked after ten alike.
+        before = "New label: " if self.session.is_new_label else "Label: "
+        for after in ("  - does it apply? y/n", " y/n?"):
+            if len(before) + get_cwidth(name) + len(after) <= width:
+                return [[("", before), ("class:label", name), ("", after)]]
+        if get_cwidth(name) <= width < 20:
+            return [[("class:label", name)]]
+        lines = wrap_text(f"{before}{name} y/n?", width)
+        return [[("class:label", line)] for line in lines[:_SAID]]
+
+    def _waiting(self):
+        if self.session.finished:
+            return "No question is left: every cell is answered or skipped. q quits."
+        if self.session.chooser.busy:
+            return "Choosing the next questions..."
+        return "No questions: see below. y tries again, q quits."
+
+    # The text
+
+    def _body(self, width):
+        if self._page is not None:
+            return [[("", line)] for line in wrap_text(self._page[1], width)]
+        question = self.session.question
+        if question is None:
+            return []
+        text = self.session.texts[question.sample]
+        lines = wrap_text(text if text.strip() else "(an empty text)", width)
+        hits = self._hits.get(self.session.loop.label_names[question.label])
+        return [_marked(line, hits) for line in lines]
+
+    # The lines below it
+
+    def _foot(self, width):
+        if self._page is not None:
+            return [None, [("", fit("Any other key: back to the question", width))]]
+        room = _SAID - bool(self.session.notice)
+        said = wrap_text(self.session.message, width)[:room] or [""]
+        said += wrap_text(self.session.notice, width)
+        said = [*said[:_SAID], *[""] * (_SAID - len(said))]
+        return [None, *([("", line)] for line in said), _keys(width)]
+
+    def _rule(self, width):
+        """Return the line below the text: what is hidden of it, and what goes on."""
+        said = []
+        if self._n_lines > self._n_rows:
+            last = min(self._top + self._n_rows, self._n_lines)
+            said.append(f"lines {self._top + 1}-{last} of {self._n_lines}")
+            if last < self._n_lines:
+                said[-1] += ", space: more"
+        if self._page is None:
+            said.append(self.session.activity)
+        said = " -- ".join(one for one in said if one)
+        if not said:
+            return [("", "-" * width)]
+        said = fit(clean(f"-- {said} ").replace("\n", " "), width)
+        return [("", said + "-" * max(0, width - len(said)))]
+
+
+def _keys(width):
+    """Return the line of keys, with as many words as there is room for."""
+    line = [part for key, word in KEYS for part in (key, word)]
+    if len(" ".join(line)) + 2 * len(KEYS) > width:
+        return [("", fit(" ".join(key for key, _ in KEYS if key != "space"), width))]
+    styled = []
+    for key, word in KEYS:
+        styled += [("class:key", key), ("", f" {word}   ")]
+    styled[-1] = ("", f" {KEYS[-1][1]}")
+    if sum(len(text) for _, text in styled) > width:
+        styled = [(style, text.replace("   ", "  ")) for style, text in styled]
+    return styled
+
+
+def _pattern(words):
+    """Return what finds any of these words as a whole."""
+    some = sorted(set(re.findall(r"\w+", words)), key=len, reverse=True)
+    return re.compile(rf"\b(?:{'|'.join(some)})\b", re.IGNORECASE) if some else None
+
+
+def _marked(line, hits):
+    """Return a line as styled parts, those that match underlined."""
+    if hits is None:
+        return [("", line)]
+    parts, at = [], 0
+    for hit in hits.finditer(line):
+        parts += [("", line[at : hit.start()]), ("class:hit", hit.group())]
+        at = hit.end()
+    return [*parts, ("", line[at:])]

@@ -452,7 +452,7 @@ def main():
     command.add_argument("--cells", type=int, default=5000)
     command.add_argument("--batch", type=int, default=500)
     command.add_argument("--strategies", nargs="+", help="these alone, by title")
-    command.add_argument("--model", choices=["separate", "joint"], default="joint")
+    command.add_argument("--model", choices=["separate", "joint"], default="separate")
     command.set_defaults(run=run_simulations)
 
     command = commands.add_parser("curves")

@@ -24,6 +24,7 @@ class DenseBatch(NamedTuple):
 
     targets: torch.Tensor
     weight: torch.Tensor | None
+    n_cells: int | None = None  # known where only the device could count them
 
 
 class Targets:
@@ -214,6 +215,8 @@ class CellDataset(torch.utils.data.Dataset):
         Whether batches hold dense targets instead of the labeled cells.
     """
 
+    keeps_batches = True  # an iterator may keep them between epochs
+
     def __init__(self, X, targets, rows=None, *, dense=False):
         self.X, self.targets = X, targets
         self.rows = targets.labeled_rows() if rows is None else rows
@@ -231,6 +234,10 @@ class CellDataset(torch.utils.data.Dataset):
         rows = self.rows[positions]
         take = self.targets.dense_batch if self.dense else self.targets.cell_batch
         return model_input(self.X[rows]), take(rows)
+
+    def epoch(self, parts):
+        """Yield the batch of each array of positions, in their order."""
+        return map(self.batch, parts)
 
 
 class BatchIterator:
@@ -277,13 +284,15 @@ class BatchIterator:
         members = self._members
         if self.shuffle and (ready or self.fixed):
             self.generator.shuffle(starts)
-        for start in starts:
-            yield self._batch(start, members[start : start + self.batch_size])
+        parts = [members[start : start + self.batch_size] for start in starts]
+        if not (self.fixed and self.dataset.keeps_batches):
+            yield from self.dataset.epoch(parts)
+            return
+        for start, part in zip(starts, parts, strict=True):
+            yield self._kept_batch(start, part)
 
-    def _batch(self, start, members):
-        """Return a batch, as it was kept if the batches are fixed."""
-        if not self.fixed:
-            return self.dataset.batch(members)
+    def _kept_batch(self, start, members):
+        """Return a batch whose members never change, kept from the first time."""
         if start not in self._kept:
             inputs, target = self._kept[start] = self.dataset.batch(members)
             if isinstance(inputs, dict):

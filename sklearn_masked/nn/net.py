@@ -10,6 +10,7 @@ from skorch.callbacks import Callback
 from skorch.utils import to_device, to_tensor
 
 from .batches import BatchIterator, CellBatch, model_input
+from .device.prefetch import place
 from .losses import MaskedBCEWithLogitsLoss
 
 # What a saved net carries as tensors, in one file, so that they stay tied.
@@ -64,6 +65,14 @@ class MaskedNet(NeuralNet):
     def get_dataset(self, X, y=None):
         """Return the dataset as it came."""
         return X
+
+    def get_iterator(self, dataset, training=False):
+        """Return skorch's iterator, its data on the device if they fit there."""
+        iterator = super().get_iterator(dataset, training)
+        if isinstance(iterator, BatchIterator):
+            size, fixed = iterator.batch_size, iterator.fixed
+            iterator.dataset = place(dataset, self.device, size, fixed)
+        return iterator
 
     def notify(self, method_name, **cb_kwargs):
         """Call the callbacks, and remember when one of them ends the training."""
@@ -308,6 +317,8 @@ def _n_cells(target):
         return int(target.stop - target.start)
     if isinstance(target, CellBatch):
         return len(target.values)
+    if target.n_cells is not None:
+        return target.n_cells
     return int((~target.targets.isnan()).sum())
 
 

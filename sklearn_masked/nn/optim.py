@@ -11,6 +11,9 @@ made up for the steps in between. A dense gradient touches all rows.
 
 import torch
 
+from .device import kernels
+from .sparse import gradient_blocks
+
 __all__ = ["LazyAdam", "RowWiseAdagrad", "SparseSGD"]
 
 
@@ -44,12 +47,24 @@ class _RowOptimizer(torch.optim.Optimizer):
                 if parameter.grad is not None or waiting:
                     state = self.state[parameter]
                     self._begin(state)
-                    for rows, values in _gradient_blocks(parameter, waiting):
+                    if self._fused(parameter, waiting, state, group):
+                        continue
+                    for rows, values in gradient_blocks(parameter, waiting):
                         self._update(parameter, rows, values, state, group)
         return loss
 
     def _begin(self, state):
         """Note in a parameter's state that a step of it begins."""
+
+    def _fused(self, parameter, waiting, state, group):
+        """Take the step in one pass, and return whether there was a kernel for it."""
+        rule = self._rule(parameter, state, group)
+        if rule is None or parameter.grad is not None or len(waiting) > 1:
+            return False
+        return kernels.update(parameter, waiting[0], **rule)
+
+    def _rule(self, parameter, state, group):
+        """Return what a kernel needs to know, or None where none knows the rule."""
 
     def zero_grad(self, set_to_none=True):
         """Forget the gradients.
@@ -137,6 +152,11 @@ class SparseSGD(_RowOptimizer):
         defaults |= {"nesterov": nesterov, "weight_decay": weight_decay}
         super().__init__(params, defaults)
 
+    def _rule(self, parameter, state, group):
+        if group["momentum"]:
+            return None
+        return {"lr": group["lr"], "weight_decay": group["weight_decay"]}
+
     def _update(self, parameter, rows, values, state, group):
         values = _decayed(parameter, rows, values, group["weight_decay"])
         momentum = group["momentum"]
@@ -212,20 +232,21 @@ class RowWiseAdagrad(_RowOptimizer):
         defaults |= {"initial_accumulator_value": start, "eps": eps}
         super().__init__(params, defaults)
 
+    def _rule(self, parameter, state, group):
+        names = ("lr", "weight_decay", "eps")
+        squares = _sums(state, parameter, group)
+        return {"squares": squares} | {name: group[name] for name in names}
+
     def _update(self, parameter, rows, values, state, group):
         values = _decayed(parameter, rows, values, group["weight_decay"])
         values = values.to(_state_dtype(parameter))
-        if "sum" not in state:
-            shape = parameter.shape[:1]
-            start = group["initial_accumulator_value"]
-            state["sum"] = values.new_full(shape, start)
         if values.dim() > 1:
             flat = values.flatten(1)
             length = torch.linalg.vector_norm(flat, dim=1)
             squares = length.square_().div_(max(flat.shape[1], 1))
         else:
             squares = values.square()
-        sums = _take(state["sum"], rows) + squares
+        sums = _take(_sums(state, parameter, group), rows) + squares
         _put(state["sum"], rows, sums)
         factor = -group["lr"] / (sums.sqrt() + group["eps"])
         factor = factor.view(factor.shape + (1,) * (values.dim() - factor.dim()))
@@ -310,38 +331,6 @@ class LazyAdam(_RowOptimizer):
         _add(parameter, rows, m.mul_(-group["lr"] / (1 - first**step)).div_(scale))
 
 
-def _gradient_blocks(parameter, waiting):
-    """Yield rows, each in one block alone, and their gradient; None for all rows.
-
-    `waiting` are the gradients of bags that were not multiplied out.
-    """
-    if len(waiting) == 1 and parameter.grad is None:
-        yield from waiting[0].blocks()
-        return
-    gradient = parameter.grad
-    for bag in waiting:
-        part = bag.to_sparse(parameter.shape)
-        gradient = part if gradient is None else gradient + part
-    yield _rows_of(gradient)
-
-
-def _rows_of(gradient):
-    """Return the rows that a gradient names, each once, and theirs; None for all."""
-    if not gradient.is_sparse:
-        return None, gradient
-    if gradient.sparse_dim() != 1:
-        raise ValueError(
-            "a sparse gradient must name rows, one axis; got one of "
-            f"{gradient.sparse_dim()} sparse axes."
-        )
-    # Adding a gradient up, torch forgets that the rows were unique: to look is
-    # cheaper than to sort.
-    rows = gradient._indices()[0]
-    if not gradient.is_coalesced() and not bool((rows[1:] > rows[:-1]).all()):
-        gradient = gradient.coalesce()
-    return gradient._indices()[0], gradient._values()
-
-
 def _decayed(parameter, rows, values, weight_decay):
     """Return the gradient of some rows beside that of their squared length."""
     if not weight_decay:
@@ -359,6 +348,14 @@ def _state(state, name, parameter):
     if name not in state:
         state[name] = torch.zeros_like(parameter, dtype=_state_dtype(parameter))
     return state[name]
+
+
+def _sums(state, parameter, group):
+    """Return row-wise Adagrad's sums of squares, one a row."""
+    if "sum" not in state:
+        start, dtype = group["initial_accumulator_value"], _state_dtype(parameter)
+        state["sum"] = parameter.new_full(parameter.shape[:1], start, dtype=dtype)
+    return state["sum"]
 
 
 def _take(tensor, rows):

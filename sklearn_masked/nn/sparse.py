@@ -11,6 +11,13 @@ import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
+from .device import kernels
+from .device.transpose import (
+    Transposed,
+    bags_of_all_columns,
+    transpose_on_device,
+)
+
 # A block of a gradient has so many numbers, which stay in a processor's cache.
 _BLOCK_NUMBERS = 1 << 20
 
@@ -72,7 +79,7 @@ class BagGradient:
     Parameters
     ----------
     transposed : tuple of tensors
-        The batch as :func:`transpose_batch` returns it.
+        The batch as :func:`transpose_batch` returns it, or a device's ``Transposed``.
     grad : tensor of shape (n_bags, dim)
         The gradient of the bags.
     """
@@ -82,10 +89,10 @@ class BagGradient:
 
     def blocks(self):
         """Yield rows of the table, increasing, and their gradient."""
-        columns, rows, offsets, weights = self.transposed
+        columns, rows, offsets, weights = self.transposed[:4]
         n = len(columns)
-        if columns.is_cuda or not n:  # where a block ends, only the device knows
-            yield columns, sum_bags(self.grad, rows, offsets, weights)
+        if isinstance(self.transposed, Transposed) or not n:
+            yield columns, self._whole()  # a device has no use for small blocks
             return
         size = max(1, _BLOCK_NUMBERS // max(self.grad.shape[1], 1))
         ends = np.append(offsets.numpy(), len(rows))
@@ -104,14 +111,52 @@ class BagGradient:
 
     def to_sparse(self, shape):
         """Return the whole gradient as a coalesced sparse tensor of this shape."""
-        columns, rows, offsets, weights = self.transposed
         return torch.sparse_coo_tensor(
-            columns[None],
-            sum_bags(self.grad, rows, offsets, weights),
+            self.transposed[0][None],
+            self._whole(),
             shape,
             is_coalesced=True,
             check_invariants=False,
         )
+
+    def _whole(self):
+        """Return the gradient of all rows that the batch touches."""
+        if not isinstance(self.transposed, Transposed):
+            return sum_bags(self.grad, *self.transposed[1:])
+        _, rows, _, weights, chunks, _, first_chunks = self.transposed
+        return _sum_chunks(self.grad, rows, weights, chunks, first_chunks)
+
+
+def gradient_blocks(parameter, waiting):
+    """Yield rows, each in one block alone, and their gradient; None for all rows.
+
+    `waiting` are the gradients of bags that were not multiplied out.
+    """
+    if len(waiting) == 1 and parameter.grad is None:
+        yield from waiting[0].blocks()
+        return
+    gradient = parameter.grad
+    for bag in waiting:
+        part = bag.to_sparse(parameter.shape)
+        gradient = part if gradient is None else gradient + part
+    yield _rows_of(gradient)
+
+
+def _rows_of(gradient):
+    """Return the rows that a gradient names, each once, and theirs; None for all."""
+    if not gradient.is_sparse:
+        return None, gradient
+    if gradient.sparse_dim() != 1:
+        raise ValueError(
+            "a sparse gradient must name rows, one axis; got one of "
+            f"{gradient.sparse_dim()} sparse axes."
+        )
+    # Adding a gradient up, torch forgets that the rows were unique: to look is
+    # cheaper than to sort.
+    rows = gradient._indices()[0]
+    if not gradient.is_coalesced() and not bool((rows[1:] > rows[:-1]).all()):
+        gradient = gradient.coalesce()
+    return gradient._indices()[0], gradient._values()
 
 
 def transpose_batch(indices, offsets, weights):
@@ -125,7 +170,7 @@ def transpose_batch(indices, offsets, weights):
         The batch as bags of rows, one a column of `columns`.
     """
     if indices.is_cuda:
-        return _transpose_on_device(indices, offsets, weights)
+        return tuple(transpose_on_device(indices, offsets, weights)[:4])
     n_columns = int(indices.max()) + 1 if len(indices) else 0
     indptr = np.append(offsets.numpy(), len(indices))
     # scipy turns CSR into CSC by counting, without a sort. Counting costs the number
@@ -158,18 +203,46 @@ def keep_transpose(inputs):
         What :func:`~sklearn_masked.nn.batches.bag_inputs` returned. Nobody may change
         these tensors in place from here on.
     """
-    inputs["indices"].kept_transpose = None
+    indices = inputs["indices"]
+    if not hasattr(indices, "kept_transpose"):
+        indices.kept_transpose = KeptTranspose(inputs["offsets"], inputs["weights"])
+
+
+class KeptTranspose:
+    """The transpose of a batch: made when it is first asked for, and kept.
+
+    Parameters
+    ----------
+    offsets, weights : tensors
+        The batch's own: with others it is another batch.
+    make : callable, default=None
+        Takes the batch and returns its transpose; None is the ordinary way.
+    """
+
+    def __init__(self, offsets, weights, make=None):
+        self.offsets, self.weights, self.make = offsets, weights, make or _transpose
+        self.transposed = None
+
+    def get(self, indices, offsets, weights):
+        """Return the transpose of this batch, or of the other one that it is."""
+        if offsets is not self.offsets or weights is not self.weights:
+            return _transpose(indices, offsets, weights)
+        if self.transposed is None:
+            self.transposed = self.make(indices, offsets, weights)
+            self.make = None  # it may hold what is not needed any more
+        return self.transposed
 
 
 def _transposed(indices, offsets, weights):
-    """Return the transpose of a batch, kept from the last time where that is known."""
-    if not hasattr(indices, "kept_transpose"):
-        return transpose_batch(indices, offsets, weights)
-    kept = indices.kept_transpose
-    if kept is None or kept[0] is not offsets or kept[1] is not weights:
-        transposed = transpose_batch(indices, offsets, weights)
-        kept = indices.kept_transpose = offsets, weights, transposed
-    return kept[2]
+    """Return the transpose of a batch, the kept one where there is one."""
+    kept = getattr(indices, "kept_transpose", None)
+    get = _transpose if kept is None else kept.get
+    return get(indices, offsets, weights)
+
+
+def _transpose(indices, offsets, weights):
+    by_device = transpose_on_device if indices.is_cuda else transpose_batch
+    return by_device(indices, offsets, weights)
 
 
 def compact_columns(indices):
@@ -192,32 +265,36 @@ def _as_numpy(weights):
     return weights.numpy()
 
 
-def _transpose_on_device(indices, offsets, weights):
-    """Transpose by one stable sort, so that equal seeds give equal sums."""
-    lengths = offsets.diff(append=offsets.new_tensor([len(indices)]))
-    rows = torch.repeat_interleave(
-        torch.arange(len(lengths), device=indices.device),
-        lengths,
-        output_size=len(indices),
-    )
-    columns, order = torch.sort(indices, stable=True)
-    unique, counts = torch.unique_consecutive(columns, return_counts=True)
-    starts = counts.cumsum(0) - counts
-    return unique.long(), rows[order], starts, weights[order]
-
-
 def sum_bags(table, indices, offsets, weights):
     """Return X @ table with torch's kernel, which wants equal integer types."""
     if not len(indices):
         return table.new_zeros(len(offsets), table.shape[1])
     offsets = offsets.to(indices.dtype)
+    found = kernels.for_table(table)
+    if found is not None:
+        return found.sum_bags(table, indices, offsets, weights)
+    if weights is not None:
+        weights = weights.to(table.dtype)
     return F.embedding_bag(
-        indices,
-        table,
-        offsets,
-        mode="sum",
-        per_sample_weights=weights.to(table.dtype),
+        indices, table, offsets, mode="sum", per_sample_weights=weights
     )
+
+
+def _sum_chunks(table, rows, weights, chunks, first_chunks):
+    """Return sums of bags that are cut in chunks: of the chunks, then of their sums."""
+    sums = sum_bags(table, rows, chunks, weights)
+    if len(chunks) == len(first_chunks):
+        return sums
+    every = torch.arange(len(chunks), dtype=first_chunks.dtype, device=sums.device)
+    return sum_bags(sums, every, first_chunks, None)
+
+
+def _dense_gradient(grad, indices, offsets, weights, n_features):
+    """Return the gradient of the whole table, without a question to the device."""
+    if not len(indices):
+        return grad.new_zeros(n_features, grad.shape[1])
+    parts = bags_of_all_columns(indices, offsets, weights, n_features)
+    return _sum_chunks(grad, *parts)
 
 
 class _EmbeddingBag(torch.autograd.Function):
@@ -233,7 +310,12 @@ class _EmbeddingBag(torch.autograd.Function):
     def backward(ctx, grad):
         if not ctx.needs_input_grad[0]:
             return None, None, None, None, None
-        gradient = BagGradient(_transposed(*ctx.saved_tensors), grad.contiguous())
+        grad = grad.contiguous()
+        if ctx.sparse is False and grad.is_cuda:
+            parts = ctx.saved_tensors
+            grad_table = _dense_gradient(grad, *parts, ctx.table_shape[0])
+            return grad_table, None, None, None, None
+        gradient = BagGradient(_transposed(*ctx.saved_tensors), grad)
         if ctx.sparse == "blocks":
             ctx.table.__dict__.setdefault("bag_gradients", []).append(gradient)
             return None, None, None, None, None

@@ -1,0 +1,1 @@
+"""What is particular to training on a device: its data, transposes and kernels."""

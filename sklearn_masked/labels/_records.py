@@ -198,7 +198,7 @@ def _resolve(cells, shape, names, on_conflict, *, equal_is_fine=False):
     keys, cells = keys[order], _select(cells, order)
     new = np.append(True, keys[1:] != keys[:-1]) if len(keys) else np.empty(0, bool)
     if not new.all():
-        cells = _settle(cells, new, on_conflict, equal_is_fine)
+        cells = _settle(cells, new, names, on_conflict, equal_is_fine)
     return MaskedLabels(
         row_pointers(cells.rows, shape[0]),
         cells.cols,
@@ -209,7 +209,7 @@ def _resolve(cells, shape, names, on_conflict, *, equal_is_fine=False):
     )
 
 
-def _settle(cells, new, on_conflict, equal_is_fine):
+def _settle(cells, new, names, on_conflict, equal_is_fine):
     """Return one cell for each run of records that speak of the same one."""
     starts = np.flatnonzero(new)
     if on_conflict == "raise":
@@ -218,9 +218,10 @@ def _settle(cells, new, on_conflict, equal_is_fine):
             conflict[1:] &= cells.values[1:] != cells.values[:-1]
         if conflict.any():
             i = int(np.flatnonzero(conflict)[0])
+            label = cells.cols[i] if names is None else repr(names[cells.cols[i]])
             raise ValueError(
-                f"Sample {cells.rows[i]}, label {cells.cols[i]} has several records: "
-                f"{cells.values[i - 1]} and {cells.values[i]}. Pass "
+                f"Sample {cells.rows[i]}, label {label} has several records, with the "
+                f"values {cells.values[i - 1]} and {cells.values[i]}. Pass "
                 'on_conflict="last" or on_conflict="majority" to settle them.'
             )
     if on_conflict != "majority":

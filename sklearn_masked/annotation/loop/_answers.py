@@ -282,8 +282,8 @@ class Answers:
         if None in rows:
             one = _plain(sample_ids)[rows.index(None)]
             raise ValueError(
-                f"`sample_ids` must be ids of the {self._samples.n} samples of the "
-                f"pool; got {one!r}."
+                f"samples must be named by the ids of the {self._samples.n} samples of "
+                f"the pool; got {one!r}."
             )
         return np.array(rows, dtype=np.intp)
 

@@ -129,7 +129,9 @@ def measure(truth, proba):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", required=True, help="a folder as described above")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--audit", type=int, default=500)

@@ -170,7 +170,9 @@ def child(task, path, form, n):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("formats", nargs="*", default=list(RECORDS))
     parser.add_argument("--records", type=int, default=1_000_000)
     parser.add_argument("--tasks", default="plain,read,join,write")

@@ -451,7 +451,9 @@ def time_epochs(args, dataset, device):
 
 
 def parse(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--nonzeros", type=int, default=100)

@@ -110,7 +110,9 @@ PARTS = {"time": times, "coverage": coverage}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("parts", nargs="*", default=list(PARTS))
     warnings.simplefilter("ignore", metrics.UnscoredLabelsWarning)
     for part in parser.parse_args().parts:

@@ -63,7 +63,9 @@ def compare(ours, theirs, labels, scores, repeats):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cells", type=int, default=1_000_000)
     parser.add_argument("--labels", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=5)

@@ -97,7 +97,9 @@ def measure(way, folder, threads):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--samples", type=int, default=1_000_000)
     parser.add_argument("--features", type=int, default=50_000)
     parser.add_argument("--nonzeros", type=int, default=50, help="a row")

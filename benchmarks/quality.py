@@ -180,7 +180,9 @@ def loss(args):
 
 
 def parser():
-    top = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    top = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = top.add_subparsers(dest="command", required=True)
     everything = {
         "sets": _quality_data.DEFAULT_SETS,

@@ -98,7 +98,9 @@ def draw(lines, name, image, rival="separate", version=None):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", required=True, help="the JSON lines")
     parser.add_argument("--set", default="arxiv_cs")
     parser.add_argument("--rival", choices=RIVALS, default="separate")

@@ -142,7 +142,9 @@ def blind(target, draws, n_cells=1500):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", help="a folder as described above")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--target", type=float, default=0.9)

@@ -470,7 +470,9 @@ def _print_fit(name, rows, base):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", help="a folder as described above")
     parser.add_argument("--json", default="training.json", help="file to write")
     parser.add_argument("--threads", type=int, default=1)

@@ -108,7 +108,9 @@ def compare(X, labels, X_test, truth, device):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", help="a folder as described above")
     parser.add_argument("--mask", choices=MASKS, default="one-sought")
     parser.add_argument("--seed", type=int, default=0)

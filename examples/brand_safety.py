@@ -67,6 +67,11 @@ def main():
     print(
         f"chosen: {found.best_params_}, masked AUC {found.best_score_:.3f} in 5 folds"
     )
+    print(
+        "(Folds hold sought candidates, half of them denied: hard ones. Most test "
+        "snippets are\nfar from a category, and easier; probabilities still follow "
+        "those halves, until\nMaskedCalibratedClassifierCV.correct_prior is told.)"
+    )
 
     proba = model.predict_proba(test.data)
     print(f"\nOn {len(test.data)} test snippets, of which every cell is known:")

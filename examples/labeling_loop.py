@@ -154,7 +154,9 @@ def draw(curves, file):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", help="a folder as described above")
     parser.add_argument("--cells", type=int, default=900)
     parser.add_argument("--rounds", type=int, default=6)

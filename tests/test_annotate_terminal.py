@@ -332,6 +332,14 @@ def files(tmp_path):
     return tmp_path / "texts.txt", "--labels", tmp_path / "labels.txt"
 
 
+def test_files_are_judged_before_the_terminal(files, capsys):
+    files[2].unlink()
+    status, _, error = run(capsys, *files)
+    assert status == 2
+    assert "labels.txt" in error
+    assert "terminal" not in error
+
+
 def test_without_a_terminal_a_sentence_says_so(files, capsys):
     status, out, error = run(capsys, *files)
     assert (status, out) == (2, "")

@@ -147,10 +147,10 @@ def _count(text):
 
 def _run(options):
     asks = options.export is None and options.model is None
-    if asks:
-        _check_terminal()
     names, words = read_labels(options.labels)
     pool = read_texts(options.texts, options.text_column, options.id_column)
+    if asks:
+        _check_terminal()
     folder = options.folder
     if folder is None:
         folder = options.texts.with_name(f"{options.texts.stem}-answers")

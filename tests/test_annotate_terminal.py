@@ -174,6 +174,11 @@ class Program:
             assert time.monotonic() < end, f"no {expected} on\n{self.screen}"
             assert self.read(), f"no {expected}, but an end, on\n{self.screen}"
 
+    def rest(self, seconds=0.2):
+        """Wait until nothing has come for a while: a screen may arrive in pieces."""
+        while select.select([self.fd], [], [], seconds)[0] and self.read():
+            pass
+
     def press(self, key, *expected):
         # As quick as keys are taken for answers.
         time.sleep(0.16)
@@ -222,6 +227,7 @@ def said(folder):
 
 def truth(program):
     """Return the right key for the question on the screen."""
+    program.rest()
     shown = str(program.screen)
     label = re.search(r"\[(\w+)\]", shown)[1]
     return (

@@ -310,3 +310,16 @@ def test_background_runs_one_job_and_gives_its_result_once():
     assert background.take() is None and not background.busy
     background.start(lambda: 1 / 0)
     assert isinstance(background.take(timeout=10).error, ZeroDivisionError)
+
+
+def test_what_went_wrong_is_not_hidden_by_a_model_that_came_later(make, monkeypatch):
+    session = make(n_round=1)
+
+    def fail(*_, **__):
+        raise AnswerNotSavedError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session.loop, "next_batch", fail)
+        give(session, 1)
+        settle(session, training=True)
+    assert session.notice == "No questions could be chosen: the disk is full"

@@ -80,7 +80,7 @@ class Session:
         self.chooser, self.trainer = Background(wake), Background(wake)
         self._questions, self._n_asked, self._last_label = [], 0, None
         self.message = "One key answers, and the answer is saved at once. ? shows help."
-        self.notice, self._n_noticed = "", 0
+        self.notice, self._n_noticed, self._is_good_news = "", 0, False
         self.finished = False
         self._n_before, self._n_given = len(loop.answers()), 0
         self._n_untrained = self._untrained()
@@ -240,14 +240,17 @@ class Session:
 
     def _take_model(self, done):
         if done.error is None:
-            learned_from = count(self._n_training, "answer")
-            self._notify(f"The model has learned from {learned_from}.")
+            # What went wrong meanwhile is the more urgent to read.
+            if not self.notice or self._is_good_news:
+                learned_from = count(self._n_training, "answer")
+                self._notify(f"The model has learned from {learned_from}.", True)
         else:
             self._n_untrained += 1
             self._notify(f"Training failed, the answers are safe: {plain(done.error)}")
 
-    def _notify(self, text):
+    def _notify(self, text, is_good_news=False):
         self.notice, self._n_noticed = text, 0
+        self._is_good_news = is_good_news
 
     def note_warning(self, message, category, *_):
         """Show a warning where it can be seen; for `warnings.showwarning`."""

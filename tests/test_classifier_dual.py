@@ -1,6 +1,7 @@
 """The default model's training, as a user sees it: base rates, gaps and few cells."""
 
 import copy
+import itertools
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from skorch.callbacks import Callback
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
 from sklearn_masked.nn.dual import StandbyAdam
@@ -178,3 +180,45 @@ def test_the_optimizer_that_stands_by_is_adam():
     assert torch.equal(*table)
     steps[0].load_state_dict(steps[1].state_dict())
     assert str(steps[0].state_dict()) == str(steps[1].state_dict())
+
+
+@pytest.mark.parametrize("gains", [-1.0, 1.0])
+def test_what_some_labels_choose_is_trained_as_if_it_had_been_told(monkeypatch, gains):
+    rng = np.random.default_rng(7)
+    X = sp.random(600, 20_000, 0.002, format="csr", dtype=np.float32, random_state=1)
+    cells = rng.random((600, 60)) < 0.1
+    y = MaskedLabels.from_dense(np.where(cells, rng.integers(0, 2, (600, 60)), np.nan))
+    asked = []
+
+    def judge(dual, batches, n_labels):
+        asked.append(set(dual.label.tolist()))
+        return np.zeros(1)
+
+    finish = "sklearn_masked.classifier._finish."
+    monkeypatch.setattr(finish + "_FEWEST_CELLS", 500)
+    monkeypatch.setattr(finish + "ranking", judge)
+    monkeypatch.setattr(finish + "gain", lambda *_: (gains, 1.0))
+    model = make(idf_power=0.5).fit(X, y)
+    assert len(asked) == 2 and 10 <= len(asked[0]) < 60
+    told = 0.1 if gains > 0 else 0.3
+    assert float(model.net_.module_.sharing) == pytest.approx(told)
+    if gains < 0:
+        want = make(idf_power=0.5, sharing=told).fit(X, y).decision_function(X)
+        np.testing.assert_allclose(model.decision_function(X), want, atol=1e-4)
+
+
+def test_callbacks_see_the_weights_after_each_batch():
+    rng = np.random.default_rng(8)
+    X = sp.random(300, 20_000, 0.002, format="csr", dtype=np.float32, random_state=1)
+    y = np.where(rng.random((300, 60)) < 0.1, rng.integers(0, 2, (300, 60)), np.nan)
+    seen = []
+
+    class Look(Callback):
+        def on_batch_end(self, net, training=False, **_):
+            if training:
+                seen.append(net.module_.direct.weight.detach().clone())
+
+    model = make(max_epochs=1, batch_size=100, callbacks=[("look", Look())])
+    model.fit(X, MaskedLabels.from_dense(y))
+    assert len(seen) == 3
+    assert all((one != other).any() for one, other in itertools.pairwise(seen))

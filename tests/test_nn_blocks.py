@@ -14,6 +14,8 @@ from sklearn_masked.nn.blocks import (
     PairProducts,
     RowProducts,
     SharedProducts,
+    _brackets,
+    _distinct,
 )
 
 
@@ -122,8 +124,17 @@ def test_products_of_both_paths_equal_the_dense_ones(kind):
     if kind == "pairs":
         of_row = sp.csr_array(scaled[row])
         pairs = of_row.indices * 2 + np.repeat(label, np.diff(of_row.indptr))
+        cell = np.repeat(np.arange(10), np.diff(of_row.indptr))
+        several = np.bincount(pairs)[pairs] > 1
+        assert several.any() and not several.all()
+        alone = np.bincount(cell, of_row.data**2 * ~several, minlength=10)
         products = PairProducts(
-            shared, 0.25, pairs, of_row.data, np.diff(of_row.indptr)
+            shared,
+            0.25,
+            pairs[several],
+            of_row.data[several],
+            np.bincount(cell[several], minlength=10),
+            torch.from_numpy(alone.astype(np.float32)),
         )
     else:
         given_X = sp.csr_array(X) if kind == "rows" else X
@@ -134,3 +145,17 @@ def test_products_of_both_paths_equal_the_dense_ones(kind):
         z = shared.numpy()[cells]
         want = z @ z.T + 0.25 + scaled[row[cells]] @ scaled[row[cells]].T
         np.testing.assert_allclose(each, want, rtol=1e-5, atol=1e-5)
+
+
+def test_few_labels_of_other_sizes_share_a_group_and_many_do_not():
+    assert len(np.unique(_brackets(np.array([1, 3, 9, 15, 40])))) == 1
+    many = _brackets(np.repeat([2, 90], [10_000, 3]))
+    assert len(np.unique(many)) == 2
+
+
+def test_distinct_pairs_are_found_by_marks_and_by_a_sort(monkeypatch):
+    pairs = np.array([7, 2, 7, 9, 2], np.int32)
+    for most in (256, 0):
+        monkeypatch.setattr("sklearn_masked.nn.blocks._MARKS", most)
+        distinct, at = _distinct(pairs)
+        assert distinct.tolist() == [2, 7, 9] and at.tolist() == [1, 0, 1, 2, 0]

@@ -12,7 +12,11 @@ from sklearn_masked.nn.direct import DenseDirect, PairDirect, choose_direct
 from sklearn_masked.nn.dual import DualDataset, DualTrainer
 from sklearn_masked.nn.held_out import held_out_margins, output_lines
 from sklearn_masked.nn.modules import DirectSharedModule
-from sklearn_masked.nn.svd import inverse_document_frequency, singular_directions
+from sklearn_masked.nn.svd import (
+    document_frequency,
+    inverse_document_frequency,
+    singular_directions,
+)
 
 CPU = torch.device("cpu")
 DEVICES = [
@@ -60,7 +64,9 @@ def test_pair_weights_equal_a_dense_table(device):
     X = sp.vstack([X, sp.csr_array((1, 30), dtype=np.float32)], format="csr")
     targets = random_targets(rng, 41, 7, known=0.2)
     pairs = PairDirect(30, 7).to(device)
-    starts, position = pairs.cover(X, cell_rows(targets), targets.indices.astype(int))
+    position, rows = pairs.cover(X, cell_rows(targets), targets.indices.astype(int))
+    np.testing.assert_array_equal(rows.toarray(), X[cell_rows(targets)].toarray())
+    starts = rows.indptr
     pairs.weight.data.copy_(torch.from_numpy(rng.normal(size=len(pairs.weight))))
     table = np.zeros((30, 7), np.float32)
     features = np.repeat(np.arange(30), np.diff(pairs.starts.cpu()))
@@ -148,7 +154,7 @@ def test_directions_equal_the_singular_vectors(device):
     )
     X = sp.csr_array((signal + 0.1 * rng.normal(size=(200, 25))).astype(np.float32))
     columns, vectors = singular_directions(X, 4, torch.device(device))
-    idf = inverse_document_frequency(X)
+    idf = inverse_document_frequency(document_frequency(X), 200)
     _, _, Vt = np.linalg.svd(X.toarray() * idf, full_matrices=False)
     got = vectors.cpu().numpy() / idf[columns, None]
     overlap = np.abs(Vt[:4] @ got)
@@ -237,6 +243,7 @@ def trained(X, targets, direct, C=3.0, epochs=300, device="cpu", batch=16):
             _, cells = data.batch(np.arange(start, stop))
             trainer.step(cells)
         trainer.end_epoch()
+    trainer.write()
     return module, trainer
 
 
@@ -262,9 +269,10 @@ def test_dual_ascent_reaches_the_optimum_of_each_label(kind, weights, device):
         np.testing.assert_allclose(logits[:, label], want, rtol=2e-3, atol=2e-3)
 
 
-def test_paths_of_the_direct_weights_agree():
+@pytest.mark.parametrize("density", [0.02, 0.2])  # pairs of one cell, and of many
+def test_paths_of_the_direct_weights_agree(density):
     rng = np.random.default_rng(6)
-    X, targets = random_rows(rng), random_targets(rng, 40, 3)
+    X, targets = random_rows(rng, density=density), random_targets(rng, 40, 3)
     inputs = bag_inputs(X)
     pairs, _ = trained(X, targets, "pairs", epochs=4)
     dense, _ = trained(X, targets, "dense", epochs=4)
@@ -277,6 +285,70 @@ def test_paths_of_the_direct_weights_agree():
         rtol=1e-4,
         atol=1e-5,
     )
+
+
+def test_training_goes_on_from_the_weights_of_pairs_of_one_cell():
+    rng = np.random.default_rng(16)
+    X = random_rows(rng, density=0.05)
+    first, second = random_targets(rng, 40, 3, 0.1), random_targets(rng, 40, 3, 0.2)
+    module, _ = trained(X, first, "pairs", epochs=3)
+    inputs = bag_inputs(X)
+    before = module(**inputs)
+    weight = np.ones(len(second.values))
+    rows = second.labeled_rows()
+    values = second.values.astype(float)
+    trainer = DualTrainer(module, X, second, rows, weight, values, 3.0, fresh=False)
+    alone = trainer.touched.square > 0
+    assert alone.any() and (trainer.touched.base != 0).any()
+    cells = slice(0, len(second.values))
+    kept = before[cell_rows(second), second.indices]
+    torch.testing.assert_close(trainer.margins(cells), kept, rtol=1e-4, atol=1e-5)
+    for _ in range(3):
+        trainer.step(cells)
+        want = trainer.margins(cells)
+        trainer.write()
+        got = module(**inputs)[cell_rows(second), second.indices]
+        torch.testing.assert_close(want, got, rtol=1e-4, atol=1e-5)
+    assert (want - kept).abs().max() > 0.1
+
+
+def test_writing_twice_leaves_what_came_between():
+    rng = np.random.default_rng(17)
+    X, targets = random_rows(rng, density=0.05), random_targets(rng, 40, 3)
+    module, trainer = trained(X, targets, "pairs", epochs=1)
+    module.direct.weight.data.zero_()  # such as an earlier epoch's, brought back
+    trainer.write()
+    assert not module.direct.weight.any()
+
+
+@pytest.mark.parametrize("kind", ["pairs", "dense"])
+def test_some_labels_alone_learn_what_they_learn_among_all(kind):
+    rng = np.random.default_rng(18)
+    X, targets = random_rows(rng, density=0.05), random_targets(rng, 40, 4)
+    batches = [slice(0, 30), slice(30, 55), slice(55, len(targets.values))]
+    scores = []
+    for alone in (False, True):
+        module, trainer = trained(X, targets, kind, epochs=1)
+        whole, own = trainer, batches
+        before = whole.state()
+        if alone:
+            trainer, own = whole.of_labels([1, 3], batches)
+            assert set(trainer.label.tolist()) == {1, 3}
+        for _ in range(2):
+            for cells in own:
+                trainer.step(cells)
+            trainer.end_epoch()
+        among = np.isin(trainer.label, [1, 3])
+        margin = trainer.margins(slice(0, len(trainer.slot)))
+        scores.append(margin[torch.from_numpy(among)])
+        whole.set_state(before)
+        whole.write()
+        scores.append(module(**bag_inputs(X)).detach())
+    torch.testing.assert_close(scores[0], scores[2], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(scores[1], scores[3], rtol=1e-4, atol=1e-5)
+    _, joined = whole.of_labels([1, 3], batches, n_joined=2)
+    assert len(joined) == 2 and joined[0].stop == joined[1].start
+    assert joined[-1].stop == len(trainer.slot)
 
 
 def test_shared_rows_read_anew_equal_kept_ones(monkeypatch):

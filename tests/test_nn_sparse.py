@@ -6,7 +6,12 @@ import scipy.sparse as sp
 import torch
 
 from sklearn_masked.nn.batches import bag_inputs
-from sklearn_masked.nn.sparse import embedding_bag, transpose_batch
+from sklearn_masked.nn.sparse import (
+    count_before,
+    count_numbers,
+    embedding_bag,
+    transpose_batch,
+)
 
 DEVICES = [
     "cpu",
@@ -130,3 +135,22 @@ def test_repeated_columns_add_up():
     H.sum().backward()
     assert H.tolist() == [[33.0]]
     assert table.grad.to_dense().tolist() == [[3.0], [3.0]]
+
+
+@pytest.mark.parametrize("block", [3, 1000])
+def test_counts_in_parts_equal_counts_at_once(monkeypatch, block):
+    monkeypatch.setattr("sklearn_masked.nn.sparse._BLOCK_NUMBERS", block)
+    rng = np.random.default_rng(5)
+    numbers = rng.integers(0, 6, 20).astype(np.int32)
+    values = rng.normal(size=20).astype(np.float32)
+    want = np.bincount(numbers, minlength=8)
+    np.testing.assert_array_equal(count_numbers(numbers, 8), want)
+    want = np.bincount(numbers, values.astype(float) ** 2, minlength=8)
+    np.testing.assert_allclose(count_numbers(numbers, 8, values), want)
+    assert count_numbers(numbers[:0], 2).tolist() == [0, 0]
+
+
+def test_flags_are_counted_before_positions():
+    flags = np.array([True, False, True, True])
+    assert count_before(flags, np.array([0, 1, 1, 4])).tolist() == [0, 1, 1, 3]
+    assert count_before(flags[:0], np.array([0, 0])).tolist() == [0, 0]

@@ -91,8 +91,9 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
     max_epochs : int, default=5
         Passes over the rows that have a labeled cell.
     batch_size : int or "auto", default="auto"
-        Rows a step; -1 takes all at once. "auto" takes 512, and for dual coordinate
-        ascent fewer where a label would have more than some 32 cells in a batch.
+        Rows a step; -1 takes all at once. "auto" takes 512, for dual coordinate ascent
+        up to 1,024, but fewer where a label would have more than some 32 cells in a
+        batch.
     early_stopping : bool, default=False
         Whether to set rows aside, stop when their loss no longer falls and go back to
         the best epoch.

@@ -8,7 +8,7 @@ from ..nn.batches import concatenated_ranges
 from ..nn.direct import choose_direct
 from ..nn.dual import DualDataset, DualTrainer
 from ..nn.held_out import held_out_margins
-from ..nn.modules import DirectSharedModule, FeatureScales
+from ..nn.modules import DirectSharedModule
 from . import _build, _finish
 
 # The values of idf_power="auto": the first, where cells are too few to tell.
@@ -19,7 +19,7 @@ _SURE = 1.0
 _EPOCHS, _FOLDS = 3, 3
 
 
-def choose_idf_power(estimator, X, targets, rows, seed):
+def choose_idf_power(estimator, X, targets, rows, seed, scales):
     """Return the power with which a small model orders held-out cells best.
 
     Parameters
@@ -32,6 +32,8 @@ def choose_idf_power(estimator, X, targets, rows, seed):
         The rows to train on, some of which are asked.
     seed : int
         Of which, and in which order.
+    scales : FeatureScales
+        Of X.
     """
     module = estimator.net_.module_
     lengths = np.diff(targets.indptr)[rows]
@@ -41,7 +43,6 @@ def choose_idf_power(estimator, X, targets, rows, seed):
     order = generator.permutation(len(rows))
     n_rows = int(np.searchsorted(np.cumsum(lengths[order]), _MOST_CELLS)) + 1
     some = np.sort(rows[order[:n_rows]])
-    scales = FeatureScales(X)
     terms = _build.cell_terms(estimator, targets)
     scores = []
     for power in IDF_POWERS:

@@ -19,7 +19,7 @@ from . import _build
 # The values of sharing="auto": it starts from the first, and takes the second if that
 # orders held-out cells better. Fewer cells than this choose by chance.
 SHARING = 0.3, 0.1
-_FEWEST_CELLS = 10_000
+_FEWEST_CELLS, _FEWEST_LABELS = 10_000, 10
 _EPOCHS = 2
 # Cells are held out by batches: by this many at least.
 _FEWEST_BATCHES = 12
@@ -53,7 +53,7 @@ def finish(estimator, X, targets, data, valid, *, first):
     dual.settle(batches)
     known = []
     if first and estimator.sharing == "auto" and _can_choose(dual, batches):
-        known = [_choose_sharing(dual, batches, targets.n_labels)]
+        known = _choose_sharing(dual, batches, targets.n_labels)
     if estimator.scale_output:
         held_out = held_out_margins(dual, batches, known=known)
         parts = _parts(dual, held_out)
@@ -66,21 +66,49 @@ def _can_choose(dual, batches):
 
 
 def _choose_sharing(dual, batches, n_labels):
-    """Set the sharing that orders the first fold better; return its margins."""
+    """Set the sharing that orders held-out cells better; return cells held out so.
+
+    Many cells are judged by those of some labels, which learn as they do among all.
+    """
     before = dual.state()
-    more = held_out_margins(dual, batches, folds=1)
+    part, cut = dual, batches
+    if (step := _label_step(dual.label.cpu().numpy())) > 1:
+        labels = _every(dual.label.cpu().numpy(), step)
+        n_joined = min(step, len(batches) // _FEWEST_BATCHES)
+        part, cut = dual.of_labels(labels, batches, max(n_joined, 1))
+    more = held_out_margins(part, cut, folds=1)
+    _share_less(part, cut)
+    less = held_out_margins(part, cut, folds=1)
+    is_less = gain(*(ranking(part, known, n_labels) for known in (less, more)))[0] > 0
+    if part is dual and is_less:
+        return [less]
+    part.set_sharing(SHARING[0])
+    dual.set_state(before)
+    if is_less:
+        _share_less(dual, batches)
+    return [] if part is not dual else [more]
+
+
+def _share_less(dual, batches):
     dual.set_sharing(SHARING[1])
     for _ in range(_EPOCHS):
         for cells in batches:
             dual.step(cells)
         dual.end_epoch()
     dual.settle(batches)
-    less = held_out_margins(dual, batches, folds=1)
-    if gain(*(ranking(dual, part, n_labels) for part in (less, more)))[0] > 0:
-        return less
-    dual.set_sharing(SHARING[0])
-    dual.set_state(before)
-    return more
+
+
+def _label_step(label):
+    """Return k where every k-th label has cells enough to choose by."""
+    n_labels = len(np.unique(label))
+    return max(min(len(label) // _FEWEST_CELLS, n_labels // _FEWEST_LABELS), 1)
+
+
+def _every(label, step):
+    """Return every so many of the labels, from rare to frequent."""
+    count = np.bincount(label)
+    present = np.flatnonzero(count)
+    return present[np.argsort(count[present], kind="stable")][step // 2 :: step]
 
 
 def ranking(dual, held_out, n_labels, fold=0, n_folds=1):

@@ -13,14 +13,15 @@ from ..nn.batches import CellDataset, Targets
 from ..nn.direct import PairDirect
 from ..nn.dual import DualDataset, DualTrainer
 from ..nn.losses import MaskedBCEWithLogitsLoss
-from ..nn.modules import DirectSharedModule, build_module
+from ..nn.modules import DirectSharedModule, FeatureScales, build_module
 from . import _build, _device, _features, _finish
 
 # Labels that store what is not negative are turned into cells up to so many.
 _MOST_CELLS = 1 << 22
-# A batch by the rule: at most so many rows, about so many cells of a label, and never
-# fewer batches than this.
-_MOST_ROWS, _CELLS_A_LABEL, _FEWEST_BATCHES = 512, 32, 12
+# A batch by the rule: of so many rows with an optimizer; for dual steps of at most so
+# many, about so many cells of a label, and never fewer batches than this.
+_ROWS = 512
+_MOST_ROWS, _CELLS_A_LABEL, _FEWEST_BATCHES = 1024, 32, 12
 
 
 class InterruptedFitWarning(UserWarning):
@@ -84,6 +85,7 @@ def train(estimator, X, targets, epochs, *, first, whole):
             _run(estimator, data, epochs)
             if estimator.net_.dual is not None and whole:
                 _finish.finish(estimator, X, targets, data, valid, first=first)
+                estimator.net_.dual.write()
         except BaseException:
             if before is not None:
                 estimator.net_.restore(before)
@@ -113,7 +115,7 @@ def _batch_size(estimator, targets, n_rows):
     if estimator.batch_size != "auto":
         return estimator.batch_size
     if not _is_dual(estimator, targets):
-        return _MOST_ROWS
+        return _ROWS
     labels = max((np.add(*targets.totals()) > 0).sum(), 1)
     cells_a_row = max(len(targets.indices) / max(n_rows, 1), 1)
     most = min(_MOST_ROWS, -(-n_rows // _FEWEST_BATCHES))
@@ -128,16 +130,18 @@ def _start(estimator, X, targets, rows, seed):
     module = estimator.net_.module_
     is_open = estimator.idf_power == "auto"
     power = _features.IDF_POWERS[0] if is_open else estimator.idf_power
-    module.start(X, power)
+    scales = FeatureScales(X)
+    module.start(X, power, scales)
     positive, negative = estimator._n_positive, estimator._n_negative
     pooled = (positive.sum() + 0.5) / (positive.sum() + negative.sum() + 1)
     prior = (positive + pooled) / (positive + negative + 1)
     bias = torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
     module.bias.data.copy_(bias)
     if is_open and seed is not None and _is_dual(estimator, targets):
-        chosen = _features.choose_idf_power(estimator, X, targets, rows, seed)
+        args = X, targets, rows, seed, scales
+        chosen = _features.choose_idf_power(estimator, *args)
         if chosen != power:
-            module.scale_features(X, chosen)
+            module.scale_features(scales, chosen)
 
 
 def _prepare(estimator, X, targets, rows, first):

@@ -16,8 +16,12 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from .sparse import compact_columns
+
 # Labels with about as many cells in a batch are solved in one go.
 _SIZES = (4, 16, 48, 96)
+# A group's calls take about as long as so many inner products of padding.
+_A_GROUP = 1 << 15
 # Newton steps of a joint move: the most, how many on a device that the host would have
 # to wait for, and the change of a margin that ends them.
 _NEWTON, _UNWATCHED, _STILL = 10, 5, 0.03
@@ -25,6 +29,8 @@ _NEWTON, _UNWATCHED, _STILL = 10, 5, 0.03
 _SHARES = (1.0, 0.5, 0.125)
 # No margin moves further than this in one Newton step.
 _FARTHEST = 6.0
+# Marks of pairs, at most so many times the entries of a batch.
+_MARKS = 256
 
 
 class LabelBlocks:
@@ -50,7 +56,7 @@ class LabelBlocks:
         counts = np.bincount(host)
         present = np.flatnonzero(counts)
         counts, starts = counts[present], np.cumsum(counts)[present] - counts[present]
-        bracket = np.searchsorted(_SIZES, counts)
+        bracket = _brackets(counts)
         self.groups = []
         for each in np.unique(bracket):
             index, mask = _padded(starts[bracket == each], counts[bracket == each])
@@ -83,6 +89,26 @@ class LabelBlocks:
             after = _best_share(products, margins, strengths, before, after)
             new[cells[mask]] = after[mask].to(new.dtype)
         return new
+
+
+def _brackets(counts):
+    """Return the group of each label: of like size, and none too small for its calls.
+
+    >>> import numpy as np
+    >>> from sklearn_masked.nn.blocks import _brackets
+    >>> _brackets(np.array([2, 9, 60, 3])), _brackets(np.repeat([1, 60], [500, 2]))[-3:]
+    (array([3, 3, 3, 3]), array([0, 3, 3]))
+    """
+    bracket = np.searchsorted(_SIZES, counts)
+    found = np.unique(bracket)
+    for small, large in zip(found[:-1], found[1:], strict=True):
+        own = bracket == small
+        padding = own.sum() * counts[bracket == large].max() ** 2 - (
+            own.sum() * counts[own].max() ** 2
+        )
+        if padding <= _A_GROUP:
+            bracket[own] = large
+    return bracket
 
 
 def _padded(starts, counts):
@@ -186,12 +212,16 @@ class RowProducts(SharedProducts):
 
 
 class PairProducts(SharedProducts):
-    """The same beside weights of (feature, label) pairs: by pair, not by feature."""
+    """The same beside weights of (feature, label) pairs: by pair, not by feature.
 
-    def __init__(self, shared, bias, pairs, data, lengths):
+    `pairs` and `data`, `lengths` of them a cell, are those that other cells touch too;
+    `square` is the squared length of what is a cell's alone.
+    """
+
+    def __init__(self, shared, bias, pairs, data, lengths, square):
         super().__init__(shared, bias)
-        self.n_cells = len(lengths)
-        distinct, at = np.unique(pairs, return_inverse=True)
+        self.n_cells, self.square = len(lengths), square
+        distinct, at = _distinct(pairs)
         shape = self.n_cells, max(len(distinct), 1)
         X = sp.csr_array((data, at, np.append(0, np.cumsum(lengths))), shape=shape)
         # Cells of different labels have no pair in common.
@@ -203,6 +233,7 @@ class PairProducts(SharedProducts):
     def __call__(self, cells):
         """Return the products of the cells in each row of an index tensor."""
         products = super().__call__(cells)
+        products.diagonal(dim1=1, dim2=2).add_(self.square[cells])
         if not len(self.keys):
             return products
         index = cells.cpu().numpy()
@@ -210,3 +241,11 @@ class PairProducts(SharedProducts):
         at = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         direct = np.where(self.keys[at] == wanted, self.values[at], 0)
         return products + torch.from_numpy(direct.astype(np.float32)).to(cells.device)
+
+
+def _distinct(pairs):
+    """Return the distinct pairs, increasing, and where each entry is among them."""
+    # Marks are faster than a sort, unless there are far more pairs than entries.
+    if len(pairs) and pairs.max() > _MARKS * len(pairs):
+        return np.unique(pairs, return_inverse=True)
+    return compact_columns(pairs)

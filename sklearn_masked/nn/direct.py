@@ -5,8 +5,7 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from .batches import concatenated_ranges
-from .sparse import compact_columns, embedding_bag
+from .sparse import compact_columns, count_before, embedding_bag
 
 # A dense table of so few weights costs nothing that anyone would notice.
 SMALL_TABLE = 1 << 20
@@ -164,58 +163,63 @@ class PairDirect(nn.Module):
 
         Returns
         -------
-        starts : int64 array of shape (n_cells + 1,)
-            Where the entries of each cell begin.
         pairs : int32 or int64 array of shape (n_entries,)
             The position of its pair for each nonzero of a cell's row.
+        rows : CSR array of shape (n_cells, n_features)
+            The cells' rows.
         """
+        rows = sp.csr_array(X)[cell_rows]
         order = np.argsort(cell_cols, kind="stable")
-        entries, lengths = concatenated_ranges(X.indptr, cell_rows[order])
-        by_cell = sp.csr_array(
-            (
-                np.arange(len(entries), dtype=np.int64),
-                X.indices[entries],
-                np.append(0, np.cumsum(lengths)),
-            ),
-            shape=(len(order), self.n_features),
-        )
-        # Within a column the cells come label by label: runs of a label are pairs.
-        by_feature = by_cell.tocsc()
-        features = np.repeat(
-            np.arange(self.n_features, dtype=np.int64), np.diff(by_feature.indptr)
-        )
-        labels = cell_cols[order][by_feature.indices]
-        keys = features * self.n_labels + labels
-        is_new = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
-        touched = keys[is_new]
-        position = self._merge(touched)
-        pairs = np.empty(len(entries), np.int64)
-        pairs[by_feature.data] = position[np.cumsum(is_new) - 1]
-        # Back from the order of the labels to the order in which the cells came.
-        starts = np.append(0, np.cumsum(np.diff(X.indptr)[cell_rows]))
-        own, _ = concatenated_ranges(
-            np.append(0, np.cumsum(lengths)), np.argsort(order, kind="stable")
-        )
-        pairs = pairs[own]
-        small = len(self.labels) < np.iinfo(np.int32).max
-        return starts, pairs.astype(np.int32) if small else pairs
+        index = np.int32 if rows.nnz < np.iinfo(np.int32).max else np.int64
+        numbered = (np.arange(rows.nnz, dtype=index), rows.indices, rows.indptr)
+        by_feature = sp.csr_array(numbered, shape=rows.shape)[order].tocsc()
+        # Within a feature the cells come label by label: runs of a label are pairs.
+        labels = cell_cols[order].astype(np.int32)[by_feature.indices]
+        ends = by_feature.indptr
+        is_new = np.ones(rows.nnz, bool)
+        np.not_equal(labels[1:], labels[:-1], out=is_new[1:])
+        is_new[ends[:-1][ends[:-1] < rows.nnz]] = True
+        counts = np.diff(count_before(is_new, ends))
+        position = self._merge(counts, labels[is_new])
+        number = np.cumsum(is_new, dtype=index) - index(1)
+        if position is not None:
+            small = len(self.labels) <= np.iinfo(np.int32).max
+            number = position.astype(np.int32 if small else np.int64)[number]
+        pairs = np.empty(rows.nnz, number.dtype)
+        pairs[by_feature.data] = number
+        return pairs, rows
 
-    def _merge(self, touched):
-        """Make room for the touched pairs, and return where each of them now is."""
+    def _merge(self, counts, labels):
+        """Make room for the touched pairs, and return where each of them now is.
+
+        Parameters
+        ----------
+        counts : array of shape (n_features,)
+            How many pairs of each feature are touched.
+        labels : int32 array
+            Their labels, increasing within a feature.
+
+        Returns
+        -------
+        int64 array, or None where they are the first, and stand where they came.
+        """
         device = self.weight.device
-        known = self._keys().cpu().numpy()
-        merged = touched if not len(known) else np.union1d(known, touched)
-        weight = torch.zeros(len(merged), dtype=self.weight.dtype)
-        weight[np.searchsorted(merged, known)] = self.weight.detach().cpu()
-        features = merged // self.n_labels
-        counts = np.bincount(features, minlength=self.n_features)
-        self.starts = torch.from_numpy(np.append(0, np.cumsum(counts))).to(device)
-        labels = (merged % self.n_labels).astype(np.int32)
+        weight, position = torch.zeros(len(labels), dtype=self.weight.dtype), None
+        if len(self.labels):
+            known = self._keys().cpu().numpy()
+            features = np.repeat(np.arange(self.n_features), counts)
+            touched = features * self.n_labels + labels
+            merged = np.union1d(known, touched)
+            weight = torch.zeros(len(merged), dtype=self.weight.dtype)
+            weight[np.searchsorted(merged, known)] = self.weight.detach().cpu()
+            counts = np.bincount(merged // self.n_labels, minlength=self.n_features)
+            labels = (merged % self.n_labels).astype(np.int32)
+            position = np.searchsorted(merged, touched)
+        starts = np.append(0, np.cumsum(counts, dtype=np.int64))
+        self.starts = torch.from_numpy(starts).to(device)
         self.labels = torch.from_numpy(labels).to(device)
         self.weight = nn.Parameter(weight.to(device))
-        return (
-            np.searchsorted(merged, touched) if len(known) else np.arange(len(merged))
-        )
+        return position
 
 
 def spread_ranges(starts, lengths, total):

@@ -13,7 +13,9 @@ loss). Cells of different labels share no weight, so that they do not disturb on
 another; cells of one label move jointly: see :mod:`sklearn_masked.nn.blocks`.
 """
 
+import copy
 import inspect
+import itertools
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ from .batches import CellDataset, concatenated_ranges, model_input
 from .blocks import LabelBlocks, PairProducts, RowProducts, SharedProducts
 from .direct import PairDirect
 from .sparse import sum_bags, transpose_batch
+from .touched import TouchedPairs
 
 # The bias takes part in each step as a feature of this squared length. It is penalized
 # by so much that it could stand still, and for that moves freely after each epoch.
@@ -155,18 +158,28 @@ class DualTrainer:
         return {"X": inputs.to(self.device)}
 
     def _cover_pairs(self, cols):
-        """Make room for the pairs that the cells touch, and note where they are."""
-        self.by_pairs = isinstance(self.module.direct, PairDirect)
-        if not self.by_pairs:
-            return
-        rows = self.rows[self.slot]
-        self.starts, pairs = self.module.direct.cover(self.X, rows, cols)
-        self.entries = self._tensor(np.diff(self.starts))
-        self.pairs = self._tensor(pairs)
-        taken, _ = concatenated_ranges(self.X.indptr, rows)
-        scale = self.module.feature_scale.cpu().numpy()
-        data = self.X.data[taken] * scale[self.X.indices[taken]]
-        self.data = self._tensor(data.astype(np.float32, copy=False))
+        """Make room for the pairs that the cells touch, and take over their weights."""
+        self.touched, direct = None, self.module.direct
+        if isinstance(direct, PairDirect):
+            scale = self.module.feature_scale.cpu().numpy()
+            rows = self.rows[self.slot]
+            self.touched = TouchedPairs(direct, self.X, rows, cols, scale)
+
+    def _added(self, cells):
+        """Return what these cells have added to the weights of their labels in all."""
+        return self.strength[cells] * (self.target[cells] - self.probability[cells])
+
+    def weights(self):
+        """Return the weights that steps change."""
+        module, direct = self.module, self.touched or self.module.direct
+        weight = None if direct is None else direct.weight.detach()
+        return Weights(weight, module.output.detach(), module.bias.detach())
+
+    @torch.no_grad()
+    def write(self):
+        """Bring the module up to date: the weights of pairs are changed beside it."""
+        if self.touched is not None:
+            self.touched.write(self._added(slice(None)))
 
     def _slices(self):
         """Yield all cells in slices, in their order."""
@@ -181,6 +194,7 @@ class DualTrainer:
         """
         bias = self.module.bias.detach()
         way = torch.sigmoid(bias)[self.label] - self.target
+        self.probability = self.target + way
         square = torch.zeros_like(bias)
         for cells in self._slices():
             self.add(cells, -(self.strength * way)[cells])
@@ -199,7 +213,7 @@ class DualTrainer:
             best = torch.where(dual > gain, share, best)
             gain = torch.maximum(dual, gain)
         self.probability = self.target + best[self.label] * way
-        Weights.of(self.module).scale_labels(best, self.module.direct)
+        self.weights().scale_labels(best, self.touched)
 
     def margins(self, cells):
         """Return the logits of these cells, before the output is scaled."""
@@ -208,12 +222,8 @@ class DualTrainer:
         margin += self.module.bias[label]
         if self.module.direct is None:
             return margin
-        if self.by_pairs:
-            pairs, data, lengths = self._entries(cells)
-            terms = self.module.direct.weight.index_select(0, pairs) * data
-            return margin + torch.segment_reduce(
-                terms, "sum", lengths=lengths, unsafe=True, initial=0.0
-            )
+        if self.touched is not None:
+            return margin + self.touched.margins(cells, self._added(cells))
         rows, at = self._distinct(slots)
         logits = self.module.direct(**self.module.scaled(**self._inputs(rows)))
         return margin + logits[at, label]
@@ -221,14 +231,12 @@ class DualTrainer:
     def add(self, cells, amount):
         """Add so much of each cell's row to the weights of its label."""
         label, slots = self.label[cells], self.slot[cells]
-        into = Weights.of(self.module)
+        into = self.weights()
         into.output.index_add_(0, label, self._shared(slots) * amount[:, None])
         if into.direct is None:
             return
-        if self.by_pairs:
-            pairs, data, lengths = self._entries(cells)
-            spread = torch.repeat_interleave(amount, lengths, output_size=len(data))
-            into.direct.index_add_(0, pairs, spread * data)
+        if self.touched is not None:
+            self.touched.add(cells, amount)
             return
         rows, at = self._distinct(slots)
         change = amount.new_zeros(rows.stop - rows.start, len(into.bias))
@@ -251,11 +259,6 @@ class DualTrainer:
         rows, at = self._distinct(slots)
         return self.module.shared(**self._inputs(rows)).index_select(0, at)
 
-    def _entries(self, cells):
-        """Return the pairs, the values and their number a cell for these cells."""
-        part = slice(int(self.starts[cells.start]), int(self.starts[cells.stop]))
-        return self.pairs[part], self.data[part], self.entries[cells]
-
     def _blocks_of(self, cells):
         """Return the batch's cells label by label; they are kept between epochs."""
         key = cells.start, cells.stop
@@ -273,9 +276,9 @@ class DualTrainer:
         shared, direct = self._shared(slots), self.module.direct
         if direct is None:
             return SharedProducts(shared, _BIAS)
-        if self.by_pairs:
-            pairs, data, lengths = (part.cpu().numpy() for part in self._entries(cells))
-            return PairProducts(shared, _BIAS, pairs, data, lengths)
+        if self.touched is not None:
+            parts = (part.cpu().numpy() for part in self.touched.part(cells))
+            return PairProducts(shared, _BIAS, *parts, self.touched.square[cells])
         rows, at = self._distinct(slots)
         X = self.X[self.rows[rows]]
         return RowProducts(shared, _BIAS, X, self.module.feature_scale, at)
@@ -348,19 +351,39 @@ class DualTrainer:
         if self.kept is not None:
             self.kept *= change
 
+    def of_labels(self, labels, batches, n_joined=1):
+        """Return a trainer of some labels alone, and batches of their cells.
+
+        Labels share no weight that a step changes, so that these learn what they would
+        learn among all. The weights are this trainer's own: see `state`. So many
+        batches become one, since each has fewer cells left.
+        """
+        chosen = np.isin(self.label.cpu().numpy(), labels)
+        before = np.append(0, np.cumsum(chosen))
+        part, at = copy.copy(self), self._tensor(np.flatnonzero(chosen))
+        part.slot = self.slot[chosen]
+        for name in ("label", "target", "strength", "probability", "margin"):
+            setattr(part, name, getattr(self, name)[at])
+        if self.touched is not None:
+            part.touched = self.touched.of_cells(chosen)
+        part.parts, part.blocks, part.n_kept = {}, {}, 0
+        ends = [int(before[cells.stop]) for cells in batches]
+        ends = np.unique([0, *ends[n_joined - 1 : -1 : n_joined], ends[-1]]).tolist()
+        return part, [slice(*pair) for pair in itertools.pairwise(ends)]
+
     def state(self):
         """Return what the steps change, to come back to by `set_state`."""
         parts = self.probability, self.margin, self.strength
-        return Weights.of(self.module).copies(), [part.clone() for part in parts]
+        return self.weights().copies(), [part.clone() for part in parts]
 
     @torch.no_grad()
     def set_state(self, state):
         """Go back to what `state` returned."""
         weights, parts = state
-        Weights.of(self.module).restore(weights)
+        self.weights().restore(weights)
         own = self.probability, self.margin, self.strength
-        for part, copy in zip(own, parts, strict=True):
-            part.copy_(copy)
+        for part, kept in zip(own, parts, strict=True):
+            part.copy_(kept)
 
 
 class Weights:
@@ -369,19 +392,12 @@ class Weights:
     def __init__(self, direct, output, bias):
         self.direct, self.output, self.bias = direct, output, bias
 
-    @classmethod
-    def of(cls, module):
-        """Return the module's own weights."""
-        direct = module.direct
-        weight = None if direct is None else direct.weight.detach()
-        return cls(weight, module.output.detach(), module.bias.detach())
-
-    def scale_labels(self, factors, direct):
+    def scale_labels(self, factors, touched):
         """Multiply each label's weights, but its bias, by its factor."""
         self.output *= factors[:, None]
-        if isinstance(direct, PairDirect):
-            self.direct *= factors[direct.labels.long()]
-        elif direct is not None:
+        if touched is not None:
+            self.direct *= factors[touched.label.long()]
+        elif self.direct is not None:
             self.direct *= factors
 
     def copies(self):
@@ -390,9 +406,9 @@ class Weights:
 
     def restore(self, copies):
         """Set the weights to what they were when they were copied."""
-        for weight, copy in zip(self._all(), copies, strict=True):
+        for weight, kept in zip(self._all(), copies, strict=True):
             if weight is not None:
-                weight.copy_(copy)
+                weight.copy_(kept)
 
     def _all(self):
         return self.direct, self.output, self.bias

@@ -6,8 +6,12 @@ import torch
 from torch import nn
 
 from .direct import DenseDirect, PairDirect, choose_direct
-from .sparse import embedding_bag
-from .svd import inverse_document_frequency, singular_directions
+from .sparse import count_numbers, embedding_bag
+from .svd import (
+    document_frequency,
+    inverse_document_frequency,
+    singular_directions,
+)
 
 
 class DirectSharedModule(nn.Module):
@@ -70,16 +74,19 @@ class DirectSharedModule(nn.Module):
         self.register_buffer("intercept", torch.zeros(n_labels))
 
     @torch.no_grad()
-    def start(self, X, idf_power=0.5):
+    def start(self, X, idf_power=0.5, scales=None):
         """Learn from all rows of X what needs no label: the scale and the embedding.
 
         A sparse column is scaled by this power of its inverse document frequency, and
         all of them by one number so that a row has length 1 in the quadratic mean. The
-        embedding starts from the singular vectors of X.
+        embedding starts from the singular vectors of X. `scales` are its FeatureScales,
+        where they are at hand.
         """
         device = self.bias.device
-        self.scale_features(X, idf_power)
-        columns, vectors = singular_directions(X, self.embedding.shape[1], device)
+        scales = FeatureScales(X) if scales is None else scales
+        self.scale_features(scales, idf_power)
+        dim = self.embedding.shape[1]
+        columns, vectors = singular_directions(X, dim, device, scales.df)
         zero = vectors.new_zeros(1, vectors.shape[1])
         self.embedding = nn.Parameter(torch.cat([zero, vectors]))
         self.output = nn.Parameter(vectors.new_zeros(self.n_labels, vectors.shape[1]))
@@ -87,9 +94,9 @@ class DirectSharedModule(nn.Module):
         row[columns] = np.arange(1, len(columns) + 1)
         self.embedding_row = torch.from_numpy(row).to(device)
 
-    def scale_features(self, X, idf_power):
+    def scale_features(self, scales, idf_power):
         """Scale the columns for the direct path as `start` describes."""
-        scale = FeatureScales(X).scale(idf_power)
+        scale = scales.scale(idf_power)
         self.feature_scale = torch.from_numpy(scale).to(self.bias.device)
         self.idf_power.fill_(idf_power)
 
@@ -166,11 +173,11 @@ class FeatureScales:
     """
 
     def __init__(self, X):
-        self.n_rows = max(X.shape[0], 1)
+        self.n_rows, self.df = max(X.shape[0], 1), None
         if sp.issparse(X):
-            self.idf = inverse_document_frequency(X)
-            squares = np.square(X.data, dtype=np.float64)
-            self.squares = np.bincount(X.indices, squares, minlength=X.shape[1])
+            self.df = document_frequency(X)
+            self.idf = inverse_document_frequency(self.df, X.shape[0])
+            self.squares = count_numbers(X.indices, X.shape[1], X.data)
         else:
             self.idf = np.ones(X.shape[1])
             self.squares = np.square(X, dtype=np.float64).sum(axis=0)

@@ -101,6 +101,8 @@ class MaskedNet(NeuralNet):
             self.fit_loop(dataset, epochs=epochs)
         except KeyboardInterrupt:
             pass  # either way the finished epochs stay: see `interrupted_`
+        if self.dual is not None:
+            self.dual.write()
         self.notify("on_train_end", X=dataset, y=None)
         for row in self.history:
             # skorch averages with numpy: a saved history holds Python numbers alone.
@@ -129,10 +131,13 @@ class MaskedNet(NeuralNet):
             losses.append(step["loss"].detach())
             sizes.append(_n_cells(batch[1]))
             if listens:
+                if training and self.dual is not None:
+                    self.dual.write()
                 self._record_batch(prefix, losses[-1].item(), sizes[-1])
                 self.notify("on_batch_end", batch=batch, training=training, **step)
         if training and self.dual is not None:
             self.dual.end_epoch()
+            self.dual.write()
         values = torch.stack(losses).tolist() if losses else []
         if not listens:
             # skorch opens a batch's row of the history in its own hook.

@@ -258,6 +258,28 @@ def compact_columns(indices):
     return columns, position[indices]
 
 
+def count_numbers(numbers, n, squares_of=None):
+    """Return how often each of 0 to n - 1 occurs, or the sums of squares of values.
+
+    As :func:`numpy.bincount`, which at once casts all that it is given, in parts.
+    """
+    counts = np.zeros(n, np.int64 if squares_of is None else np.float64)
+    for start in range(0, len(numbers), _BLOCK_NUMBERS):
+        part, weights = slice(start, start + _BLOCK_NUMBERS), None
+        if squares_of is not None:
+            weights = np.square(squares_of[part], dtype=np.float64)
+        counts += np.bincount(numbers[part], weights, minlength=n)
+    return counts
+
+
+def count_before(flags, ends):
+    """Return how many flags are set before each of these positions."""
+    if not len(flags):
+        return np.zeros(len(ends), np.int64)
+    total = np.cumsum(flags, dtype=np.int32 if len(flags) < 2**31 else np.int64)
+    return np.where(ends > 0, total[ends - 1], 0).astype(np.int64)
+
+
 def _as_numpy(weights):
     """Return the weights for scipy, which has no bfloat16."""
     if weights.dtype in (torch.bfloat16, torch.float16):

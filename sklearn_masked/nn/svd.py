@@ -6,20 +6,25 @@ import torch
 import torch.nn.functional as F
 
 from .batches import bag_inputs, dense_input
+from .sparse import count_numbers
 
 # Columns beyond so many, the rarest, do not enter the decomposition.
 MAX_COLUMNS = 20_000
-_OVERSAMPLING, _ITERATIONS = 0.5, 2
+# Vectors a block, at least, and how many of the Krylov space for each one wanted.
+_BLOCK, _BASIS = 8, 4
 
 
-def inverse_document_frequency(X):
-    """Return ``ln(n / (df + 1)) + 1`` of each column of a CSR matrix, at least 0.1."""
-    df = np.bincount(X.indices, minlength=X.shape[1])
-    idf = np.log(max(X.shape[0], 1) / (df + 1.0)) + 1
-    return np.maximum(idf, 0.1)
+def document_frequency(X):
+    """Return in how many rows each column of a CSR matrix occurs."""
+    return count_numbers(X.indices, X.shape[1])
 
 
-def singular_directions(X, dim, device):
+def inverse_document_frequency(df, n_rows):
+    """Return ``ln(n_rows / (df + 1)) + 1`` of each column, at least 0.1."""
+    return np.maximum(np.log(max(n_rows, 1) / (df + 1.0)) + 1, 0.1)
+
+
+def singular_directions(X, dim, device, df=None):
     """Return the leading right singular vectors of X.
 
     Parameters
@@ -31,6 +36,8 @@ def singular_directions(X, dim, device):
         How many; fewer where X has fewer rows or columns.
     device : torch.device
         Where to compute.
+    df : int array of shape (n_features,), default=None
+        Of a CSR, in how many rows each column occurs; counted if not given.
 
     Returns
     -------
@@ -41,41 +48,37 @@ def singular_directions(X, dim, device):
 
     Notes
     -----
-    Randomized subspace iteration (Halko, Martinsson and Tropp, 2011) in which each
+    A randomized block Krylov method (Musco and Musco, 2015) on X.T @ X in which each
     product with X or its transpose is an embedding bag, and orthonormal bases come
-    from small Gram matrices: time follows the nonzeros.
+    from small Gram matrices: time follows the nonzeros, memory X.
     """
     n, m = X.shape
     if not sp.issparse(X):
         X = dense_input(X).to(device)
         vectors = _dense_directions(X, min(dim, n, m))
         return np.arange(m), vectors
-    idf = inverse_document_frequency(X)
-    columns = _frequent_columns(X)
+    df = document_frequency(X) if df is None else df
+    idf = inverse_document_frequency(df, n)
+    columns = _frequent_columns(df)
     dim = min(dim, n, len(columns))
     if not dim:  # X is all zeros
         return columns, torch.zeros(0, 0, device=device)
     A = sp.csr_array(X[:, columns], dtype=np.float32)
-    A.data *= (idf[columns] / max(abs(A).max(), 1e-30)).astype(np.float32)[A.indices]
-    width = min(int(dim * (1 + _OVERSAMPLING)) + 1, n, len(columns))
+    largest = max(np.abs(A.data).max(), 1e-30)
+    A.data *= (idf[columns] / largest).astype(np.float32)[A.indices]
     rows = _on(device, bag_inputs(A))
     transposed = _on(device, bag_inputs(sp.csr_array(A.T)))
-    basis = torch.randn(len(columns), width).to(device)
-    basis = _orthonormal(_product(rows, basis))
-    for _ in range(_ITERATIONS):
-        basis = _orthonormal(_product(rows, _product(transposed, basis)))
-    vectors = _leading(_product(transposed, basis), dim)
+    vectors = _krylov(rows, transposed, len(columns), dim)
     weights = torch.from_numpy(idf[columns].astype(np.float32)).to(device)
     return columns, vectors * weights[:, None]
 
 
-def _frequent_columns(X):
+def _frequent_columns(df):
     """Return the most frequent columns that occur at all, in their order."""
-    df = np.bincount(X.indices, minlength=X.shape[1])
-    if X.shape[1] > MAX_COLUMNS:
+    if len(df) > MAX_COLUMNS:
         kept = np.argpartition(-df, MAX_COLUMNS - 1)[:MAX_COLUMNS]
     else:
-        kept = np.arange(X.shape[1])
+        kept = np.arange(len(df))
     return np.sort(kept[df[kept] > 0])
 
 
@@ -87,7 +90,7 @@ def _dense_directions(X, dim):
         gram = (X.double().T @ X.double()) if X.device.type != "mps" else X.T @ X
         _, vectors = torch.linalg.eigh(gram)
         return vectors.flip(1)[:, :dim].float().contiguous()
-    _, _, vectors = torch.svd_lowrank(X, q=min(dim + 8, *X.shape), niter=_ITERATIONS)
+    _, _, vectors = torch.svd_lowrank(X, q=min(dim + 8, *X.shape), niter=2)
     return vectors[:, :dim].contiguous()
 
 
@@ -107,24 +110,38 @@ def _product(bags, table):
     )
 
 
-def _orthonormal(Y):
-    """Return an orthonormal basis of the columns' span, padded with zeros.
+def _krylov(rows, transposed, n_columns, dim):
+    """Return the leading right singular vectors of a matrix given by its bags.
+
+    Zeros stand for those that a matrix of lower rank lacks.
+    """
+    size = min(max(-(-dim // 2), _BLOCK), n_columns)
+    start = torch.randn(n_columns, size).to(rows["weights"].device)
+    block = start.new_zeros(n_columns, 0)
+    block, basis, images = _outside(block, start), [], []
+    while sum(part.shape[1] for part in basis) < min(_BASIS * dim, n_columns):
+        basis.append(block)
+        images.append(_product(transposed, _product(rows, block)))
+        block = _outside(torch.cat(basis, dim=1), images[-1])
+    basis, images = torch.cat(basis, dim=1), torch.cat(images, dim=1)
+    ritz = (basis.T @ images).double()
+    values, vectors = torch.linalg.eigh((ritz + ritz.T) / 2)
+    values, vectors = values.flip(0)[:dim], vectors.flip(1)[:, :dim]
+    vectors = vectors * (values > 1e-10 * values[:1].clamp_min(1e-30))
+    return (basis @ vectors.float()).contiguous()
+
+
+def _outside(basis, Y):
+    """Return an orthonormal basis of what Y has outside a basis, padded with zeros.
 
     By the eigenvectors of the Gram matrix, twice for the digits that the first pass
     loses: products of tall and small matrices alone, and no trouble with low rank.
     """
+    length = Y.double().square().sum()
     for _ in range(2):
+        Y = Y - basis @ (basis.T @ Y)
         values, vectors = torch.linalg.eigh((Y.T @ Y).double())
-        kept = values > 1e-10 * values[-1].clamp_min(1e-30)
+        kept = values > 1e-8 * length.clamp_min(1e-30)
         scale = torch.where(kept, values.clamp_min(1e-30).rsqrt(), 0)
-        Y = Y @ (vectors * scale).float()
+        Y, length = Y @ (vectors * scale).float(), values.new_ones(())
     return Y
-
-
-def _leading(B, dim):
-    """Return the left singular vectors of a tall matrix, the largest first."""
-    values, vectors = torch.linalg.eigh((B.T @ B).double())
-    values, vectors = values.flip(0)[:dim], vectors.flip(1)[:, :dim]
-    kept = values > 1e-10 * values[:1].clamp_min(1e-30)
-    scale = torch.where(kept, values.clamp_min(1e-30).rsqrt(), 0)
-    return (B @ (vectors * scale).float()).contiguous()

@@ -1,0 +1,125 @@
+"""The direct weights while they are trained: pairs of several cells, and of one.
+
+Most (feature, label) pairs of rare features are touched by one labeled cell. Such a
+pair needs no step of its own: its weight is what the cell adds to its label times the
+value of the feature, always. So only the others are looked up and changed at each step:
+a third fewer reads, and most of those that no cache holds are among them.
+"""
+
+import copy
+
+import numpy as np
+import torch
+
+from .sparse import count_before, count_numbers
+
+
+class TouchedPairs:
+    """The weights of a :class:`~sklearn_masked.nn.direct.PairDirect` in training.
+
+    Parameters
+    ----------
+    direct : PairDirect
+        Whose weights these are; `write` brings them back to it.
+    X : CSR matrix
+        Its rows' columns sorted.
+    rows, cols : int64 arrays of shape (n_cells,)
+        The labeled cells.
+    scale : float32 array of shape (n_features,)
+        What the columns of X are multiplied by.
+
+    Attributes
+    ----------
+    weight : float32 tensor of shape (n_several,)
+        The weights of the pairs that several cells touch.
+    square : float32 tensor of shape (n_cells,)
+        The squared length of each cell's other entries, whose pairs are its alone.
+    """
+
+    def __init__(self, direct, X, rows, cols, scale):
+        self.direct, device = direct, direct.weight.device
+
+        def tensor(array):
+            return torch.from_numpy(array).to(device)
+
+        pairs, cell_rows = direct.cover(X, rows, cols)
+        data, n_pairs = cell_rows.data, len(direct.labels)
+        data *= scale[cell_rows.indices]
+        several = count_numbers(pairs, n_pairs) > 1
+        position = np.cumsum(several, dtype=pairs.dtype) - 1
+        kept = several[pairs]
+        self.starts = count_before(kept, cell_rows.indptr)
+        entries = np.diff(self.starts)
+        self.entries = tensor(entries)
+        self.pairs, self.data = tensor(position[pairs[kept]]), tensor(data[kept])
+        self.at = tensor(np.flatnonzero(several))
+        self.weight = direct.weight.detach()[self.at]
+        self.label = direct.labels[self.at]
+        # In the order of the pairs, so that they are written side by side.
+        np.logical_not(kept, out=kept)
+        alone = pairs[kept]
+        entry = np.full(n_pairs, -1, pairs.dtype)
+        entry[alone] = np.arange(len(alone), dtype=pairs.dtype)
+        order = entry[entry >= 0]
+        lengths = np.diff(cell_rows.indptr) - entries
+        cell = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        self.alone_at, self.alone_cell = tensor(alone[order]), tensor(cell[order])
+        self.alone_data = tensor(data[kept][order])
+        self.first = direct.weight.detach()[self.alone_at]
+        self.square = self._by_cell(self.alone_data.square())
+        self.base = self._by_cell(self.alone_data * self.first)
+        self.changed = False
+
+    def _by_cell(self, values):
+        zero = values.new_zeros(len(self.entries))
+        return zero.index_add_(0, self.alone_cell, values)
+
+    def of_cells(self, chosen):
+        """Return the same for some of the cells, a bool array, on the same weights."""
+        part = copy.copy(self)
+        kept = np.repeat(chosen, self.entries.cpu().numpy())
+        kept, chosen = (
+            torch.from_numpy(np.flatnonzero(mask)).to(self.weight.device)
+            for mask in (kept, chosen)
+        )
+        part.pairs, part.data = self.pairs[kept], self.data[kept]
+        part.entries, part.square = self.entries[chosen], self.square[chosen]
+        part.base = self.base[chosen]
+        part.starts = np.append(0, np.cumsum(part.entries.cpu().numpy()))
+        return part
+
+    def part(self, cells):
+        """Return the pairs, the values and their number a cell for a slice of cells."""
+        part = slice(int(self.starts[cells.start]), int(self.starts[cells.stop]))
+        return self.pairs[part], self.data[part], self.entries[cells]
+
+    def margins(self, cells, amount):
+        """Return what the direct path gives to a slice of cells.
+
+        `amount` is what each of them has added to its label in all.
+        """
+        pairs, data, lengths = self.part(cells)
+        terms = self.weight.index_select(0, pairs) * data
+        sums = torch.segment_reduce(
+            terms, "sum", lengths=lengths, unsafe=True, initial=0.0
+        )
+        return sums + self.base[cells] + self.square[cells] * amount
+
+    def add(self, cells, amount):
+        """Add so much of each cell's row, but what is its alone, to its label."""
+        pairs, data, lengths = self.part(cells)
+        spread = torch.repeat_interleave(amount, lengths, output_size=len(data))
+        self.weight.index_add_(0, pairs, spread * data)
+        self.changed = True
+
+    def write(self, amount):
+        """Put the weights where the model has them, if they have changed since.
+
+        `amount` is what each cell has added to its label in all.
+        """
+        if not self.changed:
+            return
+        weight = self.direct.weight.detach()
+        weight[self.at] = self.weight
+        weight[self.alone_at] = self.first + self.alone_data * amount[self.alone_cell]
+        self.changed = False

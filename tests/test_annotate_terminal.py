@@ -260,7 +260,7 @@ def test_from_an_empty_folder_to_a_trained_model(start, tmp_path):
     assert program.end() == 0
     assert "15 this session" not in str(program.screen)  # the terminal is as it was
     assert 1049 not in program.screen.modes and 25 in program.screen.modes
-    program.wait("15 done in this session, 15 in all; saved.")
+    program.wait("Answers and skips: 15 in this session, 15 in all; saved.")
     program.wait("Model:   texts-answers/model.joblib", "The same command goes on")
     assert not program.screen.styles & set(range(30, 50))  # no color
 
@@ -296,7 +296,7 @@ def test_a_killed_program_goes_on_where_it_was(start, tmp_path):
     program.press("y", "1 this session", "3 in all")
     program.press("\x03")  # Ctrl-C: at once, without training
     assert program.end() == 130
-    program.wait("1 done in this session, 3 in all; saved.")
+    program.wait("Answers and skips: 1 in this session, 3 in all; saved.")
     assert not program.screen.styles & set(range(30, 50))
     assert said(tmp_path) == [0, 0, 0, "undo", 1]
     assert not (tmp_path / "texts-answers" / "model.joblib").exists()
@@ -315,7 +315,7 @@ def test_a_closed_terminal_loses_nothing(start, tmp_path, how):
         program.process.send_signal(signal.SIGTERM)
         assert program.end() == 130
         assert 1049 not in program.screen.modes and 25 in program.screen.modes
-        program.wait("1 done in this session, 1 in all; saved.")
+        program.wait("Answers and skips: 1 in this session, 1 in all; saved.")
     assert said(tmp_path) == [1]
     # Nobody holds the folder, and what is there is whole.
     ids = list(map(str, range(len(TEXTS))))

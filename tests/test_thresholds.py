@@ -446,6 +446,27 @@ def test_recall_is_promised_by_one_test(seed, target):
     assert clf.thresholds_[0] == want
 
 
+@pytest.mark.parametrize(
+    ("scoring", "n_cells", "which"),
+    [("recall_at_precision", 36, "passing"), ("precision_at_recall", 29, "positive")],
+)
+def test_the_warning_says_how_many_cells_a_promise_takes(scoring, n_cells, which):
+    def tuned(n, target=0.9):
+        scores = np.r_[np.linspace(0.9, 0.8, n), np.linspace(0.2, 0.1, 40)][:, None]
+        y = np.r_[np.ones(n), np.zeros(40)][:, None]
+        clf = MaskedTunedThresholdClassifierCV(
+            Scores(1), cv="prefit", scoring=scoring, target=target
+        )
+        return clf.fit(scores, y)
+
+    assert tuned(n_cells).report_["reason"].tolist() == ["tuned"]
+    takes = f"takes {n_cells} {which} labeled cells"
+    with pytest.warns(FallbackThresholdWarning, match=takes):
+        tuned(n_cells - 1)
+    with pytest.warns(FallbackThresholdWarning, match="No number of cells can promise"):
+        tuned(35, target=1.0)
+
+
 def test_a_target_met_by_luck_on_twelve_cells_is_not_met():
     scores = np.linspace(0.99, 0.01, 100)
     y = np.r_[np.ones(12), np.zeros(88)]
@@ -456,7 +477,9 @@ def test_a_target_met_by_luck_on_twelve_cells_is_not_met():
     with pytest.warns(
         FallbackThresholdWarning,
         match=r"^1 of 1 labels get the fallback for a threshold, fallback='auto': 0 "
-        r"\(target not met\)\.$",
+        r"\(target not met\)\. A target of 0\.95 with confidence=0\.95 takes 72 "
+        "passing labeled cells of a label without a mistake among them, and more with "
+        r"mistakes\.$",
     ):
         clf.fit(scores[:, None], y[:, None])
     assert clf.thresholds_.tolist() == [np.inf]

@@ -255,7 +255,8 @@ def _say_goodbye(loop, pool, session, trained):
         write_answers(loop, pool, path)
     if session.pace.n:
         _say(session.report() + "\n")
-    _say(f"{session.pace.n} done in this session, {session.n_all} in all; saved.")
+    n, n_all = session.pace.n, session.n_all
+    _say(f"Answers and skips: {n} in this session, {n_all} in all; saved.")
     if session.n_all:
         _say(f"Answers: {path}")
     if (loop.folder / "model.joblib").exists():

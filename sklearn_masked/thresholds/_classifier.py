@@ -21,10 +21,11 @@ from ..calibration._folds import (
 )
 from ..calibration._meta import MaskedMetaClassifier, score_matrix
 from ..metrics import masked_f1_scorer
+from ._constraints import fewest_cells
 from ._objectives import OBJECTIVES
 from ._report import ThresholdReport
 from ._settings import CONSTRAINED, read_settings
-from ._tune import CONSTANT, FEW, TUNED, Tuner
+from ._tune import CONSTANT, FEW, TUNED, UNMET, Tuner
 
 _SCORES = ("predict_proba", "decision_function")
 
@@ -475,10 +476,31 @@ default=None
         )
         warnings.warn(
             f"{(reasons != TUNED).sum()} of {len(reasons)} labels get the fallback for "
-            f"a threshold, fallback={self.fallback!r}: {why}.",
+            f"a threshold, fallback={self.fallback!r}: {why}."
+            f"{_what_it_takes(tuner.settings, reasons)}",
             FallbackThresholdWarning,
             stacklevel=3,
         )
+
+
+def _what_it_takes(settings, reasons):
+    """Return how many cells a promise takes, as a sentence; "" where none was unmet."""
+    unmet = reasons == UNMET
+    if settings.confidence is None or not unmet.any():
+        return ""
+    target = settings.target[unmet].min()
+    if target == 1:
+        return (
+            " No number of cells can promise a target of 1; ask for less, or pass "
+            "confidence=None."
+        )
+    n_cells = fewest_cells(settings.scoring, target, settings.confidence)
+    which = "positive" if settings.scoring == "precision_at_recall" else "passing"
+    return (
+        f" A target of {target:g} with confidence={settings.confidence:g} takes "
+        f"{n_cells} {which} labeled cells of a label without a mistake among them, and "
+        "more with mistakes."
+    )
 
 
 def _fit_fold(estimator, method, task, fold, fit_params, keep):

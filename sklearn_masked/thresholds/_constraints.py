@@ -56,6 +56,17 @@ def _effective(share):
     return hits**2 / hit_squares, misses**2 / miss_squares, ratio
 
 
+def fewest_cells(scoring, target, confidence):
+    """Return how many hits, without a miss, a promise takes at least.
+
+    >>> from sklearn_masked.thresholds._constraints import fewest_cells
+    >>> fewest_cells("recall_at_precision", 0.9, 0.95)
+    36
+    """
+    share = _SHARES[0] if scoring == "recall_at_precision" else 1.0
+    return int(np.ceil(np.log(share * (1 - confidence)) / np.log(target)))
+
+
 def candidates(share, target, alpha):
     """Return the positions of the thresholds to test, the strictest first.
 

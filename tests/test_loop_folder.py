@@ -129,14 +129,41 @@ def test_sparse_rows_with_duplicates_stay_as_they_are(tmp_path):
 
 def test_other_labels_are_refused(tmp_path):
     before = with_answers(tmp_path)
-    for names in (["crime", "war"], ["war"], ["war", "crime", "sport"]):
+    for names in (["crime", "war"], ["war"], ["war", "sport", "crime"]):
         with pytest.raises(ValueError) as raised:
             make(tmp_path, label_names=names)
         assert str(raised.value) == (
-            f"`label_names` must be those of the folder {tmp_path}, 'war', 'crime'; "
-            f"got {', '.join(map(repr, names))}. Other labels need another folder."
+            f"`label_names` must begin with those of the folder {tmp_path}, 'war', "
+            f"'crime' (more may follow); got {', '.join(map(repr, names))}. Other "
+            "labels need another folder."
         )
     assert content(tmp_path) == before
+
+
+def test_labels_may_follow(tmp_path):
+    with make(tmp_path) as loop:
+        for sample, value in enumerate([1, 0, 1, 0]):
+            loop.answer(sample, "war", value)
+            loop.answer(sample, "crime", 1 - value)
+        loop.fit()
+        loop.report(cv=2)
+        before = loop.labels.to_dense()
+    more = ["war", "crime", "sport"]
+    with make(tmp_path, label_names=more) as loop:
+        np.testing.assert_array_equal(loop.labels.to_dense()[:, :2], before)
+        assert np.isnan(loop.labels.to_dense()[:, 2]).all()
+        # The model of before does not know the label; it is asked for all the same.
+        batch = loop.next_batch(10)
+        assert "sport" in set(batch.label_names[batch["label"]])
+        table = loop.report().labels
+        assert np.isnan(table["roc_auc"][2]) and table["roc_auc"][0] >= 0
+        loop.answer(0, "sport", 1)
+        loop.answer(1, "sport", 0)
+        assert loop.fit().model.predict_proba(TEXTS).shape == (len(TEXTS), 3)
+    with pytest.raises(ValueError, match="must begin with"):
+        make(tmp_path)
+    with LabelingLoop.open(tmp_path, None, TEXTS) as loop:
+        assert loop.label_names == more and loop.labels.n_cells == 10
 
 
 @pytest.mark.parametrize(

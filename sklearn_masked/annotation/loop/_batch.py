@@ -104,11 +104,18 @@ def _by_chance(query, proba, seeds, n_left, n_cells, rng, options):
 
 
 def model_proba(model, X, n_labels):
-    """Yield (slice of rows, probabilities of positives) of a model, by blocks."""
+    """Yield (slice of rows, probabilities of positives) of a model, by blocks.
+
+    Of labels that came after it was fitted a model knows nothing: 1/2.
+    """
     n, step = count_rows(X), max(1, BLOCK_CELLS // n_labels)
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
-        yield rows, np.asarray(model.predict_proba(take_rows(X, rows)))
+        proba = np.asarray(model.predict_proba(take_rows(X, rows)))
+        n_new = n_labels - proba.shape[1] if proba.ndim == 2 else 0
+        if n_new > 0:
+            proba = np.pad(proba, ((0, 0), (0, n_new)), constant_values=0.5)
+        yield rows, proba
 
 
 def read_seeds(seeds, X, texts, label_names):

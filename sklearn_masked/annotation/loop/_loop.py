@@ -40,7 +40,8 @@ class LabelingLoop(Asking, Answers):
     folder : str or Path
         Made if there is none; gone on with if it is one of a loop.
     label_names : sequence of str
-        The labels.
+        The labels. A folder's may grow: new ones follow those that it has. The model
+        knows them from the next `fit` on.
     sample_ids : sequence of str or int, of length n_samples, default=None
         Ids of the rows of X, by which answers are saved. Without, their positions,
         and X itself must stay the same.

@@ -137,7 +137,8 @@ def make_report(ledger, labels, scores, n_open, n_since_fit):
             annotators[annotator] = annotators.get(annotator, 0) + 1
     if scores:
         for name in _METRICS:
-            table[name] = scores[name]
+            known = scores[name]  # labels may have come since
+            table[name][: len(known)] = known
     return LoopReport(
         labels=table,
         n_cells=labels.shape[0] * labels.shape[1],

@@ -150,21 +150,21 @@ class Settings:
         return values
 
     def check(self, samples, names):
-        """Raise unless the folder is about these samples, or fewer, and these labels.
+        """Raise unless the folder is about these samples and labels, or the first ones.
 
         Parameters
         ----------
         samples : SampleIds
             The pool; the folder's may be its beginning.
         names : list of str
-            The labels.
+            The labels; the folder's may be the first of them.
         """
         mine = self.values
-        if mine["label_names"] != names:
+        if mine["label_names"] != names[: len(mine["label_names"])]:
             raise ValueError(
-                f"`label_names` must be those of the folder {self.path.parent}, "
-                f"{_shown(mine['label_names'])}; got {_shown(names)}. Other labels "
-                "need another folder."
+                "`label_names` must begin with those of the folder "
+                f"{self.path.parent}, {_shown(mine['label_names'])} (more may follow); "
+                f"got {_shown(names)}. Other labels need another folder."
             )
         if mine["ids_given"] != samples.given:
             had, got = ("with", "without") if mine["ids_given"] else ("without", "with")

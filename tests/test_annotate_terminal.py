@@ -302,6 +302,36 @@ def test_a_killed_program_goes_on_where_it_was(start, tmp_path):
     assert not (tmp_path / "texts-answers" / "model.joblib").exists()
 
 
+def test_a_label_may_be_added_to_the_file(start, tmp_path):
+    program = start("--round", "4")
+    program.wait("question 1 of 4")
+    for n in (1, 2, 3, 4):
+        program.press(truth(program), f"{n} this session")
+        program.wait("y/n")
+    program.press("q")
+    assert program.end() == 0  # with a model of three labels
+    with (tmp_path / "l.txt").open("a") as file:
+        file.write("sport: goal\n")
+    program = start("--round", "8")
+    program.wait("apply? y/n")
+    for _ in range(30):
+        program.rest()
+        if "[sport]" in str(program.screen):
+            break
+        shown = re.search(r"(\d+) this session", str(program.screen))
+        program.press("n", f"{int(shown[1]) + 1} this session")
+        program.wait("y/n")
+    program.press("y", "sport: yes.")
+    program.press("q")
+    assert program.end() == 0
+    names = [*LABELS, "sport"]
+    ids = list(map(str, range(len(TEXTS))))
+    folder = tmp_path / "texts-answers"
+    with LabelingLoop.open(folder, None, TEXTS, sample_ids=ids) as loop:
+        assert loop.label_names == names and loop.labels.n_positive[3] == 1
+        assert loop.model.predict_proba(TEXTS[:2]).shape == (2, 4)
+
+
 @pytest.mark.parametrize("how", ["hangup", "SIGTERM"])
 def test_a_closed_terminal_loses_nothing(start, tmp_path, how):
     program = start()

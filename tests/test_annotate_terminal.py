@@ -415,18 +415,19 @@ def test_answers_and_model_are_written_without_a_question(files, capsys):
 
 def test_what_does_not_belong_together_is_refused(files, capsys, tmp_path):
     folder = tmp_path / "texts-answers"
-    with LabelingLoop(None, ["a", "b"], folder=folder, label_names=["war"]):
+    texts = files[0].read_text().splitlines()
+    with LabelingLoop(None, texts[:2], folder=folder, label_names=["crime"]):
         pass
     status, _, error = run(capsys, *files, "--export", tmp_path / "out.csv")
     assert status == 2
-    assert error.startswith("error: the labels must be those of the folder")
+    assert error.startswith("error: the labels must begin with those of the folder")
     assert error.endswith("(--folder says which folder.)\n")
     files[0].unlink()
     status, _, error = run(capsys, *files, "--export", tmp_path / "out.csv")
     assert (status, error) == (2, f"error: {files[0]}: No such file or directory\n")
     files[0].write_text("another text\nand another\n")
     labels = tmp_path / "labels.txt"
-    labels.write_text("war\n")
+    labels.write_text("crime\n")
     status, _, error = run(capsys, *files, "--export", tmp_path / "out.csv")
     assert status == 2 and error.startswith("error: the texts must begin with the 2")
     (tmp_path / "other").mkdir()

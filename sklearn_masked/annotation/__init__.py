@@ -1,6 +1,7 @@
 """Which cells to label next, and which labeled cells look wrong."""
 
 from ._audit import CellAudit, audit_cells
+from ._chosen import weigh_chosen_negatives
 from ._cold_start import seed_cells
 from ._query import FewerCellsWarning, query_cells
 from ._simulate import simulate
@@ -44,6 +45,7 @@ __all__ = [
     "read_annotations",
     "seed_cells",
     "simulate",
+    "weigh_chosen_negatives",
     "write_annotations",
     "write_queries",
 ]

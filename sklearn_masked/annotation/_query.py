@@ -50,7 +50,7 @@ def query_cells(
     n_cells : int, default=100
         How many cells.
     strategy : str or dict, default="default"
-        A name, or shares by name, as in ``{"uncertain": 0.9, "random": 0.1}``.
+        A name, or shares by name, as in ``{"uncertain": 0.8, "random": 0.2}``.
 
         - "likely_positive", "likely_negative": candidates to confirm or deny;
         - "uncertain": probabilities near 1/2;
@@ -59,7 +59,7 @@ def query_cells(
         - "expected_gain": the largest expected fall of the variance of the labels'
           ranking, 1 / positives + 1 / negatives;
         - "random": chance, with recorded propensities: cells for unbiased estimates;
-        - "default": nine tenths "uncertain", one tenth "random". While a label
+        - "default": four fifths "uncertain", one fifth "random". While a label
           has few positives, its probabilities are low, and the most uncertain cells
           are its likeliest positives; later they are the tricky ones.
 

@@ -14,6 +14,13 @@ from ..metrics import masked_average_precision_score, masked_roc_auc_score
 from ..metrics._cells import label_name
 from ..metrics._rows import count_rows
 from ..multioutput._constants import OneClassLabelWarning
+from ._chosen import (
+    CHOSEN_NEGATIVE_WEIGHT,
+    check_weight,
+    is_chosen,
+    weigh,
+    weights_explained,
+)
 from ._cold_start import seed_cells
 from ._query import FewerCellsWarning, check_count, query_cells
 from ._random import as_generator
@@ -47,6 +54,7 @@ def simulate(
     queries=None,
     n_cells=1000,
     batch_cells=100,
+    chosen_negative_weight=CHOSEN_NEGATIVE_WEIGHT,
     metrics=None,
     random_state=None,
     **query_params,
@@ -75,7 +83,7 @@ def simulate(
         As of :func:`query_cells`; or "random_rows" and "uncertain_rows" for whole
         rows as other tools ask for them, by chance or by the mean entropy over the
         labels; or a callable ``strategy(proba, labels, *, n_cells, random_state)``
-        that returns a table with `sample` and `label`.
+        that returns a table with `sample` and `label`, and best `reason`.
     queries : matrix or dict, default=None
         If given, the first round takes :func:`seed_cells`, a quarter of them random.
         If None, it takes random cells, or random rows for a strategy by the row.
@@ -83,6 +91,10 @@ def simulate(
         Cells labeled at the end.
     batch_cells : int, default=100
         Cells asked for in a round.
+    chosen_negative_weight : float, default=0.1
+        Weight in a fit of the negatives that the table gives a reason other than
+        "random" for: see :func:`weigh_chosen_negatives`. 1 gives the labels no
+        weights, for estimators that take none.
     metrics : dict of str to callable, default=None
         By name, ``metric(y_test, proba)``. None is the macro averages of the masked
         ROC AUC, "macro_auc", and of the masked average precision, "macro_ap".
@@ -126,6 +138,7 @@ def simulate(
     )
     check_count(n_cells, "n_cells")
     check_count(batch_cells, "batch_cells")
+    check_weight(chosen_negative_weight, "chosen_negative_weight")
     if n_cells > oracle.n_cells:
         raise ValueError(
             f"`n_cells` accepts at most the {oracle.n_cells} cells of `y`; got "
@@ -138,7 +151,7 @@ def simulate(
     rng = as_generator(random_state)
     known = MaskedLabels.from_cells([], [], [], shape=oracle.shape)
     known = known.with_label_names(oracle.label_names)
-    records, model = [], None
+    records, model, chosen = [], None, np.empty((0, 2), np.int64)
     while known.n_cells < n_cells:
         target = min((len(records) + 1) * batch_cells, n_cells)
         params = {"n_cells": target - known.n_cells, "random_state": rng}
@@ -149,7 +162,9 @@ def simulate(
         if not len(table):
             break
         known = _label(known, table, truth)
-        model, scores = _fit_and_score(estimator, X, known, X_test, y_test, metrics)
+        chosen = np.concatenate([chosen, _chosen(table)])
+        to_fit = weigh(known, *chosen.T, chosen_negative_weight)
+        model, scores = _fit_and_score(estimator, X, to_fit, X_test, y_test, metrics)
         records.append((known.n_cells, known.n_positive.sum(), *scores))
     fields = [("n_cells", np.int64), ("n_positive", np.int64)]
     return CellTable(np.array(records, fields + [(name, float) for name in metrics]))
@@ -201,6 +216,16 @@ def _seed(X, queries, proba, known, **params):
         return seed_cells(X, queries, known, random_share=_FIRST_RANDOM, **params)
 
 
+def _chosen(table):
+    """Return (row, col) of the cells of a table that were chosen by what they are."""
+    cells = np.column_stack([table["sample"], table["label"]]).astype(np.int64)
+    try:
+        reasons = np.asarray(table["reason"])
+    except (KeyError, ValueError):  # whole rows, and other people's tables
+        return cells[:0]
+    return cells[[is_chosen(reason) for reason in reasons.tolist()]]
+
+
 def _label(known, table, truth):
     """Return the labels with the oracle's answers."""
     rows, cols = table["sample"], table["label"]
@@ -217,6 +242,7 @@ def _fit_and_score(estimator, X, known, X_test, y_test, metrics):
         # Labels short of cells, or without positives in the test: in every round.
         for expected in _EXPECTED:
             warnings.simplefilter("ignore", expected)
-        model.fit(X, known)
+        with weights_explained(known):
+            model.fit(X, known)
         proba = model.predict_proba(X_test)
         return model, [metric(y_test, proba) for metric in metrics.values()]

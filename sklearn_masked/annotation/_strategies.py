@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 
 #: The mixture behind ``strategy="default"``.
-DEFAULT = {"uncertain": 0.9, "random": 0.1}
+DEFAULT = {"uncertain": 0.8, "random": 0.2}
 
 
 class LikelyPositive:

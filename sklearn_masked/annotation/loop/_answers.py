@@ -6,6 +6,7 @@ from numbers import Integral
 
 import numpy as np
 
+from .._chosen import is_chosen, weigh
 from ._asked import unpacked
 from ._errors import DamagedLogError
 from ._ledger import Answer, decided_labels
@@ -41,6 +42,8 @@ class Answers:
         else:
             cell = self._known_cell(entry["sample"], entry["label"])
             values = (entry[name] for name in Answer._fields)
+            if is_chosen(entry.get("reason")):
+                self._chosen.add(cell)
             self._kept.add(cell, Answer(*values))
             self._asked_for.answered(cell)
 
@@ -258,6 +261,13 @@ class Answers:
                 )
                 self._labels_at = self._n_read
             return self._labels
+
+    @property
+    def training_labels(self):
+        """The labels with the weights that `fit` gives them, to train elsewhere."""
+        with self._guard:
+            labels, chosen = self.labels, np.array(list(self._chosen)).reshape(-1, 2)
+        return weigh(labels, *chosen.T, self.chosen_negative_weight)
 
     # What an answer is about
 

@@ -6,6 +6,7 @@ import threading
 from numbers import Integral
 from pathlib import Path
 
+from .._chosen import CHOSEN_NEGATIVE_WEIGHT, check_weight
 from .._strategies import parse_strategy
 from ._answers import Answers
 from ._asked import Asked
@@ -55,6 +56,10 @@ class LabelingLoop(Asking, Answers):
     on_disagreement : {"unlabeled", "majority", "last", "raise"}, default="unlabeled"
         What a cell is on which annotators disagree; a draw of "majority" leaves it
         unlabeled, "raise" refuses to give labels. Every answer is kept anyway.
+    chosen_negative_weight : float, default=0.1
+        Weight in a fit of a negative that the loop did not ask for by chance, but for
+        what seeds or a model say of it: see :func:`weigh_chosen_negatives`. 1 gives
+        the labels no weights, for estimators that take none.
     random_state : int, default=None
         Decides the next cells, together with the answers so far. If None, drawn once
         and saved in the folder.
@@ -64,6 +69,8 @@ class LabelingLoop(Asking, Answers):
     labels : MaskedLabels of shape (n_samples, n_labels)
         What the answers say. A cell that is skipped, in dispute or never asked for is
         unlabeled.
+    training_labels : MaskedLabels of shape (n_samples, n_labels)
+        The same cells with the weights that `fit` gives them.
     model : estimator or None
         The last one fitted. It takes rows like those of X: texts, if these are.
     label_names : list of str
@@ -135,11 +142,14 @@ class LabelingLoop(Asking, Answers):
         strategy="default",
         seeds=None,
         on_disagreement="unlabeled",
+        chosen_negative_weight=CHOSEN_NEGATIVE_WEIGHT,
         random_state=None,
     ):
         self._prepare(
             estimator, X, label_names, sample_ids, strategy, seeds, on_disagreement
         )
+        check_weight(chosen_negative_weight, "chosen_negative_weight")
+        self.chosen_negative_weight = float(chosen_negative_weight)
         if random_state is not None and (
             isinstance(random_state, bool)
             or not isinstance(random_state, Integral)
@@ -186,6 +196,9 @@ class LabelingLoop(Asking, Answers):
             strategy=settings["strategy"],
             seeds=seeds,
             on_disagreement=settings["on_disagreement"],
+            chosen_negative_weight=settings.get(
+                "chosen_negative_weight", CHOSEN_NEGATIVE_WEIGHT
+            ),
             random_state=settings["random_state"],
         )
 
@@ -210,6 +223,7 @@ class LabelingLoop(Asking, Answers):
         self._texts = Texts(X) if are_texts(X) else None
         self._guard = threading.RLock()  # for what the log and memory say together
         self._kept, self._asked_for, self._n_read = Ledger(), Asked(), 0
+        self._chosen = set()  # cells answered that chance did not ask for
         self._labels = self._fitted = None
         self._labels_at = -1
 
@@ -240,6 +254,7 @@ class LabelingLoop(Asking, Answers):
                 self.label_names,
                 strategy=self.strategy,
                 on_disagreement=self.on_disagreement,
+                chosen_negative_weight=self.chosen_negative_weight,
                 random_state=self.random_state,
             )
         except BaseException:
@@ -294,7 +309,7 @@ class LabelingLoop(Asking, Answers):
             process all the same.
         """
         with self._guard:
-            labels, n_entries = self.labels, self._n_read
+            labels, n_entries = self.training_labels, self._n_read
         fitted = fit_model(self.estimator, self.X, self._texts, labels, self._seed())
         self._log.check_open()  # the folder may be another's by now
         self._fitted = fitted
@@ -328,9 +343,9 @@ class LabelingLoop(Asking, Answers):
         """
         path = self.folder / "scores.json"
         with self._guard:
-            labels = self.labels
+            labels, weighted = self.labels, self.training_labels
         if cv is not None:
-            scores = score_labels(self._held_out_proba(labels, cv), labels)
+            scores = score_labels(self._held_out_proba(weighted, cv), labels)
             text = json.dumps(scores).encode()
             self._log.check_open()
             write_atomically(path, lambda file: file.write(text))

@@ -18,6 +18,7 @@ from ...model_selection import (
     cross_val_predict,
 )
 from ...multioutput._constants import OneClassLabelWarning
+from .._chosen import weights_explained
 from ._errors import ModelNotSavedWarning, UnreadableModelWarning
 from ._files import read_json, write_atomically
 
@@ -52,7 +53,7 @@ def fit_model(estimator, X, texts, labels, seed):
     """Return a fitted model, which takes rows like those of X."""
     _check_labeled(labels, "fit()")
     to_fit, rows = default_or_clone(estimator, X, texts, seed)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), weights_explained(labels):
         ignore_expected()
         to_fit.fit(rows, labels)
     if estimator is None and texts is not None:
@@ -73,7 +74,7 @@ def held_out_proba(estimator, X, texts, labels, cv, seed):
     labels = labels[rows]
     if isinstance(cv, Integral):
         cv = MaskedStratifiedKFold(int(cv), shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), weights_explained(labels):
         ignore_expected()
         proba = cross_val_predict(
             to_fit, take_rows(X, rows), labels, cv=cv, method="predict_proba"

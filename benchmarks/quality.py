@@ -43,7 +43,7 @@ LOSSES = (
     "ours:reduction=sample",
     "ours:pos_weight=balanced",
     "ours:label_smoothing=0.05",
-    "ours:unlabeled_weight=0.01",
+    "ours:unlabeled_weight=0.03",
 )
 CURVE = {
     "masks": ("one-sought", "random-cells", "full-budget"),

@@ -104,7 +104,7 @@ def test_labels_with_implicit_negatives_are_weighed_too():
     labels = MaskedLabels.from_sparse(sp.csr_array(full), implicit="negative")
     assert labels.fill == "negative"
     weighted = weigh_chosen_negatives(labels, table)
-    np.testing.assert_array_equal(dense_weights(weighted), oracle(full, table, 0.1))
+    np.testing.assert_array_equal(dense_weights(weighted), oracle(full, table, 0.2))
 
 
 def test_weight_1_and_a_table_by_chance_leave_the_labels_as_they_are():
@@ -170,9 +170,9 @@ def test_simulations_weigh_what_was_not_asked_by_chance(seen):
     )
     assert seen[0].weights is None  # the first cells are by chance
     known = np.where(np.isnan(seen[-1].to_dense()), np.nan, y)
-    expected = oracle(known, np.concatenate(asked), 0.1)
+    expected = oracle(known, np.concatenate(asked), 0.2)
     np.testing.assert_array_equal(dense_weights(seen[-1]), expected)
-    assert (expected == 0.1).any()
+    assert (expected == 0.2).any()
     del seen[:]
     simulate(
         Recorder(),
@@ -205,7 +205,7 @@ def test_simulations_weigh_first_cells_by_words_but_not_whole_rows(seen):
         random_state=rng,
     )
     known = np.where(np.isnan(seen[0].to_dense()), np.nan, y)
-    np.testing.assert_array_equal(dense_weights(seen[0]), oracle(known, first, 0.1))
+    np.testing.assert_array_equal(dense_weights(seen[0]), oracle(known, first, 0.2))
     for strategy in ("random", "random_rows", "uncertain_rows"):
         del seen[:]
         simulate(Recorder(), X, y, X, y, strategy=strategy, batch_cells=20, **params)
@@ -227,8 +227,8 @@ def test_a_loop_weighs_what_it_did_not_ask_by_chance(tmp_path, seen):
         loop.fit()
         labels, weighted = loop.labels, loop.training_labels
         assert labels.weights is None
-        expected = oracle(labels.to_dense(), batch, 0.1)
-        assert set(np.unique(expected[~np.isnan(expected)])) == {0.1, 1.0}
+        expected = oracle(labels.to_dense(), batch, 0.2)
+        assert set(np.unique(expected[~np.isnan(expected)])) == {0.2, 1.0}
         np.testing.assert_array_equal(dense_weights(weighted), expected)
         np.testing.assert_array_equal(seen[-1].weights, weighted.weights)
     with LabelingLoop.open(params["folder"], Recorder(), texts) as loop:

@@ -8,7 +8,7 @@ import numpy as np
 from ..labels import MaskedLabels, check_labels
 
 #: By the simulations of `benchmarks/README.md`.
-CHOSEN_NEGATIVE_WEIGHT = 0.1
+CHOSEN_NEGATIVE_WEIGHT = 0.2
 # Cells with these reasons were not chosen for what a model says of them.
 _NOT_CHOSEN = ("random", "review")
 
@@ -30,7 +30,7 @@ def weigh_chosen_negatives(labels, table, *, weight=CHOSEN_NEGATIVE_WEIGHT):
         Cells that were asked for, as of :func:`query_cells` and :func:`seed_cells`:
         positions `sample` and `label`, and `reason`. Those with reason "random" or
         "review" count as not chosen. Cells that are unlabeled are passed over.
-    weight : float, default=0.1
+    weight : float, default=0.2
         What the weight of a chosen negative is multiplied by, above 0. 1 changes
         nothing.
 
@@ -58,7 +58,7 @@ def weigh_chosen_negatives(labels, table, *, weight=CHOSEN_NEGATIVE_WEIGHT):
     >>> table = query_cells(proba, y, n_cells=2, strategy="uncertain")
     >>> y[table["sample"], table["label"]] = 0  # what a person says
     >>> weigh_chosen_negatives(y, table).weights
-    array([1. , 1. , 0.1, 0.1])
+    array([1. , 1. , 0.2, 0.2])
     """
     labels = check_labels(labels)
     check_weight(weight, "weight")

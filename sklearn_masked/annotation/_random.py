@@ -3,6 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
+from ..labels._draw import draw_unlabeled
+
 
 def as_generator(random_state):
     """Return a Generator, of scikit-learn's kinds of `random_state` too."""
@@ -81,10 +83,13 @@ def _systematic(expected, rng):
 
 def _draw_unlabeled(labels, n_cells, rng):
     """Draw unlabeled cells, all alike, without replacement: rows, cols."""
-    indptr, blocked = _unlabeled_rows(labels)
-    drawn = rng.choice(int(indptr[-1]), n_cells, replace=False, shuffle=False)
-    rows = np.searchsorted(indptr, drawn, side="right") - 1
-    return rows, _nth_unlabeled(labels, rows, drawn - indptr[rows], blocked)
+    if labels.fill == "unlabeled":
+        parts = labels.indptr, labels.indices, labels.n_labels
+        return draw_unlabeled(*parts, n_cells, rng)
+    stored = np.flatnonzero(labels.values == -1)
+    drawn = stored[rng.choice(len(stored), n_cells, replace=False, shuffle=False)]
+    rows = np.searchsorted(labels.indptr, drawn, side="right") - 1
+    return rows, labels.indices[drawn].astype(np.intp)
 
 
 def _draw_by_label(labels, quotas, rng):
@@ -102,30 +107,3 @@ def _draw_by_label(labels, quotas, rng):
         rows.append(rng.choice(np.flatnonzero(free), quotas[label], replace=False))
         cols.append(np.full(quotas[label], label))
     return np.concatenate(rows), np.concatenate(cols)
-
-
-def _unlabeled_rows(labels):
-    """Return the cumulative number of unlabeled cells by row, and a key a stored cell.
-
-    For `fill="unlabeled"`, the keys find the n-th unlabeled cell of a row: before the
-    i-th labeled column c stand c - i unlabeled ones.
-    """
-    n_rows, n_labels = labels.shape
-    rows = np.repeat(np.arange(n_rows), np.diff(labels.indptr))
-    if labels.fill == "negative":
-        stored = labels.values == -1
-        counts = np.bincount(rows[stored], minlength=n_rows)
-        return np.append(0, np.cumsum(counts)), np.flatnonzero(stored)
-    counts = n_labels - np.diff(labels.indptr)
-    before = labels.indices - (np.arange(len(rows)) - labels.indptr[rows])
-    return np.append(0, np.cumsum(counts)), rows * (n_labels + 1) + before
-
-
-def _nth_unlabeled(labels, rows, nth, keys):
-    """Return the column of the n-th unlabeled cell of each row."""
-    if labels.fill == "negative":
-        stored = np.append(0, np.cumsum(labels.values == -1))[labels.indptr[rows]]
-        return labels.indices[keys[stored + nth]].astype(np.intp)
-    wanted = rows * (labels.n_labels + 1) + nth
-    passed = np.searchsorted(keys, wanted, side="right") - labels.indptr[rows]
-    return nth + passed

@@ -91,7 +91,7 @@ def simulate(
         Cells labeled at the end.
     batch_cells : int, default=100
         Cells asked for in a round.
-    chosen_negative_weight : float, default=0.1
+    chosen_negative_weight : float, default=0.2
         Weight in a fit of the negatives that the table gives a reason other than
         "random" for: see :func:`weigh_chosen_negatives`. 1 gives the labels no
         weights, for estimators that take none.

@@ -58,14 +58,16 @@ def criterion_params(estimator, targets):
     """Return the arguments of the masked loss for these targets."""
     pos_weight = estimator.pos_weight
     if isinstance(pos_weight, str):  # "balanced"
-        pos_weight = balanced_pos_weight(*targets.totals())
+        pos_weight = balanced_pos_weight(*targets.labeled.totals())
     else:
         pos_weight = per_label(pos_weight, targets, "pos_weight")
+    # Weak negatives that were drawn have their weight as labeled cells have.
+    are_drawn = targets.labeled is not targets
     return {
         "reduction": estimator.reduction,
         "weight": per_label(estimator.label_weight, targets, "label_weight"),
         "pos_weight": pos_weight,
-        "unlabeled_weight": estimator.unlabeled_weight,
+        "unlabeled_weight": 0.0 if are_drawn else estimator.unlabeled_weight,
         "label_smoothing": estimator.label_smoothing,
     }
 

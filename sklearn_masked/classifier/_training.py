@@ -15,6 +15,7 @@ from ..nn.dual import DualDataset, DualTrainer
 from ..nn.losses import MaskedBCEWithLogitsLoss
 from ..nn.modules import DirectSharedModule, FeatureScales, build_module
 from . import _build, _device, _features, _finish
+from ._weak import expected_totals, with_weak_negatives
 
 # Labels that store what is not negative are turned into cells up to so many.
 _MOST_CELLS = 1 << 22
@@ -66,6 +67,8 @@ def train(estimator, X, targets, epochs, *, first, whole):
     positive, negative = targets.totals()
     estimator._n_positive = estimator._n_positive + positive
     estimator._n_negative = estimator._n_negative + negative
+    if estimator.unlabeled_weight and _is_dual(estimator, targets):
+        targets = with_weak_negatives(targets, estimator.unlabeled_weight, seed)
     data, valid = _datasets(estimator, X, targets, seed, whole)
     batch_size = _batch_size(estimator, targets, len(data))
     with _seeded(seed, device):
@@ -101,7 +104,6 @@ def _is_dual(estimator, targets):
         estimator.module is None
         and estimator.criterion is None
         and estimator.optimizer is None
-        and not estimator.unlabeled_weight
         and targets.fill == "unlabeled"
     )
 
@@ -132,7 +134,7 @@ def _start(estimator, X, targets, rows, seed):
     power = _features.IDF_POWERS[0] if is_open else estimator.idf_power
     scales = FeatureScales(X)
     module.start(X, power, scales)
-    positive, negative = estimator._n_positive, estimator._n_negative
+    positive, negative = expected_totals(targets, estimator.unlabeled_weight)
     pooled = (positive.sum() + 0.5) / (positive.sum() + negative.sum() + 1)
     prior = (positive + pooled) / (positive + negative + 1)
     bias = torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
@@ -152,7 +154,7 @@ def _prepare(estimator, X, targets, rows, first):
     if _is_dual(estimator, targets):
         weight, target = _build.cell_terms(estimator, targets)
         # The start of a label's bias counts as one cell; later, as those it has seen.
-        now = np.add(*targets.totals())
+        now = np.add(*targets.labeled.totals())
         seen = estimator._n_positive + estimator._n_negative - now
         estimator.net_.dual = DualTrainer(
             module,
@@ -197,7 +199,7 @@ def _run(estimator, train, epochs):
 
 def _datasets(estimator, X, targets, seed, whole):
     """Return the training rows and, for early stopping, the validation rows."""
-    dense = _needs_dense_targets(estimator)
+    dense = _needs_dense_targets(estimator, targets)
     rows = targets.labeled_rows()
     generator = np.random.default_rng(seed)
     make = functools.partial(CellDataset, dense=dense)
@@ -220,10 +222,10 @@ def _datasets(estimator, X, targets, seed, whole):
     )
 
 
-def _needs_dense_targets(estimator):
+def _needs_dense_targets(estimator, targets):
     """Return whether the loss has to see the logits of all cells."""
     criterion, ours = estimator.criterion, MaskedBCEWithLogitsLoss
-    if estimator.unlabeled_weight:
+    if estimator.unlabeled_weight and targets.labeled is targets:
         return True
     if criterion is None:
         return False

@@ -64,6 +64,11 @@ class Targets:
     def __len__(self):
         return len(self.indptr) - 1
 
+    @property
+    def labeled(self):
+        """The labeled cells alone, where others are among these."""
+        return self
+
     def labeled_rows(self):
         """Return the positions of the rows that have a labeled cell to learn from."""
         if self.fill == "negative":

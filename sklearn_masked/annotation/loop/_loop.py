@@ -56,7 +56,7 @@ class LabelingLoop(Asking, Answers):
     on_disagreement : {"unlabeled", "majority", "last", "raise"}, default="unlabeled"
         What a cell is on which annotators disagree; a draw of "majority" leaves it
         unlabeled, "raise" refuses to give labels. Every answer is kept anyway.
-    chosen_negative_weight : float, default=0.1
+    chosen_negative_weight : float, default=0.2
         Weight in a fit of a negative that the loop did not ask for by chance, but for
         what seeds or a model say of it: see :func:`weigh_chosen_negatives`. 1 gives
         the labels no weights, for estimators that take none.

@@ -1,0 +1,36 @@
+"""Unlabeled cells by chance, without a list of all of them."""
+
+import numpy as np
+
+
+def draw_unlabeled(indptr, indices, n_labels, n_cells, rng):
+    """Draw cells that are not stored, all alike, without replacement.
+
+    Parameters
+    ----------
+    indptr, indices : int arrays
+        CSR of the stored cells, columns increasing within a row.
+    n_labels : int
+        Number of columns.
+    n_cells : int
+        How many; no more than there are.
+    rng : Generator
+        Of chance.
+
+    Returns
+    -------
+    rows, cols : intp arrays of shape (n_cells,)
+    """
+    lengths = np.diff(indptr)
+    first = np.append(0, np.cumsum(n_labels - lengths))
+    drawn = rng.choice(int(first[-1]), n_cells, replace=False, shuffle=False)
+    drawn_rows = np.searchsorted(first, drawn, side="right") - 1
+    nth = drawn - first[drawn_rows]
+    # Before the i-th stored column c of a row stand c - i others.
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    before = indices - (np.arange(len(rows)) - indptr[rows])
+    keys, wanted = (
+        row * (n_labels + 1) + at for row, at in ((rows, before), (drawn_rows, nth))
+    )
+    passed = np.searchsorted(keys, wanted, side="right") - indptr[drawn_rows]
+    return drawn_rows, nth + passed

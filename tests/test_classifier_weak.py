@@ -1,0 +1,221 @@
+"""Unlabeled cells as weak negatives: on request, and a sample weighs as all of them."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sklearn_masked import (
+    MaskedLabels,
+    MaskedMultiLabelClassifier,
+    check_labels,
+)
+from sklearn_masked._targets import UnlabeledLabelWarning
+from sklearn_masked.classifier import _weak
+from sklearn_masked.classifier._training import make_targets
+from sklearn_masked.datasets import make_masked_multilabel
+from sklearn_masked.labels._draw import draw_unlabeled
+from sklearn_masked.metrics import masked_average_precision_score
+
+
+def make_data(n=200, n_labels=6, seed=0):
+    X, y, full = make_masked_multilabel(
+        n,
+        n_labels,
+        vocabulary_size=150,
+        as_text=False,
+        return_full=True,
+        random_state=seed,
+    )
+    return X.tocsr(), check_labels(y).to_dense(), full.toarray().astype(float)
+
+
+def classifier(**params):
+    return MaskedMultiLabelClassifier(random_state=0, device="cpu", **params)
+
+
+def weighed(y, weight):
+    """Return labels in which the unlabeled cells of labeled rows are weak negatives."""
+    has_cells = ~np.isnan(y).all(axis=1)
+    rows, cols = np.nonzero(np.broadcast_to(has_cells[:, None], y.shape))
+    values = y[rows, cols]
+    weights = np.where(np.isnan(values), weight, 1.0)
+    values = np.nan_to_num(values).astype(int)
+    return MaskedLabels.from_cells(rows, cols, values, shape=y.shape, weights=weights)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"reduction": "label", "label_smoothing": 0.1},
+        {"label_weight": [1, 2, 3, 1, 2, 3.0], "pos_weight": 2.0},
+        {"early_stopping": True, "max_epochs": 8},
+    ],
+    ids=lambda params: " ".join(params),
+)
+def test_few_unlabeled_cells_all_count_as_explicit_weak_negatives(params):
+    X, y, _ = make_data()
+    y[::7] = np.nan  # rows without a labeled cell stay out
+    got = classifier(unlabeled_weight=0.05, **params).fit(X, y)
+    want = classifier(**params).fit(X, weighed(y, 0.05))
+    np.testing.assert_array_equal(got.predict_proba(X), want.predict_proba(X))
+    plain = classifier(**params).fit(X, y)
+    assert np.abs(got.predict_proba(X) - plain.predict_proba(X)).max() > 0.01
+
+
+def test_balanced_counts_labeled_cells_alone():
+    X, y, _ = make_data()
+    labels = check_labels(y)
+    balance = labels.n_negative / labels.n_positive
+    params = {"unlabeled_weight": 0.05}
+    got = classifier(pos_weight="balanced", **params).fit(X, y)
+    want = classifier(pos_weight=balance, **params).fit(X, y)
+    np.testing.assert_allclose(got.predict_proba(X), want.predict_proba(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["NaN", "-1", "sparse", "MaskedLabels"])
+def test_what_hides_under_the_mask_is_not_read(form):
+    X, y, full = make_data()
+    rows, cols = np.nonzero(~np.isnan(y))
+    forms = {
+        "NaN": y,
+        "-1": np.nan_to_num(y, nan=-1),
+        "sparse": MaskedLabels.from_sparse(
+            sp.coo_array((y[rows, cols], (rows, cols)), shape=y.shape),
+            implicit="unlabeled",
+        ),
+        "MaskedLabels": check_labels(y),
+    }
+    want = classifier(unlabeled_weight=0.1).fit(X, y).predict_proba(X)
+    ones = np.where(np.isnan(y), 1.0, y)
+    hidden = [np.ma.masked_array(under, np.isnan(y)) for under in (full, ones)]
+    for other in (forms[form], *hidden):
+        got = classifier(unlabeled_weight=0.1).fit(X, other).predict_proba(X)
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.fixture
+def few_drawn(monkeypatch):
+    monkeypatch.setattr(_weak, "_A_CELL", 1)
+    monkeypatch.setattr(_weak, "_FEWEST", 50)
+
+
+def test_a_sample_weighs_as_much_as_all(few_drawn):
+    _, y, _ = make_data(n=400, n_labels=10)
+    y[::3] = np.nan
+    labels = check_labels(y)
+    weights = np.linspace(1, 2, labels.n_cells)
+    cells = labels.cells()
+    labels = MaskedLabels.from_cells(*cells[:3], shape=y.shape, weights=weights)
+    has_cells = np.diff(labels.indptr) > 0
+    n_all = has_cells.sum() * 10 - labels.n_cells
+    times = np.zeros(y.shape)
+    for seed in range(40):
+        targets = _weak.with_weak_negatives(make_targets(labels, None), 0.2, seed)
+        rows = np.repeat(np.arange(len(y)), np.diff(targets.indptr))
+        drawn = np.isnan(y[rows, targets.indices])
+        n_drawn = drawn.sum()
+        assert n_drawn == max(50, labels.n_cells) < n_all
+        assert has_cells[rows].all() and not targets.values[drawn].any()
+        np.testing.assert_allclose(targets.weights[drawn].sum(), 0.2 * n_all)
+        # The labeled cells are what they were, between the others in order.
+        np.testing.assert_array_equal(targets.weights[~drawn], weights)
+        np.testing.assert_array_equal(targets.values[~drawn], cells.values)
+        keys = rows * 10 + targets.indices
+        assert (np.diff(keys) > 0).all()
+        times[rows[drawn], targets.indices[drawn]] += 1
+    # Every unlabeled cell is as likely as another: a binomial number of times.
+    share = n_drawn / n_all
+    free = times[has_cells][np.isnan(y[has_cells])]
+    assert abs(free.mean() / (40 * share) - 1) < 1e-9
+    assert 0.8 < free.var() / (40 * share * (1 - share)) < 1.25
+    by_label = np.array(
+        [times[has_cells, j][np.isnan(y[has_cells, j])].mean() for j in range(10)]
+    )
+    assert np.abs(by_label / (40 * share) - 1).max() < 0.1
+
+
+def test_chance_follows_the_random_state_alone(few_drawn):
+    X, y, _ = make_data()
+    first, again = (
+        classifier(unlabeled_weight=0.1).fit(X, y).predict_proba(X) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, again)
+    other = classifier(unlabeled_weight=0.1).set_params(random_state=1).fit(X, y)
+    assert np.abs(first - other.predict_proba(X)).max() > 1e-4
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 7), st.integers(1, 6))
+def test_draws_are_unlabeled_cells_without_repetition(seed, n_rows, n_labels):
+    rng = np.random.default_rng(seed)
+    stored = sp.csr_array(rng.random((n_rows, n_labels)) < rng.random())
+    stored.sort_indices()
+    free = set(zip(*np.nonzero(~stored.toarray()), strict=True))
+    n_cells = int(rng.integers(len(free) + 1))
+    parts = stored.indptr, stored.indices, n_labels
+    if free:
+        rows, cols = draw_unlabeled(*parts, n_cells, rng)
+        drawn = set(zip(rows.tolist(), cols.tolist(), strict=True))
+        assert len(drawn) == n_cells and drawn <= free
+        everything = draw_unlabeled(*parts, len(free), rng)
+        assert set(zip(*everything, strict=True)) == free
+
+
+def test_sought_positives_alone_make_a_model():
+    X, _, full = make_data(n=600, seed=1)
+    rng = np.random.default_rng(0)
+    y = np.full(full.shape, np.nan)
+    for i in range(400):
+        positives = np.flatnonzero(full[i])
+        if len(positives):
+            y[i, rng.choice(positives)] = 1
+    model = classifier(unlabeled_weight=0.05).fit(X[:400], y[:400])
+    ap = masked_average_precision_score(full[400:], model.predict_proba(X[400:]))
+    assert ap > full[400:].mean() + 0.2
+
+
+def test_labels_without_a_labeled_cell_are_told_and_get_the_pooled_rate():
+    X, y, _ = make_data()
+    y[:, 2] = np.nan
+    model = classifier(unlabeled_weight=0.05)
+    with pytest.warns(UnlabeledLabelWarning):
+        model.fit(X, y)
+    assert len(np.unique(model.predict_proba(X)[:, 2])) == 1
+
+
+def test_partial_fit_draws_from_the_rows_it_gets():
+    X, y, full = make_data(n=600)
+    model = classifier(unlabeled_weight=0.05)
+    for start in range(0, 400, 100):
+        part = slice(start, start + 100)
+        model.partial_fit(X[part], y[part])
+    proba = model.predict_proba(X[400:])
+    assert masked_average_precision_score(full[400:], proba) > full[400:].mean() + 0.2
+    # A batch without a labeled cell has no cell to draw, and changes nothing.
+    model.partial_fit(X[:5], np.full((5, full.shape[1]), np.nan))
+    np.testing.assert_array_equal(model.predict_proba(X[400:]), proba)
+
+
+def test_full_rows_have_nothing_to_draw():
+    X, _, full = make_data()
+    got = classifier(unlabeled_weight=0.5).fit(X, full).predict_proba(X)
+    np.testing.assert_array_equal(got, classifier().fit(X, full).predict_proba(X))
+
+
+@pytest.mark.parametrize("fill", ["unlabeled", "negative"])
+def test_an_optimizer_sees_all_of_them(fill, monkeypatch):
+    X, y, _ = make_data()
+    y[np.isnan(y).all(axis=1), 0] = 0  # then both forms have the same rows
+    want, labels = weighed(y, 0.05), check_labels(y)
+    if fill == "negative":
+        monkeypatch.setattr("sklearn_masked.classifier._training._MOST_CELLS", 1)
+        stored = sp.csr_array(np.where(np.isnan(y), -1, y))
+        labels = MaskedLabels.from_sparse(stored, implicit="negative")
+        assert make_targets(labels, None).fill == "negative"
+    params = {"optimizer": torch.optim.Adam, "max_epochs": 20}
+    got = classifier(unlabeled_weight=0.05, **params).fit(X, labels).predict_proba(X)
+    want = classifier(**params).fit(X, want).predict_proba(X)
+    np.testing.assert_allclose(got, want, atol=1e-3)

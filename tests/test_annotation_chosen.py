@@ -153,6 +153,20 @@ def test_a_table_of_other_labels_is_refused():
         weigh_chosen_negatives(y[:10], table)
 
 
+def test_a_table_of_something_else_is_refused():
+    y, table = answered()
+    frame = table.to_frame()
+    message = "without one of them.$"
+    for other in (frame.drop(columns="reason"), table[["sample", "label"]], [(0, 1)]):
+        with pytest.raises(ValueError, match=message):
+            weigh_chosen_negatives(y, other)
+    table.label_names = np.array(list("abcd"), dtype=object)
+    message = "`table` accepts positions as `label`, integers from 0 to 3, not ids or "
+    with pytest.raises(ValueError, match=message + "names; got '[abcd]'"):
+        weigh_chosen_negatives(y, table.to_frame())
+    assert weigh_chosen_negatives(y, table[:0]).weights is None
+
+
 def test_simulations_weigh_what_was_not_asked_by_chance(seen):
     rng = np.random.default_rng(0)
     X, y = rng.random((50, 3)), (rng.random((50, 4)) < 0.3).astype(float)

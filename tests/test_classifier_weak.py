@@ -164,6 +164,24 @@ def test_draws_are_unlabeled_cells_without_repetition(seed, n_rows, n_labels):
         assert set(zip(*everything, strict=True)) == free
 
 
+def test_draws_from_many_cells_list_none_of_the_others():
+    # 10^9 cells, of which every tenth row has one: 8 GB if they were listed.
+    n_rows, n_labels = 1_000_000, 1_000
+    indptr = (np.arange(n_rows + 1) + 9) // 10
+    indices = np.random.default_rng(0).integers(n_labels, size=indptr[-1])
+    drawn = []
+    for seed in (0, 0, 1):
+        rng = np.random.default_rng(seed)
+        rows, cols = draw_unlabeled(indptr, indices, n_labels, 300_000, rng)
+        keys = rows * n_labels + cols
+        assert len(np.unique(keys)) == 300_000
+        assert not np.isin(np.arange(0, n_rows, 10) * n_labels + indices, keys).any()
+        drawn.append(keys)
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert abs(drawn[2].mean() / (n_rows * n_labels / 2) - 1) < 0.01
+    assert abs((drawn[2] % n_labels).mean() / (n_labels / 2) - 1) < 0.01
+
+
 def test_sought_positives_alone_make_a_model():
     X, _, full = make_data(n=600, seed=1)
     rng = np.random.default_rng(0)

@@ -42,7 +42,8 @@ def weigh_chosen_negatives(labels, table, *, weight=CHOSEN_NEGATIVE_WEIGHT):
     Raises
     ------
     ValueError
-        If `weight` has another value, or a cell lies outside the labels.
+        If `weight` has another value, a cell lies outside the labels, or the table
+        lacks a column or has ids or names instead of positions.
 
     See Also
     --------
@@ -62,10 +63,9 @@ def weigh_chosen_negatives(labels, table, *, weight=CHOSEN_NEGATIVE_WEIGHT):
     """
     labels = check_labels(labels)
     check_weight(weight, "weight")
-    chosen = ~np.isin(np.asarray(table["reason"]), _NOT_CHOSEN)
-    rows, cols = (np.asarray(table[name])[chosen] for name in ("sample", "label"))
-    _check_inside(rows, cols, labels.shape)
-    return weigh(labels, rows, cols, weight)
+    rows, cols, reasons = _columns(table, labels.shape)
+    chosen = ~np.isin(reasons, _NOT_CHOSEN)
+    return weigh(labels, rows[chosen], cols[chosen], weight)
 
 
 def is_chosen(reason):
@@ -118,13 +118,29 @@ def check_weight(weight, name):
         )
 
 
-def _check_inside(rows, cols, shape):
+def _columns(table, shape):
+    """Return sample, label and reason of a table of cells of the labels."""
+    try:
+        rows, cols, reasons = (
+            np.asarray(table[name]) for name in ("sample", "label", "reason")
+        )
+    except (IndexError, KeyError, TypeError, ValueError):
+        raise ValueError(
+            "`table` accepts a table with `sample`, `label` and `reason`, as of "
+            f"query_cells; got {type(table).__name__} without one of them."
+        ) from None
     for name, positions, n in zip(
         ("sample", "label"), (rows, cols), shape, strict=True
     ):
+        if len(positions) and positions.dtype.kind not in "iu":
+            raise ValueError(
+                f"`table` accepts positions as `{name}`, integers from 0 to {n - 1}, "
+                f"not ids or names; got {positions[0]!r}."
+            )
         outside = (positions < 0) | (positions >= n)
         if outside.any():
             raise ValueError(
                 f"`table` accepts cells of the labels, {name} from 0 to {n - 1}; got "
                 f"{name} {positions[outside][0]}."
             )
+    return rows, cols, reasons

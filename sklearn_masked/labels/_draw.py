@@ -2,6 +2,9 @@
 
 import numpy as np
 
+# numpy may list all that it draws from: up to so many.
+_LISTED = 1 << 23
+
 
 def draw_unlabeled(indptr, indices, n_labels, n_cells, rng):
     """Draw cells that are not stored, all alike, without replacement.
@@ -23,7 +26,7 @@ def draw_unlabeled(indptr, indices, n_labels, n_cells, rng):
     """
     lengths = np.diff(indptr)
     first = np.append(0, np.cumsum(n_labels - lengths))
-    drawn = rng.choice(int(first[-1]), n_cells, replace=False, shuffle=False)
+    drawn = _draw_distinct(int(first[-1]), n_cells, rng)
     drawn_rows = np.searchsorted(first, drawn, side="right") - 1
     nth = drawn - first[drawn_rows]
     # Before the i-th stored column c of a row stand c - i others.
@@ -34,3 +37,14 @@ def draw_unlabeled(indptr, indices, n_labels, n_cells, rng):
     )
     passed = np.searchsorted(keys, wanted, side="right") - indptr[drawn_rows]
     return drawn_rows, nth + passed
+
+
+def _draw_distinct(n, n_drawn, rng):
+    """Draw different integers below n in memory that follows those drawn."""
+    if n <= max(_LISTED, 2 * n_drawn):
+        return rng.choice(n, n_drawn, replace=False, shuffle=False)
+    drawn = np.empty(0, np.int64)
+    while len(drawn) < n_drawn:
+        more = rng.integers(n, size=2 * (n_drawn - len(drawn)))
+        drawn = np.unique(np.concatenate([drawn, more]))
+    return rng.permutation(drawn)[:n_drawn]

@@ -26,7 +26,12 @@ import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
-from sklearn_masked.annotation import audit_cells, query_cells, seed_cells
+from sklearn_masked.annotation import (
+    audit_cells,
+    query_cells,
+    seed_cells,
+    weigh_chosen_negatives,
+)
 from sklearn_masked.datasets import make_masked_multilabel
 from sklearn_masked.metrics import masked_average_precision_score, masked_roc_auc_score
 from sklearn_masked.model_selection import cross_val_predict
@@ -76,11 +81,13 @@ class Person:
         return np.array(cells, dtype=[("sample", int), ("label", int)])
 
 
-def loop(X, person, X_test, truth, labels, strategy, n_cells, n_round, seed):
+def loop(X, person, X_test, truth, labels, asked, strategy, n_cells, n_round, seed):
     """Label round by round; return all answers, and a record a round."""
     rounds = []
     while True:
-        model = MaskedMultiLabelClassifier(random_state=0).fit(X, labels)
+        # Negatives that were chosen are hard ones, and no sample of the texts.
+        to_fit = weigh_chosen_negatives(labels, asked)
+        model = MaskedMultiLabelClassifier(random_state=0).fit(X, to_fit)
         proba = model.predict_proba(X_test)
         auc = masked_roc_auc_score(truth, proba)
         ap = masked_average_precision_score(truth, proba)
@@ -96,6 +103,7 @@ def loop(X, person, X_test, truth, labels, strategy, n_cells, n_round, seed):
             random_state=seed,
         )
         labels = MaskedLabels.merge(labels, person.answer(table))
+        asked = np.concatenate([asked, table])
 
 
 def spoil(labels, share, rng):
@@ -200,13 +208,14 @@ def main():
     starts = {
         "examples, then default": (
             MaskedLabels.merge(known, person.answer(seeds)),
+            seeds,
             "default",
         ),
-        "chance": (person.answer(by_chance), "random"),
+        "chance": (person.answer(by_chance), by_chance, "random"),
     }
-    for name, (first, strategy) in starts.items():
+    for name, (*first, strategy) in starts.items():
         labels, curves[name] = loop(
-            X, person, X_test, truth, first, strategy, args.cells, n_round, args.seed
+            X, person, X_test, truth, *first, strategy, args.cells, n_round, args.seed
         )
         print(f"\n{name}\n  cells  positive  macro AUC  macro AP")
         for n_cells, n_positive, auc, ap in curves[name]:

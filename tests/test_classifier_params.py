@@ -623,28 +623,37 @@ def test_sparse_and_dense_rows_train_models_that_rank_alike():
     assert min(scores) > 0.85
 
 
-def test_unsorted_and_repeated_entries_of_a_row_count_as_their_sum():
-    rows = np.where(np.abs(X) > 0.4, X, 0)
-    coo = sp.coo_matrix(rows)
-    halves = sp.csr_matrix(
-        (
-            np.concatenate([coo.data, coo.data]) / 2,
-            (np.tile(coo.row, 2), np.tile(coo.col, 2)),
-        ),
-        shape=coo.shape,
-    )
-    reversed_rows = sp.csr_matrix(rows)
+def stored_otherwise(rows):
+    """Return the same rows with halves, with zeros, and with columns in disorder."""
+    once = sp.csr_matrix(rows)
+    twice = np.repeat(once.data / 2, 2), np.repeat(once.indices, 2), 2 * once.indptr
+    halves = sp.csr_matrix(twice, shape=rows.shape)
+    zeros = sp.csr_matrix(np.where(rows == 0, 7, rows))
+    zeros.data[zeros.data == 7] = 0
+    disorder = sp.csr_matrix(rows)
     for i in range(len(rows)):
-        part = slice(reversed_rows.indptr[i], reversed_rows.indptr[i + 1])
-        reversed_rows.indices[part] = reversed_rows.indices[part][::-1].copy()
-        reversed_rows.data[part] = reversed_rows.data[part][::-1].copy()
-    reversed_rows.has_sorted_indices = False
-    model = classifier().fit(sp.csr_matrix(rows), Y)
+        part = slice(disorder.indptr[i], disorder.indptr[i + 1])
+        disorder.indices[part] = disorder.indices[part][::-1].copy()
+        disorder.data[part] = disorder.data[part][::-1].copy()
+    disorder.has_sorted_indices = False
+    assert halves.nnz == 2 * once.nnz and zeros.nnz == rows.size
+    return {"halves": halves, "zeros": zeros, "disorder": disorder}
+
+
+@pytest.mark.parametrize("form", ["halves", "zeros", "disorder"])
+@pytest.mark.parametrize("optimizer", [None, torch.optim.SGD])
+def test_how_the_entries_of_a_row_are_stored_does_not_matter(optimizer, form):
+    rows = np.where(np.abs(X) > 0.4, X, 0).astype(np.float32)
+    other = stored_otherwise(rows)[form]
+    kept = other.copy()
+    model = classifier(optimizer=optimizer)
+    model.fit(sp.csr_matrix(rows), Y).partial_fit(sp.csr_matrix(rows), Y)
     want = model.predict_proba(rows)
-    for form in (halves, reversed_rows):
-        np.testing.assert_allclose(model.predict_proba(form), want, atol=1e-5)
-        refit = classifier().fit(form, Y).predict_proba(rows)
-        np.testing.assert_allclose(refit, want, atol=1e-3)
+    np.testing.assert_allclose(model.predict_proba(other), want, atol=1e-5)
+    model.fit(other, Y).partial_fit(other, Y)
+    np.testing.assert_array_equal(model.predict_proba(rows), want)
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(other, name), getattr(kept, name))
 
 
 def test_fit_and_predict_change_none_of_their_inputs():

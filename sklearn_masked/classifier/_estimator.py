@@ -3,6 +3,7 @@
 from numbers import Integral, Real
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -383,6 +384,7 @@ default=None
             self._set_labels(target)
         else:
             check_same_labels(target, self)
+        X = _canonical(X)
         return X, target, _training.make_targets(target.labels, sample_weight)
 
     def _check_X(self, X, reset):
@@ -475,6 +477,19 @@ default=None
         _device.warn_of_other_versions(saved)
         if "net_" in state:
             self.net_.move_to(_device.device_on_load(self.device))
+
+
+def _canonical(X):
+    """Return X with each number of a CSR stored once, in order, and zeros not at all.
+
+    How often a column occurs is counted by what is stored. X itself stays as it is.
+    """
+    if not sp.issparse(X) or (X.has_canonical_format and X.data.all()):
+        return X
+    X = X.copy()
+    X.sum_duplicates()
+    X.eliminate_zeros()
+    return X
 
 
 def _fitted_attributes(estimator):

@@ -82,7 +82,7 @@ def test_a_batch_of_all_rows_is_as_good_as_small_ones():
 
 
 def test_sharing_is_chosen_by_held_out_cells_where_they_are_many(monkeypatch):
-    monkeypatch.setattr("sklearn_masked.classifier._finish._FEWEST_CELLS", 500)
+    monkeypatch.setattr("sklearn_masked.classifier._choices._FEWEST_FOR_SHARING", 500)
     rng = np.random.default_rng(5)
     X = sp.random(800, 300, 0.05, format="csr", dtype=np.float32, random_state=1)
     dense = X.toarray()
@@ -91,7 +91,9 @@ def test_sharing_is_chosen_by_held_out_cells_where_they_are_many(monkeypatch):
     y[rng.random(y.shape) < 0.3] = np.nan
     found = set()
     for sharing in (0.3, 0.1):
-        monkeypatch.setattr("sklearn_masked.classifier._finish.SHARING", (0.3, sharing))
+        monkeypatch.setattr(
+            "sklearn_masked.classifier._choices.SHARING", (0.3, sharing)
+        )
         model = make().fit(X, y)
         found.add(round(float(model.net_.module_.sharing), 6))
         again = copy.deepcopy(model)
@@ -112,7 +114,7 @@ def counts(n=700, seed=0):
 
 
 def idf_power(model):
-    return float(model.net_.module_.idf_power)
+    return float(model.net_.module_.feature_power)
 
 
 def test_idf_power_is_chosen_by_held_out_cells():
@@ -131,7 +133,6 @@ def test_idf_power_stays_where_nothing_can_be_told():
     few = np.where(np.arange(len(y))[:, None] < 100, y, np.nan)
     assert idf_power(make().fit(X, few)) == 0.5
     assert idf_power(make().partial_fit(X, y)) == 0.5
-    assert idf_power(make().fit(X.toarray(), y)) == 0.5
     assert idf_power(make(idf_power=0.25).fit(X, y)) == 0.25
 
 
@@ -194,16 +195,17 @@ def test_what_some_labels_choose_is_trained_as_if_it_had_been_told(monkeypatch, 
         asked.append(set(dual.label.tolist()))
         return np.zeros(1)
 
-    finish = "sklearn_masked.classifier._finish."
-    monkeypatch.setattr(finish + "_FEWEST_CELLS", 500)
-    monkeypatch.setattr(finish + "ranking", judge)
-    monkeypatch.setattr(finish + "gain", lambda *_: (gains, 1.0))
-    model = make(idf_power=0.5).fit(X, y)
+    choices = "sklearn_masked.classifier._choices."
+    monkeypatch.setattr(choices + "_FEWEST_FOR_SHARING", 500)
+    monkeypatch.setattr(choices + "_ENOUGH_FOR_SHARING", (500, 10))
+    monkeypatch.setattr(choices + "ranking", judge)
+    monkeypatch.setattr(choices + "gain", lambda *_: (gains, 9 * gains))
+    model = make(idf_power=0.5, C=5.0).fit(X, y)
     assert len(asked) == 2 and 10 <= len(asked[0]) < 60
     told = 0.1 if gains > 0 else 0.3
     assert float(model.net_.module_.sharing) == pytest.approx(told)
     if gains < 0:
-        want = make(idf_power=0.5, sharing=told).fit(X, y).decision_function(X)
+        want = make(idf_power=0.5, C=5.0, sharing=told).fit(X, y).decision_function(X)
         np.testing.assert_allclose(model.decision_function(X), want, atol=1e-4)
 
 

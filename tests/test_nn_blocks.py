@@ -119,8 +119,7 @@ def test_products_of_both_paths_equal_the_dense_ones(kind):
     row = np.array([0, 0, 1, 2, 3, 4, 4, 5, 6, 6])  # the row of each cell
     label = np.array([0, 1, 0, 0, 1, 0, 1, 1, 0, 1])
     shared = torch.from_numpy(rng.normal(size=(10, 3)).astype(np.float32))
-    scale = torch.from_numpy(rng.uniform(0.5, 2, 30).astype(np.float32))
-    scaled = X * scale.numpy()
+    scaled = X * rng.uniform(0.5, 2, 30).astype(np.float32)
     if kind == "pairs":
         of_row = sp.csr_array(scaled[row])
         pairs = of_row.indices * 2 + np.repeat(label, np.diff(of_row.indptr))
@@ -137,8 +136,8 @@ def test_products_of_both_paths_equal_the_dense_ones(kind):
             torch.from_numpy(alone.astype(np.float32)),
         )
     else:
-        given_X = sp.csr_array(X) if kind == "rows" else X
-        products = RowProducts(shared, 0.25, given_X, scale, torch.from_numpy(row))
+        given = sp.csr_array(scaled) if kind == "rows" else torch.from_numpy(scaled)
+        products = RowProducts(shared, 0.25, given, torch.from_numpy(row))
     index = torch.tensor([[0, 2, 5, 8, 3], [1, 4, 6, 7, 9]])
     got = products(index)
     for each, cells in zip(got, index.numpy(), strict=True):

@@ -12,11 +12,11 @@ from sklearn_masked.nn.direct import DenseDirect, PairDirect, choose_direct
 from sklearn_masked.nn.dual import DualDataset, DualTrainer
 from sklearn_masked.nn.held_out import held_out_margins, output_lines
 from sklearn_masked.nn.modules import DirectSharedModule
-from sklearn_masked.nn.svd import (
+from sklearn_masked.nn.scaling import (
     document_frequency,
     inverse_document_frequency,
-    singular_directions,
 )
+from sklearn_masked.nn.svd import singular_directions
 
 CPU = torch.device("cpu")
 DEVICES = [
@@ -191,10 +191,13 @@ def test_rows_without_a_known_feature_leave_the_gradient_finite():
 def slow_features(module, X):
     """The rows as the convex problem has them, from its description."""
     X = X.toarray() if sp.issparse(X) else np.asarray(X)
-    X = X.astype(float)
+    X = standardized = X.astype(float)
+    if len(module.feature_shift):
+        X = X - X.mean(axis=0)
+        standardized = X / X.std(axis=0)
     D = module.feature_scale.double().numpy()
     E = module.embedding.detach().double().numpy()[module.embedding_row.long().numpy()]
-    hidden = X @ E
+    hidden = standardized @ E
     length = np.linalg.norm(hidden, axis=1, keepdims=True)
     z = float(module.sharing) * np.divide(
         hidden, length, out=np.zeros_like(hidden), where=length > 0
@@ -374,8 +377,10 @@ def test_steps_do_not_diverge_on_rows_that_are_all_alike(scale):
 # What follows from it for nothing
 
 
-def held_out_case(monkeypatch, epochs):
-    monkeypatch.setattr("sklearn_masked.nn.held_out._EPOCHS", epochs)
+def held_out_case(monkeypatch, epochs, alike=0.9):
+    for name in ("_EPOCHS", "_ANEW", "_ON"):
+        monkeypatch.setattr("sklearn_masked.nn.held_out." + name, epochs)
+    monkeypatch.setattr("sklearn_masked.nn.held_out._ALIKE", alike)
     rng = np.random.default_rng(9)
     X = random_rows(rng, n=60, m=12, density=0.5)
     targets = random_targets(rng, 60, 2, known=0.8, weights=True)
@@ -386,9 +391,12 @@ def held_out_case(monkeypatch, epochs):
     return X, targets, module, trainer, data.batches(5)
 
 
-def test_held_out_margins_equal_refits_without_the_fold(monkeypatch):
-    X, targets, module, trainer, batches = held_out_case(monkeypatch, epochs=60)
-    margin, base, cells = held_out_margins(trainer, batches)
+@pytest.mark.parametrize("alike", [0.0, 1.1])  # the others move on, or start anew
+@pytest.mark.parametrize("fresh", [True, False])
+def test_held_out_margins_equal_refits_without_the_fold(alike, fresh, monkeypatch):
+    X, targets, module, trainer, batches = held_out_case(monkeypatch, 60, alike)
+    trainer.fresh = fresh
+    margin, base, cells, fold_of_cells = held_out_margins(trainer, batches)
     assert sorted(cells.tolist()) == list(range(len(trainer.slot)))
     got, bias = np.empty(len(margin)), np.empty(len(margin))
     got[cells], bias[cells] = margin, base
@@ -399,6 +407,7 @@ def test_held_out_margins_equal_refits_without_the_fold(monkeypatch):
         out = np.zeros(len(y), bool)
         for batch in batches[fold::3]:
             out[batch] = True
+        assert (fold_of_cells.numpy()[out[cells]] == fold).all()
         for each in range(2):
             kept, asked = ~out & (label == each), out & (label == each)
             best = slow_optimum(features[kept], y[kept], weight[kept], 1.0)
@@ -411,21 +420,21 @@ def test_holding_out_leaves_the_model_as_it_was(monkeypatch):
     X, _, module, trainer, batches = held_out_case(monkeypatch, epochs=1)
     before = {name: value.clone() for name, value in module.state_dict().items()}
     strength = trainer.strength.clone()
-    few_epochs, _, _ = held_out_margins(trainer, batches)
+    few_epochs, *_ = held_out_margins(trainer, batches)
     for name, value in module.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
     torch.testing.assert_close(trainer.strength, strength, rtol=0, atol=0)
-    again, _, _ = held_out_margins(trainer, batches)
+    again, *_ = held_out_margins(trainer, batches)
     torch.testing.assert_close(few_epochs, again, rtol=0, atol=0)
 
 
 def test_many_cells_are_held_out_in_part_and_one_batch_not_at_all(monkeypatch):
     _, _, _, trainer, batches = held_out_case(monkeypatch, epochs=1)
     monkeypatch.setattr("sklearn_masked.nn.held_out._ENOUGH", 10)
-    _, _, cells = held_out_margins(trainer, batches)
+    _, _, cells, _ = held_out_margins(trainer, batches)
     part = [range(batch.start, batch.stop) for batch in batches[::3]]
     assert cells.tolist() == [cell for each in part for cell in each]
-    margin, _, cells = held_out_margins(trainer, [slice(0, len(trainer.slot))])
+    margin, _, cells, _ = held_out_margins(trainer, [slice(0, len(trainer.slot))])
     assert len(margin) == len(cells) == 0
 
 

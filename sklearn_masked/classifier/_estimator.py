@@ -18,6 +18,7 @@ from .._targets import (
 )
 from ..labels import cell_weights
 from ..metrics import masked_roc_auc_scorer
+from ..nn.batches import in_form
 from . import _build, _device, _training
 from ._prediction import PredictionMixin
 
@@ -49,11 +50,19 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         Power of its inverse document frequency by which each column of a sparse X is
         scaled on the direct path, beside what a vectorizer did. "auto" is 0.5, or 0 or
         1 where small models with these order held-out cells better: asked by `fit`
-        with 500 labeled cells or more. The value taken is ``net_.module_.idf_power``.
-    C : float, default=5.0
+        with 500 labeled cells or more. The value taken is
+        ``net_.module_.feature_power``.
+    std_power : float, "auto" or None, default="auto"
+        For X that is an array: its columns are centered, standardized for the shared
+        path, and divided by this power of their standard deviation on the direct path;
+        None takes them as they are. "auto" is 1, or 0.5 or 0 where that is better, as
+        for `idf_power`. A sparse X is never centered.
+    C : float or "auto", default="auto"
         Inverse strength of the penalty on the weights, as in
         :class:`sklearn.linear_model.LogisticRegression`; must be above 0. Rows are
-        scaled to length 1 in the quadratic mean first.
+        scaled to length 1 in the quadratic mean first. "auto" is 5, or 0.5 or 50 where
+        that surely orders held-out cells better: asked by `fit` with 500 labeled cells
+        or more, not with `early_stopping`. The value taken is `C_`.
     scale_output : bool, default=True
         Whether `fit` ends with a line a label that makes the logits log-odds, fitted
         to the logits of cells that were held out for it. It makes the
@@ -135,6 +144,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         Number of features.
     feature_names_in_ : array of shape (n_features,)
         Names of the features, where X had them.
+    C_ : float
+        The inverse strength of the penalty that was taken.
     net_ : skorch.NeuralNet
         The net; `net_.module_` is the torch module.
     history_ : list of dict
@@ -172,7 +183,12 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         "embedding_dim": [Interval(Integral, 1, None, closed="left")],
         "sharing": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "idf_power": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "C": [Interval(Real, 0, None, closed="neither")],
+        "std_power": [
+            None,
+            Interval(Real, 0, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "C": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "scale_output": ["boolean"],
         "module": [None, callable],
         "criterion": [None, callable],
@@ -207,7 +223,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         *,
         sharing="auto",
         idf_power="auto",
-        C=5.0,
+        std_power="auto",
+        C="auto",
         scale_output=True,
         module=None,
         criterion=None,
@@ -234,6 +251,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         self.embedding_dim = embedding_dim
         self.sharing = sharing
         self.idf_power = idf_power
+        self.std_power = std_power
         self.C = C
         self.scale_output = scale_output
         self.module = module
@@ -384,6 +402,7 @@ default=None
             self._set_labels(target)
         else:
             check_same_labels(target, self)
+            X = in_form(X, getattr(self.net_.module_, "takes_sparse", None))
         X = _canonical(X)
         return X, target, _training.make_targets(target.labels, sample_weight)
 

@@ -1,7 +1,6 @@
-"""How much rare features count: decided by small models on cells held out."""
+"""How features are scaled: decided by small models on cells held out."""
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 
 from ..nn.batches import concatenated_ranges
@@ -9,17 +8,36 @@ from ..nn.direct import choose_direct
 from ..nn.dual import DualDataset, DualTrainer
 from ..nn.held_out import held_out_margins
 from ..nn.modules import DirectSharedModule
-from . import _build, _finish
+from ..nn.scaling import RarityScales
+from . import _build, _choices, _finish
 
-# The values of idf_power="auto": the first, where cells are too few to tell.
-IDF_POWERS = 0.5, 0.0, 1.0
+# The values of idf_power="auto", and of std_power="auto" for an array: the first, where
+# cells are too few to tell.
+_IDF_POWERS, _STD_POWERS = (0.5, 0.0, 1.0), (1.0, 0.5, 0.0)
 _FEWEST_CELLS, _MOST_CELLS = 500, 5_000
-# A power is left for another one whose gain is so many of its standard errors.
-_SURE = 1.0
-_EPOCHS, _FOLDS = 3, 3
+_EPOCHS = 3
 
 
-def choose_idf_power(estimator, X, targets, rows, seed, scales):
+def powers(estimator, scales):
+    """Return the powers of the columns' scale that the estimator's parameters leave.
+
+    Parameters
+    ----------
+    estimator : MaskedMultiLabelClassifier
+        With its parameters.
+    scales : RarityScales or SpreadScales
+        Of X.
+    """
+    if isinstance(scales, RarityScales):
+        auto, chosen = _IDF_POWERS, estimator.idf_power
+    elif scales.std is None:
+        return (0.0,)
+    else:
+        auto, chosen = _STD_POWERS, estimator.std_power
+    return auto if chosen == "auto" else (chosen,)
+
+
+def choose_power(estimator, X, targets, rows, seed, scales):
     """Return the power with which a small model orders held-out cells best.
 
     Parameters
@@ -32,30 +50,30 @@ def choose_idf_power(estimator, X, targets, rows, seed, scales):
         The rows to train on, some of which are asked.
     seed : int
         Of which, and in which order.
-    scales : FeatureScales
+    scales : RarityScales or SpreadScales
         Of X.
     """
-    module = estimator.net_.module_
+    module, options = estimator.net_.module_, powers(estimator, scales)
     lengths = np.diff(targets.indptr)[rows]
-    if not sp.issparse(X) or module.direct is None or lengths.sum() < _FEWEST_CELLS:
-        return IDF_POWERS[0]
+    few = lengths.sum() < _FEWEST_CELLS
+    if len(options) == 1 or module.direct is None or few:
+        return options[0]
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(rows))
     n_rows = int(np.searchsorted(np.cumsum(lengths[order]), _MOST_CELLS)) + 1
     some = np.sort(rows[order[:n_rows]])
     terms = _build.cell_terms(estimator, targets)
     scores = []
-    for power in IDF_POWERS:
+    for power in options:
         data = DualDataset(X, targets, some, generator=np.random.default_rng(seed))
         small = _small_module(module, X, targets, data.rows, scales.scale(power))
-        trainer = DualTrainer(
-            small, X, targets, data.rows, *terms, estimator.C, fresh=True
-        )
+        args = X, targets, data.rows, *terms, estimator.C_
         size = _finish.held_out_size(estimator.net_, len(data))
+        trainer = DualTrainer(small, *args, fresh=True)
         scores.append(_score(trainer, data.batches(size), targets.n_labels))
-    gains = [_finish.gain(score, scores[0]) for score in scores]
-    sure = [gain * (errors > _SURE) for gain, errors in gains]
-    return IDF_POWERS[int(np.argmax(sure))]
+    gains = [_choices.gain(score, scores[0]) for score in scores]
+    sure = [gain * (errors > _choices.SURE) for gain, errors in gains]
+    return options[int(np.argmax(sure))]
 
 
 def _small_module(module, X, targets, rows, scale):
@@ -68,7 +86,8 @@ def _small_module(module, X, targets, rows, scale):
         float(module.sharing),
         choose_direct(X, np.repeat(rows, lengths), module.n_labels),
     ).to(module.bias.device)
-    small.embedding, small.embedding_row = module.embedding, module.embedding_row
+    for name in ("embedding", "embedding_row", "feature_shift", "feature_std"):
+        setattr(small, name, getattr(module, name))
     small.feature_scale = torch.from_numpy(scale).to(module.bias.device)
     small.bias.data.copy_(module.bias.data)
     return small
@@ -80,9 +99,5 @@ def _score(trainer, batches, n_labels):
             trainer.step(cells)
         trainer.end_epoch()
     trainer.settle(batches)
-    held_out = held_out_margins(trainer, batches, folds=_FOLDS)
-    fold = np.empty(batches[-1].stop, np.int64)
-    for number, cells in enumerate(batches):
-        fold[cells] = number % _FOLDS
-    fold = fold[held_out.cells.cpu().numpy()]
-    return _finish.ranking(trainer, held_out, n_labels, fold, _FOLDS)
+    held_out = held_out_margins(trainer, batches)
+    return _choices.ranking(trainer, held_out, n_labels)

@@ -13,8 +13,9 @@ from ..nn.batches import CellDataset, Targets
 from ..nn.direct import PairDirect
 from ..nn.dual import DualDataset, DualTrainer
 from ..nn.losses import MaskedBCEWithLogitsLoss
-from ..nn.modules import DirectSharedModule, FeatureScales, build_module
-from . import _build, _device, _features, _finish
+from ..nn.modules import DirectSharedModule, build_module
+from ..nn.scaling import feature_scales
+from . import _build, _choices, _device, _features, _finish
 from ._weak import expected_totals, with_weak_negatives
 
 # Labels that store what is not negative are turned into cells up to so many.
@@ -71,6 +72,9 @@ def train(estimator, X, targets, epochs, *, first, whole):
         targets = with_weak_negatives(targets, estimator.unlabeled_weight, seed)
     data, valid = _datasets(estimator, X, targets, seed, whole)
     batch_size = _batch_size(estimator, targets, len(data))
+    if first or estimator.C != "auto":
+        is_open = estimator.C == "auto"
+        estimator.C_ = _choices.STRENGTHS[0] if is_open else float(estimator.C)
     with _seeded(seed, device):
         if first:
             before = None
@@ -130,18 +134,17 @@ def _start(estimator, X, targets, rows, seed):
     With a seed, a choice that is open is made on some of the labeled cells.
     """
     module = estimator.net_.module_
-    is_open = estimator.idf_power == "auto"
-    power = _features.IDF_POWERS[0] if is_open else estimator.idf_power
-    scales = FeatureScales(X)
+    scales = feature_scales(X, center=estimator.std_power is not None)
+    power = _features.powers(estimator, scales)[0]
     module.start(X, power, scales)
     positive, negative = expected_totals(targets, estimator.unlabeled_weight)
     pooled = (positive.sum() + 0.5) / (positive.sum() + negative.sum() + 1)
     prior = (positive + pooled) / (positive + negative + 1)
     bias = torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
     module.bias.data.copy_(bias)
-    if is_open and seed is not None and _is_dual(estimator, targets):
+    if seed is not None and _is_dual(estimator, targets):
         args = X, targets, rows, seed, scales
-        chosen = _features.choose_idf_power(estimator, *args)
+        chosen = _features.choose_power(estimator, *args)
         if chosen != power:
             module.scale_features(scales, chosen)
 
@@ -163,7 +166,7 @@ def _prepare(estimator, X, targets, rows, first):
             rows,
             weight,
             target,
-            estimator.C,
+            estimator.C_,
             fresh=first,
             hold=np.maximum(seen, 1.0),
         )
@@ -243,7 +246,7 @@ def _build_net(estimator, X, targets, valid, device, seed, batch_size):
         module = DirectSharedModule
         rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
         is_open = estimator.sharing == "auto"
-        sharing = _finish.SHARING[0] if is_open else estimator.sharing
+        sharing = _choices.SHARING[0] if is_open else estimator.sharing
         offered = build_module(
             X, rows, estimator.n_labels_, estimator.embedding_dim, sharing
         )

@@ -204,6 +204,20 @@ def model_input(X):
     return bag_inputs(X) if sp.issparse(X) else dense_input(X)
 
 
+def in_form(X, sparse):
+    """Return the rows of X as a CSR matrix (True), an array (False), or as they are.
+
+    >>> import numpy as np
+    >>> from sklearn_masked.nn.batches import in_form
+    >>> X = np.eye(2, dtype=np.float32)
+    >>> in_form(X, True).nnz, in_form(in_form(X, True), False).tolist()
+    (2, [[1.0, 0.0], [0.0, 1.0]])
+    """
+    if sparse is None or sp.issparse(X) == sparse:
+        return X
+    return sp.csr_array(X) if sparse else X.toarray()
+
+
 class CellDataset(torch.utils.data.Dataset):
     """Rows of X with their targets; a batch is taken at once, by positions.
 

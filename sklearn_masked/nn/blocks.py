@@ -190,18 +190,15 @@ class SharedProducts:
 
 
 class RowProducts(SharedProducts):
-    """The same beside a direct path that is a dense table."""
+    """The same beside a direct path that is a dense table; X is scaled for it."""
 
-    def __init__(self, shared, bias, X, scale, at):
+    def __init__(self, shared, bias, X, at):
         super().__init__(shared, bias)
         self.at = at
         if sp.issparse(X):
-            data = X.data * scale.cpu().numpy()[X.indices]
-            X = sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
             products = (X @ X.T).toarray().astype(np.float32, copy=False)
             self.direct = torch.from_numpy(products).to(shared.device)
         else:
-            X = torch.from_numpy(np.ascontiguousarray(X)).to(shared.device) * scale
             self.direct = X @ X.T
 
     def __call__(self, cells):

@@ -18,6 +18,7 @@ import inspect
 import itertools
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
 from .batches import CellDataset, concatenated_ranges, model_input
@@ -112,14 +113,15 @@ class DualTrainer:
     def __init__(
         self, module, X, targets, rows, weight, targets_of_cells, C, fresh, hold=None
     ):
-        self.module, self.X, self.rows, self.C = module, X, rows, C
+        self.module, self.X, self.rows = module, X, rows
+        self.C, self.fresh = C, fresh
         self.device = module.bias.device
         self.anchor = module.bias.detach().clone()
         rate = torch.sigmoid(self.anchor)
         self.hold = torch.zeros_like(rate)
         if hold is not None:
             hold = self._tensor(np.asarray(hold, np.float32))
-            self.hold = C * hold * rate * (1 - rate)
+            self.hold = hold * rate * (1 - rate)
         index, lengths = concatenated_ranges(targets.indptr, rows)
         # Which of `rows` each cell stands in: 0, 0, 1, 2, 2, 2, ...
         self.slot = np.repeat(np.arange(len(rows)), lengths)
@@ -280,8 +282,15 @@ class DualTrainer:
             parts = (part.cpu().numpy() for part in self.touched.part(cells))
             return PairProducts(shared, _BIAS, *parts, self.touched.square[cells])
         rows, at = self._distinct(slots)
+        return RowProducts(shared, _BIAS, self._scaled_rows(rows), at)
+
+    def _scaled_rows(self, rows):
+        """Return these rows as the direct path takes them, a tensor or a CSR array."""
         X = self.X[self.rows[rows]]
-        return RowProducts(shared, _BIAS, X, self.module.feature_scale, at)
+        if not sp.issparse(X):
+            return self.module.scaled(**self._inputs(rows))["X"]
+        data = X.data * self.module.feature_scale.cpu().numpy()[X.indices]
+        return sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
 
     @torch.no_grad()
     def step(self, cells):
@@ -323,12 +332,12 @@ class DualTrainer:
     @torch.no_grad()
     def end_epoch(self, share=0.5):
         """Move the biases, which no penalty draws to 0, by a share of a Newton step."""
-        shift = torch.zeros_like(self.module.bias)
+        shift, hold = torch.zeros_like(self.module.bias), self.C * self.hold
         for _ in range(3):
             p = torch.sigmoid(self.margin + shift[self.label])
-            slope = self.hold * (self.anchor - self.module.bias - shift)
+            slope = hold * (self.anchor - self.module.bias - shift)
             slope.index_add_(0, self.label, self.strength * (self.target - p))
-            curve = self.hold + 1e-6
+            curve = hold + 1e-6
             curve.index_add_(0, self.label, self.strength * p * (1 - p))
             shift += (slope / curve).clamp(-1, 1)
         self.module.bias += share * shift
@@ -350,6 +359,15 @@ class DualTrainer:
         self.module.output *= change
         if self.kept is not None:
             self.kept *= change
+
+    @torch.no_grad()
+    def restart(self, C):
+        """Start afresh, as a fresh trainer did, with this strength of the penalty."""
+        self.strength = self.strength * (C / self.C)
+        self.C = C
+        self.weights().clear()
+        self.module.bias.copy_(self.anchor)
+        self._start()
 
     def of_labels(self, labels, batches, n_joined=1):
         """Return a trainer of some labels alone, and batches of their cells.
@@ -374,12 +392,12 @@ class DualTrainer:
     def state(self):
         """Return what the steps change, to come back to by `set_state`."""
         parts = self.probability, self.margin, self.strength
-        return self.weights().copies(), [part.clone() for part in parts]
+        return self.weights().copies(), [part.clone() for part in parts], self.C
 
     @torch.no_grad()
     def set_state(self, state):
         """Go back to what `state` returned."""
-        weights, parts = state
+        weights, parts, self.C = state
         self.weights().restore(weights)
         own = self.probability, self.margin, self.strength
         for part, kept in zip(own, parts, strict=True):
@@ -403,6 +421,12 @@ class Weights:
     def copies(self):
         """Return copies of the weights, to come back to."""
         return [w if w is None else w.clone() for w in self._all()]
+
+    def clear(self):
+        """Set the weights, but the biases, to 0."""
+        for weight in (self.direct, self.output):
+            if weight is not None:
+                weight.zero_()
 
     def restore(self, copies):
         """Set the weights to what they were when they were copied."""

@@ -2,7 +2,8 @@
 
 The dual solution makes it cheap: the weights are a sum over the cells, so that a part
 of the cells is taken out of it, the others move a little to where they now belong, and
-the margins of the part are honest. No second fit from the start is needed.
+the margins of the part are honest. No second fit from the start is needed, unless a
+label's cells overlap so much that the others would remember the part for long.
 """
 
 import math
@@ -10,7 +11,11 @@ from typing import NamedTuple
 
 import torch
 
-_FOLDS, _EPOCHS = 3, 2
+# Cells are held out in so many folds, and the others move so many epochs.
+FOLDS, _EPOCHS = 3, 2
+# Where the first epoch leaves a part's margins less alike than this, a correlation, the
+# others start anew for so many epochs, or, where they cannot, move on for so many.
+_ALIKE, _ANEW, _ON = 0.9, 5, 8
 # Parts are held out until so many cells have been judged.
 _ENOUGH = 20_000
 _STEPS = 15
@@ -27,16 +32,18 @@ class HeldOut(NamedTuple):
     """Cells that were held out, in parallel tensors of shape (n_held_out,).
 
     The logits before the output is scaled, the biases that are part of them (what was
-    known of the label's base rate), and which of the trainer's cells these are.
+    known of the label's base rate), which of the trainer's cells these are, and the
+    fold that each of them was held out with.
     """
 
     margin: torch.Tensor
     base: torch.Tensor
     cells: torch.Tensor
+    fold: torch.Tensor
 
 
 @torch.no_grad()
-def held_out_margins(trainer, batches, *, folds=_FOLDS, known=()):
+def held_out_margins(trainer, batches, *, folds=FOLDS, known=None):
     """Return the logits of cells that were held out, fold after fold.
 
     Parameters
@@ -47,7 +54,7 @@ def held_out_margins(trainer, batches, *, folds=_FOLDS, known=()):
         The cells of each batch. A fold is every third of them.
     folds : int, default=3
         The folds to go through, of the three.
-    known : list of HeldOut, default=()
+    known : HeldOut, default=None
         What was returned for the first folds, which are not gone through again.
 
     Returns
@@ -55,28 +62,74 @@ def held_out_margins(trainer, batches, *, folds=_FOLDS, known=()):
     HeldOut
         Not all of the trainer's cells where these are many.
     """
-    found = list(known)
-    kept = trainer.state()
-    for fold in range(len(known), min(folds, len(batches))):
-        out = batches[fold::_FOLDS]
-        rest = [batch for i, batch in enumerate(batches) if i % _FOLDS != fold]
+    found = [] if known is None or not len(known.fold) else [known]
+    first = int(found[0].fold.max()) + 1 if found else 0
+    kept, are_entangled = trainer.state(), None
+    for fold in range(first, min(folds, len(batches))):
+        out = batches[fold::FOLDS]
+        rest = [batch for i, batch in enumerate(batches) if i % FOLDS != fold]
         if not rest or sum(len(part.cells) for part in found) >= _ENOUGH:
             break
-        _leave(trainer, out)
-        for _ in range(_EPOCHS):
-            for batch in rest:
-                trainer.step(batch)
-            trainer.end_epoch()
-        trainer.settle(rest)
+        if are_entangled is None:
+            are_entangled = _are_entangled(trainer, out, rest)
+            trainer.set_state(kept)
+        _train_without(trainer, out, rest, are_entangled)
         for batch in out:
             cells = torch.arange(batch.start, batch.stop, device=trainer.device)
             base = trainer.module.bias[trainer.label[batch]]
-            found.append(HeldOut(trainer.margins(batch), base, cells))
+            part = trainer.margins(batch), base, cells, torch.full_like(cells, fold)
+            found.append(HeldOut(*part))
         trainer.set_state(kept)
     if not found:
         none = torch.zeros(0, device=trainer.device)
-        return HeldOut(none, none, none.long())
+        return HeldOut(none, none, none.long(), none.long())
     return HeldOut(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+def _train_without(trainer, out, rest, are_entangled):
+    """Train on the rest of the batches as if the others were not labeled."""
+    if are_entangled and trainer.fresh:
+        for batch in out:
+            trainer.strength[batch] = 0
+        trainer.restart(trainer.C)
+        _epochs(trainer, rest, _ANEW)
+    else:
+        _leave(trainer, out)
+        _epochs(trainer, rest, _ON if are_entangled else _EPOCHS)
+    trainer.settle(rest)
+
+
+def _are_entangled(trainer, out, rest):
+    """Return whether the cells of the rest stay far from where they belong for long.
+
+    A sum over the cells of a label, without some of them, is about what the label's
+    weights then are where each row has features of its own. Where few directions carry
+    all rows, the sum is a small difference of large parts: what is left of it points
+    away from the cells that were taken out, and the way back is long.
+    """
+    _leave(trainer, out)
+    before = _margins_within_labels(trainer, out)
+    _epochs(trainer, rest, 1)
+    after = _margins_within_labels(trainer, out)
+    length = (before.square().sum() * after.square().sum()).sqrt()
+    return bool(before @ after < _ALIKE * length)
+
+
+def _margins_within_labels(trainer, batches):
+    """Return the margins of these batches' cells over the mean of their label."""
+    margin = torch.cat([trainer.margins(batch) for batch in batches]).double()
+    label = torch.cat([trainer.label[batch] for batch in batches])
+    n_labels = len(trainer.module.bias)
+    count = torch.bincount(label, minlength=n_labels).clamp_min(1)
+    total = margin.new_zeros(n_labels).index_add_(0, label, margin)
+    return margin - (total / count)[label]
+
+
+def _epochs(trainer, batches, n_epochs):
+    for _ in range(n_epochs):
+        for batch in batches:
+            trainer.step(batch)
+        trainer.end_epoch()
 
 
 def _leave(trainer, batches):
@@ -116,7 +169,7 @@ def output_lines(margin, base, target, label, weight, bias):
         return torch.ones_like(bias), torch.zeros_like(bias)
     rows, base = (margin - base).double(), base.double()
     target, weight = target.double(), weight.double()
-    of_rows, of_base, rest = _shared_line(rows, base, target, weight)
+    of_rows, of_base, rest = shared_line(rows, base, target, weight)
     slope, shift = _newton_lines(
         of_rows * rows, of_base * base + rest, target, label, weight, len(bias)
     )
@@ -125,7 +178,7 @@ def output_lines(margin, base, target, label, weight, bias):
     return slope.float(), intercept.float()
 
 
-def _shared_line(rows, base, target, weight):
+def shared_line(rows, base, target, weight):
     """Return how much rows and base count for all labels, and the intercept.
 
     A logistic regression by Newton's steps in the logarithm of what the rows count for,

@@ -1,17 +1,15 @@
 """The model: a direct path from features to labels beside a path that is shared."""
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import nn
 
 from .direct import DenseDirect, PairDirect, choose_direct
-from .sparse import count_numbers, embedding_bag
-from .svd import (
-    document_frequency,
-    inverse_document_frequency,
-    singular_directions,
-)
+from .scaling import feature_scales
+from .sparse import embedding_bag
+from .svd import singular_directions
+
+_LARGEST = torch.finfo(torch.float32).max
 
 
 class DirectSharedModule(nn.Module):
@@ -19,7 +17,8 @@ class DirectSharedModule(nn.Module):
 
     The logit of label :math:`l` for a row :math:`x` is
     :math:`a_l (w_l^\top D x + s\, u_l^\top z + b_l) + c_l` where :math:`z` is the
-    embedding bag :math:`E^\top x` scaled to length 1.
+    embedding bag :math:`E^\top x` scaled to length 1. Rows of an array are centered
+    first, and standardized for the embedding.
 
     Parameters
     ----------
@@ -43,8 +42,12 @@ class DirectSharedModule(nn.Module):
         :math:`b_l`.
     feature_scale : buffer of shape (n_features,)
         The diagonal of :math:`D`.
-    idf_power : buffer of shape ()
-        What the inverse document frequency was raised to for it.
+    feature_shift, feature_std : buffers of shape (n_features,), or (0,)
+        Mean and standard deviation of an array's columns; empty where X is taken as
+        it is, as a CSR always is.
+    feature_power : buffer of shape ()
+        How much of the columns' inverse document frequency, or of one over their
+        standard deviation, is in `feature_scale`.
     sharing : buffer of shape ()
         :math:`s`.
     slope, intercept : buffers of shape (n_labels,)
@@ -68,25 +71,33 @@ class DirectSharedModule(nn.Module):
             "embedding_row", torch.zeros(n_features, dtype=torch.int32)
         )
         self.register_buffer("sharing", torch.tensor(float(sharing)))
-        self.register_buffer("idf_power", torch.tensor(0.0))
+        self.register_buffer("feature_power", torch.tensor(0.0))
         self.register_buffer("feature_scale", torch.ones(n_features))
+        self.register_buffer("feature_shift", torch.zeros(0))
+        self.register_buffer("feature_std", torch.zeros(0))
         self.register_buffer("slope", torch.ones(n_labels))
         self.register_buffer("intercept", torch.zeros(n_labels))
 
     @torch.no_grad()
-    def start(self, X, idf_power=0.5, scales=None):
+    def start(self, X, power=0.5, scales=None):
         """Learn from all rows of X what needs no label: the scale and the embedding.
 
-        A sparse column is scaled by this power of its inverse document frequency, and
-        all of them by one number so that a row has length 1 in the quadratic mean. The
-        embedding starts from the singular vectors of X. `scales` are its FeatureScales,
-        where they are at hand.
+        A sparse column is scaled by this power of its inverse document frequency, an
+        array's is centered and scaled by this power of one over its standard
+        deviation, and all of them by one number so that a row has length 1 in the
+        quadratic mean. The embedding starts from the singular vectors of X. `scales`
+        are what `feature_scales` returns of X, where they are at hand.
         """
         device = self.bias.device
-        scales = FeatureScales(X) if scales is None else scales
-        self.scale_features(scales, idf_power)
+        scales = feature_scales(X) if scales is None else scales
+        if scales.shift is not None:
+            self.feature_shift, self.feature_std = (
+                torch.from_numpy(part.astype(np.float32)).to(device)
+                for part in (scales.shift, scales.std)
+            )
+        self.scale_features(scales, power)
         dim = self.embedding.shape[1]
-        columns, vectors = singular_directions(X, dim, device, scales.df)
+        columns, vectors = singular_directions(X, dim, device, scales)
         zero = vectors.new_zeros(1, vectors.shape[1])
         self.embedding = nn.Parameter(torch.cat([zero, vectors]))
         self.output = nn.Parameter(vectors.new_zeros(self.n_labels, vectors.shape[1]))
@@ -94,11 +105,19 @@ class DirectSharedModule(nn.Module):
         row[columns] = np.arange(1, len(columns) + 1)
         self.embedding_row = torch.from_numpy(row).to(device)
 
-    def scale_features(self, scales, idf_power):
+    def scale_features(self, scales, power):
         """Scale the columns for the direct path as `start` describes."""
-        scale = scales.scale(idf_power)
+        scale = scales.scale(power)
         self.feature_scale = torch.from_numpy(scale).to(self.bias.device)
-        self.idf_power.fill_(idf_power)
+        self.feature_power.fill_(power)
+
+    @property
+    def takes_sparse(self):
+        """Whether X must be sparse, must not be, or (None) may be either."""
+        if len(self.feature_shift):
+            return False
+        has_all = len(self.embedding) == 1 + self.n_features
+        return None if has_all and not isinstance(self.direct, PairDirect) else True
 
     def shared(self, X=None, *, indices=None, offsets=None, weights=None):
         """Return the scaled embedding of each row, shape (batch, embedding_dim)."""
@@ -106,7 +125,10 @@ class DirectSharedModule(nn.Module):
             n = len(X) if indices is None else len(offsets)
             return self.embedding.new_zeros(n, 0)
         if indices is None:
-            hidden = _bounded(X) @ self.embedding[1:]
+            rows = self._centered(X)
+            if len(self.feature_std):
+                rows = (rows / self.feature_std).clamp(-_LARGEST, _LARGEST)
+            hidden = _bounded(rows) @ self.embedding[1:]
         else:
             rows = self.embedding_row[indices]
             hidden = embedding_bag(
@@ -117,9 +139,15 @@ class DirectSharedModule(nn.Module):
     def scaled(self, X=None, *, indices=None, offsets=None, weights=None):
         """Return the batch with its features scaled, as the direct path takes it."""
         if indices is None:
-            return {"X": X * self.feature_scale}
+            return {"X": self._centered(X) * self.feature_scale}
         weights = weights * self.feature_scale[indices]
         return {"indices": indices, "offsets": offsets, "weights": weights}
+
+    def _centered(self, X):
+        """Return the rows of an array over their columns' means, and no infinity."""
+        if not len(self.feature_shift):
+            return X
+        return (X - self.feature_shift).clamp(-_LARGEST, _LARGEST)
 
     def forward(self, X=None, **bags):
         """Return the logits of all labels, shape (batch, n_labels)."""
@@ -148,6 +176,10 @@ class DirectSharedModule(nn.Module):
                 shape = state_dict[prefix + name].shape
                 parameter = nn.Parameter(getattr(self, name).new_zeros(shape))
                 setattr(self, name, parameter)
+        for name in ("feature_shift", "feature_std"):
+            if prefix + name in state_dict:
+                shape = state_dict[prefix + name].shape
+                setattr(self, name, getattr(self, name).new_zeros(shape))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
@@ -161,32 +193,6 @@ def _unit(rows):
     """Return rows of length 1; a row of zeros stays so, and gets no gradient."""
     length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     return rows / torch.where(length > 0, length, torch.inf)
-
-
-class FeatureScales:
-    """The diagonal that gives rows the length 1 in the quadratic mean, by idf's power.
-
-    Parameters
-    ----------
-    X : CSR matrix or array of shape (n_samples, n_features)
-        All rows. Columns of an array have no inverse document frequency: it is 1.
-    """
-
-    def __init__(self, X):
-        self.n_rows, self.df = max(X.shape[0], 1), None
-        if sp.issparse(X):
-            self.df = document_frequency(X)
-            self.idf = inverse_document_frequency(self.df, X.shape[0])
-            self.squares = count_numbers(X.indices, X.shape[1], X.data)
-        else:
-            self.idf = np.ones(X.shape[1])
-            self.squares = np.square(X, dtype=np.float64).sum(axis=0)
-
-    def scale(self, power):
-        """Return the factor of each column, float32, where idf counts so much."""
-        scale = self.idf**power
-        mean = float((self.squares * scale**2).sum()) / self.n_rows
-        return (scale / np.sqrt(mean) if mean > 0 else scale).astype(np.float32)
 
 
 def build_module(X, cell_rows, n_labels, embedding_dim, sharing):

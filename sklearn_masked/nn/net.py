@@ -9,7 +9,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.utils import to_device, to_tensor
 
-from .batches import BatchIterator, CellBatch, model_input
+from .batches import BatchIterator, CellBatch, in_form, model_input
 from .device.prefetch import place
 from .losses import MaskedBCEWithLogitsLoss
 
@@ -205,6 +205,11 @@ class MaskedNet(NeuralNet):
             logits = self._logits(inputs, cells.shape[0])[cells.rows, cells.cols]
         return self.criterion_.cell_loss(logits, *cells)
 
+    def _inputs(self, X):
+        """Return rows in the form that the module was trained with."""
+        X = in_form(X, getattr(self.module_, "takes_sparse", None))
+        return to_tensor(model_input(X), device=self.device)
+
     def _logits(self, inputs, n_rows):
         """Return the module's raw scores, after a look at their shape."""
         call = self.module_
@@ -224,7 +229,7 @@ class MaskedNet(NeuralNet):
         self._set_training(False)
         for start in range(0, X.shape[0], batch_size):
             rows = slice(start, min(start + batch_size, X.shape[0]))
-            inputs = to_tensor(model_input(X[rows]), device=self.device)
+            inputs = self._inputs(X[rows])
             with torch.no_grad():
                 logits = self._logits(inputs, rows.stop - rows.start)
             yield rows, _as_array(logits)
@@ -247,7 +252,7 @@ class MaskedNet(NeuralNet):
             Whether to compute these alone; False computes all cells of the rows.
         """
         self._set_training(False)
-        inputs = to_tensor(model_input(X), device=self.device)
+        inputs = self._inputs(X)
         rows = torch.from_numpy(rows).to(self.device)
         cols = torch.from_numpy(cols).to(self.device)
         with torch.no_grad():

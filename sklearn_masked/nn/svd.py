@@ -1,65 +1,58 @@
 """The start of the shared path: what words go together, from all rows of X."""
 
+import functools
+
 import numpy as np
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
 from .batches import bag_inputs, dense_input
-from .sparse import count_numbers
+from .scaling import feature_scales, row_blocks
 
 # Columns beyond so many, the rarest, do not enter the decomposition.
 MAX_COLUMNS = 20_000
+# An array of so many columns has a Gram matrix that costs little.
+_NARROW = 1024
 # Vectors a block, at least, and how many of the Krylov space for each one wanted.
 _BLOCK, _BASIS = 8, 4
 
 
-def document_frequency(X):
-    """Return in how many rows each column of a CSR matrix occurs."""
-    return count_numbers(X.indices, X.shape[1])
-
-
-def inverse_document_frequency(df, n_rows):
-    """Return ``ln(n_rows / (df + 1)) + 1`` of each column, at least 0.1."""
-    return np.maximum(np.log(max(n_rows, 1) / (df + 1.0)) + 1, 0.1)
-
-
-def singular_directions(X, dim, device, df=None):
+def singular_directions(X, dim, device, scales=None):
     """Return the leading right singular vectors of X.
 
     Parameters
     ----------
     X : CSR matrix or array of shape (n_samples, n_features)
         Labeled and unlabeled rows alike. Columns of a CSR are weighted by their
-        inverse document frequency.
+        inverse document frequency, those of an array standardized.
     dim : int
         How many; fewer where X has fewer rows or columns.
     device : torch.device
         Where to compute.
-    df : int array of shape (n_features,), default=None
-        Of a CSR, in how many rows each column occurs; counted if not given.
+    scales : RarityScales or SpreadScales, default=None
+        Of X, where they are at hand; without a shift an array is taken as it is.
 
     Returns
     -------
     columns : int64 array of shape (n_kept,)
         The columns that are not rare, increasing.
     vectors : float32 tensor of shape (n_kept, dim)
-        The columns' weights times the singular vectors, one a column.
+        The singular vectors, one a column; of a CSR times its columns' weights.
 
     Notes
     -----
     A randomized block Krylov method (Musco and Musco, 2015) on X.T @ X in which each
     product with X or its transpose is an embedding bag, and orthonormal bases come
-    from small Gram matrices: time follows the nonzeros, memory X.
+    from small Gram matrices: time follows the nonzeros, memory X. An array is read in
+    blocks of rows; where it is narrow, its Gram matrix gives the vectors.
     """
     n, m = X.shape
+    scales = feature_scales(X) if scales is None else scales
     if not sp.issparse(X):
-        X = dense_input(X).to(device)
-        vectors = _dense_directions(X, min(dim, n, m))
+        vectors = _dense_directions(X, min(dim, n, m), device, scales)
         return np.arange(m), vectors
-    df = document_frequency(X) if df is None else df
-    idf = inverse_document_frequency(df, n)
-    columns = _frequent_columns(df)
+    idf, columns = scales.idf, _frequent_columns(scales.df)
     dim = min(dim, n, len(columns))
     if not dim:  # X is all zeros
         return columns, torch.zeros(0, 0, device=device)
@@ -68,7 +61,8 @@ def singular_directions(X, dim, device, df=None):
     A.data *= (idf[columns] / largest).astype(np.float32)[A.indices]
     rows = _on(device, bag_inputs(A))
     transposed = _on(device, bag_inputs(sp.csr_array(A.T)))
-    vectors = _krylov(rows, transposed, len(columns), dim)
+    gram = functools.partial(_gram_times, rows, transposed)
+    vectors = _krylov(gram, len(columns), dim, device)
     weights = torch.from_numpy(idf[columns].astype(np.float32)).to(device)
     return columns, vectors * weights[:, None]
 
@@ -82,16 +76,37 @@ def _frequent_columns(df):
     return np.sort(kept[df[kept] > 0])
 
 
-def _dense_directions(X, dim):
-    """Return right singular vectors of a dense matrix, scaled against overflow."""
-    scale = X.abs().amax() if X.numel() else 1
-    X = (X / torch.where(scale > 0, scale, 1)).float()
-    if X.shape[1] <= 1024:
-        gram = (X.double().T @ X.double()) if X.device.type != "mps" else X.T @ X
-        _, vectors = torch.linalg.eigh(gram)
-        return vectors.flip(1)[:, :dim].float().contiguous()
-    _, _, vectors = torch.svd_lowrank(X, q=min(dim + 8, *X.shape), niter=2)
-    return vectors[:, :dim].contiguous()
+def _dense_directions(X, dim, device, scales):
+    """Return right singular vectors of an array whose columns are standardized."""
+    blocks = functools.partial(_standardized, X, device, scales)
+    m = X.shape[1]
+    if m > _NARROW:
+
+        def gram_times(table):
+            return sum(block.T @ (block @ table) for block in blocks())
+
+        return _krylov(gram_times, m, dim, device)
+    gram = torch.zeros(m, m, dtype=torch.float64, device=device)
+    for block in blocks():
+        block = block.double()
+        gram += block.T @ block
+    _, vectors = torch.linalg.eigh(gram)
+    return vectors.flip(1)[:, :dim].float().contiguous()
+
+
+def _standardized(X, device, scales):
+    """Yield the rows of an array in blocks, standardized, or over X's largest number.
+
+    Either way their squares do not overflow.
+    """
+    if scales.std is None:
+        largest = max(-X.min(initial=0), X.max(initial=0))
+        shift, std = 0.0, float(largest) or 1.0
+    else:
+        shift, std = scales.shift, scales.std
+    for rows in row_blocks(X):
+        block = (rows.astype(np.float64) - shift) / std
+        yield dense_input(block.astype(np.float32)).to(device)
 
 
 def _on(device, inputs):
@@ -110,18 +125,23 @@ def _product(bags, table):
     )
 
 
-def _krylov(rows, transposed, n_columns, dim):
-    """Return the leading right singular vectors of a matrix given by its bags.
+def _gram_times(rows, transposed, table):
+    """Return X.T @ (X @ table) of a matrix given by its bags and its columns' bags."""
+    return _product(transposed, _product(rows, table))
+
+
+def _krylov(gram_times, n_columns, dim, device):
+    """Return the leading right singular vectors of X from products with X.T @ X.
 
     Zeros stand for those that a matrix of lower rank lacks.
     """
     size = min(max(-(-dim // 2), _BLOCK), n_columns)
-    start = torch.randn(n_columns, size).to(rows["weights"].device)
+    start = torch.randn(n_columns, size).to(device)
     block = start.new_zeros(n_columns, 0)
     block, basis, images = _outside(block, start), [], []
     while sum(part.shape[1] for part in basis) < min(_BASIS * dim, n_columns):
         basis.append(block)
-        images.append(_product(transposed, _product(rows, block)))
+        images.append(gram_times(block))
         block = _outside(torch.cat(basis, dim=1), images[-1])
     basis, images = torch.cat(basis, dim=1), torch.cat(images, dim=1)
     ritz = (basis.T @ images).double()

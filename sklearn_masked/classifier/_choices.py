@@ -1,0 +1,203 @@
+"""What is chosen after the dual ascent: how much to share, and how firm the penalty.
+
+Both are judged by how well they order cells that were held out; see
+:mod:`sklearn_masked.nn.held_out`.
+"""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
+
+from ..labels import MaskedLabels
+from ..metrics import masked_average_precision_score, masked_roc_auc_score
+from ..nn.held_out import FOLDS, held_out_margins, shared_line
+
+# The values of sharing="auto": it starts from the first, and takes the second if that
+# orders held-out cells better. Fewer cells than this choose by chance.
+SHARING = 0.3, 0.1
+_FEWEST_FOR_SHARING = 10_000
+_EPOCHS = 2
+# Those of C="auto", which starts from the first. Log-odds that are less, or more, than
+# this times the held-out margins call for the second, or for the third.
+STRENGTHS = 5.0, 0.5, 50.0
+_TOO_LARGE, _TOO_SMALL = 0.8, 1.5
+_FEWEST_FOR_STRENGTH = 500
+# Where there are more, so many cells and so many labels are enough to choose by.
+_ENOUGH_FOR_SHARING, _ENOUGH_FOR_STRENGTH = (10_000, 10), (5_000, 7)
+# A value is left for another one whose gain is so many of its standard errors.
+SURE = 1.0
+# Cells are held out by batches: by this many at least.
+FEWEST_BATCHES = 12
+
+
+def choose_sharing(dual, batches, n_labels):
+    """Set the sharing that orders held-out cells better.
+
+    Parameters
+    ----------
+    dual : DualTrainer
+        Settled after its last epoch.
+    batches : list of slice
+        Its batches.
+    n_labels : int
+        Number of labels.
+
+    Returns
+    -------
+    HeldOut or None
+        Cells that were held out of the trainer as it now is.
+    """
+    enough = len(dual.slot) >= _FEWEST_FOR_SHARING and len(batches) > 1
+    if not (enough and dual.module.output.shape[1]):
+        return None
+    before = dual.state()
+    part, cut = _some_labels(dual, batches, *_ENOUGH_FOR_SHARING)
+    more = held_out_margins(part, cut, folds=1)
+    _share_less(part, cut)
+    less = held_out_margins(part, cut, folds=1)
+    is_less = _gain(part, less, more, n_labels)[0] > 0
+    if part is dual and is_less:
+        return less
+    part.set_sharing(SHARING[0])
+    dual.set_state(before)
+    if is_less:
+        _share_less(dual, batches)
+    return more if part is dual else None
+
+
+def _share_less(dual, batches):
+    dual.set_sharing(SHARING[1])
+    _epochs(dual, batches, _EPOCHS)
+
+
+def choose_strength(dual, batches, n_labels, n_epochs, known=None):
+    """Set the C that surely orders held-out cells better than the first, if one does.
+
+    Parameters
+    ----------
+    dual : DualTrainer
+        Trained from the start, and settled after its last epoch.
+    batches : list of slice
+        Its batches.
+    n_labels : int
+        Number of labels.
+    n_epochs : int
+        How many epochs a training takes.
+    known : HeldOut, default=None
+        Cells that were held out of the trainer.
+
+    Returns
+    -------
+    HeldOut or None
+        As `choose_sharing` does.
+    """
+    if len(dual.slot) < _FEWEST_FOR_STRENGTH or len(batches) < 2:
+        return known
+    before = dual.state()
+    part, cut = _some_labels(dual, batches, *_ENOUGH_FOR_STRENGTH)
+    now = held_out_margins(part, cut, known=known if part is dual else None)
+    known = now if part is dual else known
+    slope = _slope(part, now)
+    if _TOO_LARGE <= slope <= _TOO_SMALL:
+        return known
+    C = STRENGTHS[1 if slope < _TOO_LARGE else 2]
+    _train_again(part, cut, C, n_epochs)
+    then = held_out_margins(part, cut)
+    is_better = _gain(part, then, now, n_labels)[1] > SURE
+    if part is dual and is_better:
+        return then
+    dual.set_state(before)
+    if not is_better:
+        return known
+    _train_again(dual, batches, C, n_epochs)
+    return None
+
+
+def _slope(dual, held_out):
+    """Return the log-odds that the rows add, over what they add to the margins."""
+    margin, base, target, _, weight = cell_parts(dual, held_out)
+    parts = margin - base, base, target, weight
+    return float(shared_line(*(part.double() for part in parts))[0])
+
+
+def _gain(dual, held_out, before, n_labels):
+    """Return `gain` of how these cells are ordered over how they were before."""
+    return gain(*(ranking(dual, known, n_labels) for known in (held_out, before)))
+
+
+def _train_again(dual, batches, C, n_epochs):
+    dual.restart(C)
+    _epochs(dual, batches, n_epochs)
+
+
+def _epochs(dual, batches, n_epochs):
+    for _ in range(n_epochs):
+        for cells in batches:
+            dual.step(cells)
+        dual.end_epoch()
+    dual.settle(batches)
+
+
+def _some_labels(dual, batches, n_cells, n_labels):
+    """Return a trainer of labels enough to choose by, and batches of their cells.
+
+    Every k-th label learns as it does among all, and has about so many cells left.
+    """
+    label = dual.label.cpu().numpy()
+    step = min(len(label) // n_cells, len(np.unique(label)) // n_labels)
+    if step <= 1:
+        return dual, batches
+    n_joined = min(step, len(batches) // FEWEST_BATCHES)
+    return dual.of_labels(_every(label, step), batches, max(n_joined, 1))
+
+
+def _every(label, step):
+    """Return every so many of the labels, from rare to frequent."""
+    count = np.bincount(label)
+    present = np.flatnonzero(count)
+    return present[np.argsort(count[present], kind="stable")][step // 2 :: step]
+
+
+def ranking(dual, held_out, n_labels):
+    """Return how well the margins order the cells of each label: ROC AUC and AP, added.
+
+    The log loss would reward sharing for what the output's lines do anyway, to make
+    labels comparable. Cells are compared within a fold: what was left out moves a
+    label's base rate.
+
+    Returns
+    -------
+    array of shape (n_labels * FOLDS,)
+        NaN where only one kind of cell was held out.
+    """
+    margin, _, target, label, weight = (
+        part.cpu().numpy() for part in cell_parts(dual, held_out)
+    )
+    column = label * FOLDS + held_out.fold.cpu().numpy()
+    cells = np.arange(len(label)), column, (target > 0.5).astype(np.int8)
+    shape = len(label), n_labels * FOLDS
+    y = MaskedLabels.from_cells(*cells, shape=shape, weights=weight)
+    margin = margin[weight > 0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        return masked_roc_auc_score(y, margin, average=None) + (
+            masked_average_precision_score(y, margin, average=None)
+        )
+
+
+def gain(scores, before):
+    """Return the mean gain of some scores over others, and over its standard error."""
+    gains = scores - before
+    gains = gains[~np.isnan(gains)]
+    if len(gains) < 2:
+        return 0.0, 0.0
+    error = gains.std(ddof=1) / np.sqrt(len(gains))
+    return gains.mean(), gains.mean() / max(error, np.finfo(float).tiny)
+
+
+def cell_parts(dual, held_out):
+    """Return margin, base, target, label and weight of the cells held out."""
+    margin, base, cells, _ = held_out
+    weight = dual.strength[cells] / dual.C
+    return margin, base, dual.target[cells], dual.label[cells], weight

@@ -109,6 +109,6 @@ def test_of_many_cells_some_labels_choose(monkeypatch):
 
     monkeypatch.setattr(_choices, "ranking", spy)
     monkeypatch.setattr(_choices, "_ENOUGH_FOR_STRENGTH", (500, 7))
-    model = make(idf_power=0.5, sharing=0.3).fit(X, y)
+    model = make(idf_power=0.5, sharing=0.3, common=0.0).fit(X, y)
     assert model.C_ == 50
     assert set(asked) == {7}

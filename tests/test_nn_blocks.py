@@ -54,7 +54,7 @@ def random_case(seed, n, n_labels, C):
 @pytest.mark.parametrize(("n", "n_labels"), [(1, 1), (9, 4), (60, 3), (80, 1)])
 def test_a_few_joint_steps_reach_the_optimum_of_the_batch(n, n_labels):
     label, rows, K, margin, target, strength, old = random_case(n, n, n_labels, 1.0)
-    blocks = LabelBlocks(torch.from_numpy(label), SharedProducts(rows, 0.25))
+    blocks = LabelBlocks(torch.from_numpy(label), SharedProducts(rows), 0.25)
     tensors = [torch.tensor(part) for part in (margin, target, strength, old)]
     new = tensors[3]
     for _ in range(6):
@@ -80,7 +80,7 @@ def test_a_few_joint_steps_reach_the_optimum_of_the_batch(n, n_labels):
 )
 def test_a_joint_step_never_lowers_the_dual(seed, n, n_labels, C):
     label, rows, K, margin, target, strength, old = random_case(seed, n, n_labels, C)
-    blocks = LabelBlocks(torch.from_numpy(label), SharedProducts(rows, 0.25))
+    blocks = LabelBlocks(torch.from_numpy(label), SharedProducts(rows), 0.25)
     tensors = (torch.from_numpy(part) for part in (margin, target, strength, old))
     new = blocks.solve(*tensors).numpy()
     assert np.isfinite(new).all() and (new >= 0).all() and (new <= 1).all()
@@ -102,11 +102,11 @@ def test_a_cell_of_weight_0_stays_and_moves_nothing():
     label, rows, _, margin, target, strength, old = random_case(3, 12, 2, 1.0)
     strength[4] = 0
     tensors = [torch.from_numpy(part) for part in (margin, target, strength, old)]
-    blocks = LabelBlocks(torch.from_numpy(label), SharedProducts(rows, 0.25))
+    blocks = LabelBlocks(torch.from_numpy(label), SharedProducts(rows), 0.25)
     new = blocks.solve(*tensors)
     others = np.arange(12) != 4
     fewer = LabelBlocks(
-        torch.from_numpy(label[others]), SharedProducts(rows[others], 0.25)
+        torch.from_numpy(label[others]), SharedProducts(rows[others]), 0.25
     ).solve(*(tensor[others] for tensor in tensors))
     np.testing.assert_allclose(new[others], fewer, atol=1e-12)
 
@@ -129,7 +129,6 @@ def test_products_of_both_paths_equal_the_dense_ones(kind):
         alone = np.bincount(cell, of_row.data**2 * ~several, minlength=10)
         products = PairProducts(
             shared,
-            0.25,
             pairs[several],
             of_row.data[several],
             np.bincount(cell[several], minlength=10),
@@ -137,13 +136,29 @@ def test_products_of_both_paths_equal_the_dense_ones(kind):
         )
     else:
         given = sp.csr_array(scaled) if kind == "rows" else torch.from_numpy(scaled)
-        products = RowProducts(shared, 0.25, given, torch.from_numpy(row))
+        products = RowProducts(shared, given, torch.from_numpy(row))
     index = torch.tensor([[0, 2, 5, 8, 3], [1, 4, 6, 7, 9]])
     got = products(index)
     for each, cells in zip(got, index.numpy(), strict=True):
         z = shared.numpy()[cells]
-        want = z @ z.T + 0.25 + scaled[row[cells]] @ scaled[row[cells]].T
+        want = z @ z.T + scaled[row[cells]] @ scaled[row[cells]].T
         np.testing.assert_allclose(each, want, rtol=1e-5, atol=1e-5)
+
+
+def test_cells_of_all_labels_move_jointly_where_weights_are_in_common():
+    rng = np.random.default_rng(8)
+    label = np.array([0, 1, 0, 2, 1, 0, 2, 1])
+    rows = torch.from_numpy(rng.normal(size=(8, 3)))
+    blocks = LabelBlocks(torch.from_numpy(label), SharedProducts(rows), 0.25, 0.3)
+    ((cells, mask, got),) = blocks.groups
+    assert mask.all() and blocks.size == 64
+    order, same = cells[0].numpy(), label[:, None] == label
+    inner, related = (rows @ rows.T).numpy(), 0.3 + 0.7 * same
+    want = (inner * related + 0.25 * same)[np.ix_(order, order)]
+    np.testing.assert_allclose(got[0], want)
+    blocks.scale_shared(rows, 0.5)
+    want = (0.25 * inner * related + 0.25 * same)[np.ix_(order, order)]
+    np.testing.assert_allclose(blocks.groups[0][2][0], want)
 
 
 def test_few_labels_of_other_sizes_share_a_group_and_many_do_not():

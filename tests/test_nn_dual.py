@@ -202,7 +202,11 @@ def slow_features(module, X):
     z = float(module.sharing) * np.divide(
         hidden, length, out=np.zeros_like(hidden), where=length > 0
     )
-    return np.hstack([X * D, z])
+    parts = [X * D, z]
+    if len(module.count_scale):
+        count = np.log1p((X != 0).sum(axis=1, keepdims=True))
+        parts.append(0.3 * (count - count.mean()) / count.std())
+    return np.hstack(parts)
 
 
 def slow_optimum(features, y, weight, C):
@@ -220,10 +224,14 @@ def slow_optimum(features, y, weight, C):
     return minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
 
 
-def trained(X, targets, direct, C=3.0, epochs=300, device="cpu", batch=16):
+def trained(
+    X, targets, direct, C=3.0, epochs=300, device="cpu", batch=16, common=0.0, bias=0.0
+):
     torch.manual_seed(0)
-    module = DirectSharedModule(X.shape[1], targets.n_labels, 5, 0.5, direct).to(device)
+    shape = X.shape[1], targets.n_labels
+    module = DirectSharedModule(*shape, 5, 0.5, direct, common).to(device)
     module.start(X)
+    module.bias.data += bias
     data = DualDataset(
         X, targets, targets.labeled_rows(), generator=np.random.default_rng(0)
     )
@@ -272,13 +280,128 @@ def test_dual_ascent_reaches_the_optimum_of_each_label(kind, weights, device):
         np.testing.assert_allclose(logits[:, label], want, rtol=2e-3, atol=2e-3)
 
 
+def slow_common_optimum(features, label, n_labels, y, weight, C, common):
+    """The same for all labels at once: own weights, and weights in common, by L-BFGS.
+
+    The logit of a cell is sqrt(1 - common) x w_l + sqrt(common) x w + b_l.
+    """
+    n, m = features.shape
+    own = np.zeros((n, n_labels, m))
+    own[np.arange(n), label] = np.sqrt(1 - common) * features
+    wide = np.hstack([own.reshape(n, -1), np.sqrt(common) * features])
+    onehot = np.eye(n_labels)[label]
+
+    def objective(p):
+        w, b = p[:-n_labels], p[-n_labels:]
+        f = wide @ w + b[label]
+        loss = weight * (np.logaddexp(0, f) - y * f)
+        g = C * weight * (expit(f) - y)
+        return w @ w / 2 + C * loss.sum(), np.append(w + wide.T @ g, onehot.T @ g)
+
+    start = np.zeros(wide.shape[1] + n_labels)
+    options = {"maxiter": 5000, "ftol": 1e-15, "gtol": 1e-9}
+    p = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
+    own = np.sqrt(1 - common) * p[: n_labels * m].reshape(n_labels, m)
+    return own + np.sqrt(common) * p[n_labels * m : -n_labels], p[-n_labels:]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("common", [0.4, 1.0])
+@pytest.mark.parametrize("kind", ["pairs", "dense", "dense X"])
+def test_dual_ascent_reaches_the_optimum_of_weights_in_common(kind, common, device):
+    rng = np.random.default_rng(5)
+    X = random_rows(rng, n=60)
+    targets = random_targets(rng, 60, 3, known=0.6, weights=True)
+    X = X.toarray() if kind == "dense X" else X
+    module, _ = trained(X, targets, kind.split()[0], device=device, common=common)
+    features = slow_features(module.cpu(), X)
+    inputs = model_input(X)
+    inputs = inputs if isinstance(inputs, dict) else {"X": inputs}
+    logits = module(**inputs).detach()
+    w, b = slow_common_optimum(
+        features[cell_rows(targets)],
+        targets.indices,
+        3,
+        targets.values,
+        targets.weights,
+        3.0,
+        common,
+    )
+    np.testing.assert_allclose(logits, features @ w.T + b, rtol=5e-3, atol=5e-3)
+    rows, cols = torch.arange(60).repeat(3), torch.arange(3).repeat_interleave(60)
+    torch.testing.assert_close(
+        module.cell_logits(rows, cols, **inputs).detach(),
+        logits[rows, cols],
+        rtol=1e-4,
+        atol=1e-5,
+    )
+    again = DirectSharedModule(30, 3, 5, 0.5, kind.split()[0])
+    again.load_state_dict(module.state_dict())
+    torch.testing.assert_close(again(**inputs).detach(), logits, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["pairs", "dense"])
+def test_agreement_tells_labels_that_go_together_from_those_that_do_not(kind):
+    found = {"same": [], "chance": [], "apart": []}
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X = random_rows(rng, n=300, m=60)
+        cause = X @ rng.normal(size=60)
+        for case in found:
+            if case == "same":
+                Y = cause[:, None] + 0.3 * rng.normal(size=(300, 6)) > np.median(cause)
+            elif case == "chance":
+                Y = rng.random((300, 6)) < 0.5
+            else:  # topics: a row is of one of them
+                Y = (X @ rng.normal(size=(60, 6))).argmax(1)[:, None] == np.arange(6)
+            mask = rng.random(Y.shape) < 0.5
+            rows, cols = np.nonzero(mask)
+            starts = np.append(0, np.cumsum(mask.sum(1)))
+            values = Y[rows, cols].astype(np.int8)
+            targets = Targets(starts, cols.astype(np.int32), values, 6)
+            rate = torch.from_numpy(Y.mean(axis=0).astype(np.float32))
+            _, trainer = trained(X, targets, kind, epochs=0, bias=torch.logit(rate))
+            found[case].append(trainer.agreement())
+            assert trainer.agreement() == found[case][-1]
+    assert min(found["same"]) > 2.5
+    assert max(found["apart"]) < 0
+    assert abs(np.mean(found["chance"])) < 1
+
+
+def test_held_out_cells_are_not_in_the_weights_in_common(monkeypatch):
+    for name in ("_EPOCHS", "_ANEW", "_ON"):
+        monkeypatch.setattr("sklearn_masked.nn.held_out." + name, 100)
+    rng = np.random.default_rng(11)
+    X, targets = random_rows(rng, n=60, m=12), random_targets(rng, 60, 3, known=0.8)
+    for kind in ("pairs", "dense"):
+        module, trainer = trained(X, targets, kind, epochs=5, common=0.4)
+        data = DualDataset(
+            X, targets, targets.labeled_rows(), generator=np.random.default_rng(0)
+        )
+        batches = data.batches(5)
+        before = {name: part.clone() for name, part in module.state_dict().items()}
+        held_out = held_out_margins(trainer, batches, folds=1)
+        for name, part in module.state_dict().items():
+            torch.testing.assert_close(part, before[name], rtol=0, atol=0)
+        out = np.zeros(len(trainer.slot), bool)
+        out[held_out.cells] = True
+        label, y = trainer.label.numpy(), trainer.target.numpy()
+        features = slow_features(module, X)[data.rows][trainer.slot]
+        w, b = slow_common_optimum(
+            features[~out], label[~out], 3, y[~out], np.ones((~out).sum()), 3.0, 0.4
+        )
+        want = (features * w[label]).sum(axis=1) + b[label]
+        np.testing.assert_allclose(held_out.margin, want[out], atol=0.02)
+
+
+@pytest.mark.parametrize("common", [0.0, 0.4])
 @pytest.mark.parametrize("density", [0.02, 0.2])  # pairs of one cell, and of many
-def test_paths_of_the_direct_weights_agree(density):
+def test_paths_of_the_direct_weights_agree(density, common):
     rng = np.random.default_rng(6)
     X, targets = random_rows(rng, density=density), random_targets(rng, 40, 3)
     inputs = bag_inputs(X)
-    pairs, _ = trained(X, targets, "pairs", epochs=4)
-    dense, _ = trained(X, targets, "dense", epochs=4)
+    pairs, _ = trained(X, targets, "pairs", epochs=4, common=common)
+    dense, _ = trained(X, targets, "dense", epochs=4, common=common)
     # A pair that no labeled cell touched has no weight in either.
     torch.testing.assert_close(pairs(**inputs), dense(**inputs), rtol=1e-4, atol=1e-4)
     rows, cols = torch.arange(40).repeat(3), torch.arange(3).repeat_interleave(40)

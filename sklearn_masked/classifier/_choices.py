@@ -45,25 +45,29 @@ def choose_sharing(dual, batches, n_labels):
 
     Returns
     -------
-    HeldOut or None
+    known : HeldOut or None
         Cells that were held out of the trainer as it now is.
+    slope : float or None
+        How many log-odds a held-out margin is worth, over the label's base rate.
     """
     enough = len(dual.slot) >= _FEWEST_FOR_SHARING and len(batches) > 1
-    if not (enough and dual.module.output.shape[1]):
-        return None
+    if not (enough and dual.module.output.shape[1]) or dual.common:
+        # Labels with weights in common share the most of them, one way or the other.
+        return None, None
     before = dual.state()
     part, cut = _some_labels(dual, batches, *_ENOUGH_FOR_SHARING)
     more = held_out_margins(part, cut, folds=1)
     _share_less(part, cut)
     less = held_out_margins(part, cut, folds=1)
     is_less = _gain(part, less, more, n_labels)[0] > 0
+    slope = _slope(part, less if is_less else more)
     if part is dual and is_less:
-        return less
+        return less, slope
     part.set_sharing(SHARING[0])
     dual.set_state(before)
     if is_less:
         _share_less(dual, batches)
-    return more if part is dual else None
+    return more if part is dual else None, slope
 
 
 def _share_less(dual, batches):
@@ -71,7 +75,7 @@ def _share_less(dual, batches):
     _epochs(dual, batches, _EPOCHS)
 
 
-def choose_strength(dual, batches, n_labels, n_epochs, known=None):
+def choose_strength(dual, batches, n_labels, n_epochs, known=None, slope=None):
     """Set the C that surely orders held-out cells better than the first, if one does.
 
     Parameters
@@ -86,13 +90,16 @@ def choose_strength(dual, batches, n_labels, n_epochs, known=None):
         How many epochs a training takes.
     known : HeldOut, default=None
         Cells that were held out of the trainer.
+    slope : float, default=None
+        What `choose_sharing` found, which may leave nothing open.
 
     Returns
     -------
     HeldOut or None
         As `choose_sharing` does.
     """
-    if len(dual.slot) < _FEWEST_FOR_STRENGTH or len(batches) < 2:
+    few = len(dual.slot) < _FEWEST_FOR_STRENGTH or len(batches) < 2
+    if few or (slope is not None and _TOO_LARGE <= slope <= _TOO_SMALL):
         return known
     before = dual.state()
     part, cut = _some_labels(dual, batches, *_ENOUGH_FOR_STRENGTH)
@@ -142,11 +149,12 @@ def _epochs(dual, batches, n_epochs):
 def _some_labels(dual, batches, n_cells, n_labels):
     """Return a trainer of labels enough to choose by, and batches of their cells.
 
-    Every k-th label learns as it does among all, and has about so many cells left.
+    Every k-th label learns as it does among all, and has about so many cells left:
+    unless labels have weights in common.
     """
     label = dual.label.cpu().numpy()
     step = min(len(label) // n_cells, len(np.unique(label)) // n_labels)
-    if step <= 1:
+    if step <= 1 or dual.common:
         return dual, batches
     n_joined = min(step, len(batches) // FEWEST_BATCHES)
     return dual.of_labels(_every(label, step), batches, max(n_joined, 1))

@@ -46,6 +46,15 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         where that orders held-out cells better: asked by `fit` with 10,000 labeled
         cells or more, not with `early_stopping`. The value taken is
         ``net_.module_.sharing``.
+    common : float or "auto", default="auto"
+        The share of the weights' variance that all labels have in common, from 0,
+        which keeps labels apart, to 1; where it is above 0, the number of features
+        of a row of a sparse X counts too. It helps where labels go together, as toxic
+        effects of molecules do, and harms where they exclude each other, as topics do.
+        "auto" is 0, or 0.4 where the labels' cells ask for weights that surely point
+        the same way and small models with it order held-out cells better: asked by
+        `fit` with three labels, 500 labeled cells and 50 rows or more. An `optimizer`
+        takes no notice of it. The value taken is ``net_.module_.common``.
     idf_power : float or "auto", default="auto"
         Power of its inverse document frequency by which each column of a sparse X is
         scaled on the direct path, beside what a vectorizer did. "auto" is 0.5, or 0 or
@@ -182,6 +191,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
     _parameter_constraints = {
         "embedding_dim": [Interval(Integral, 1, None, closed="left")],
         "sharing": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "common": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "idf_power": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "std_power": [
             None,
@@ -222,6 +232,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         embedding_dim=100,
         *,
         sharing="auto",
+        common="auto",
         idf_power="auto",
         std_power="auto",
         C="auto",
@@ -250,6 +261,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
     ):
         self.embedding_dim = embedding_dim
         self.sharing = sharing
+        self.common = common
         self.idf_power = idf_power
         self.std_power = std_power
         self.C = C
@@ -403,7 +415,6 @@ default=None
         else:
             check_same_labels(target, self)
             X = in_form(X, getattr(self.net_.module_, "takes_sparse", None))
-        X = _canonical(X)
         return X, target, _training.make_targets(target.labels, sample_weight)
 
     def _check_X(self, X, reset):
@@ -417,7 +428,7 @@ default=None
             order="C",
             allow_nd=own_module,
         )
-        return X
+        return _canonical(X)
 
     def _known_classes(self):
         return self.classes_ if self._one_dimensional else None
@@ -501,7 +512,8 @@ default=None
 def _canonical(X):
     """Return X with each number of a CSR stored once, in order, and zeros not at all.
 
-    How often a column occurs is counted by what is stored. X itself stays as it is.
+    How many rows a column has, and how many columns a row, is counted by what is
+    stored. X itself stays as it is.
     """
     if not sp.issparse(X) or (X.has_canonical_format and X.data.all()):
         return X

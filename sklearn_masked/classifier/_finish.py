@@ -38,12 +38,12 @@ def finish(estimator, X, targets, data, valid, *, first):
     dual, module = estimator.net_.dual, estimator.net_.module_
     batches = data.batches(held_out_size(estimator.net_, len(data)))
     dual.settle(batches)
-    known = None
+    known = slope = None
     if first and estimator.sharing == "auto":
-        known = _choices.choose_sharing(dual, batches, targets.n_labels)
+        known, slope = _choices.choose_sharing(dual, batches, targets.n_labels)
     if first and estimator.C == "auto":
         n_epochs = estimator.max_epochs
-        args = dual, batches, targets.n_labels, n_epochs, known
+        args = dual, batches, targets.n_labels, n_epochs, known, slope
         known = _choices.choose_strength(*args)
         estimator.C_ = dual.C
     if estimator.scale_output:

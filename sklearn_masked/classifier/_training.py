@@ -142,11 +142,11 @@ def _start(estimator, X, targets, rows, seed):
     prior = (positive + pooled) / (positive + negative + 1)
     bias = torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
     module.bias.data.copy_(bias)
-    if seed is not None and _is_dual(estimator, targets):
+    if _is_dual(estimator, targets):
         args = X, targets, rows, seed, scales
-        chosen = _features.choose_power(estimator, *args)
-        if chosen != power:
-            module.scale_features(scales, chosen)
+        power, common = _features.choose_start(estimator, *args)
+        module.scale_features(scales, power)
+        module.share_weights(X, common)
 
 
 def _prepare(estimator, X, targets, rows, first):

@@ -41,8 +41,13 @@ class LabelBlocks:
     labels : int64 tensor of shape (n_cells,)
         The label of each cell of the batch.
     products : callable
-        Takes an index tensor of shape (n_labels, m), cells of one label in each row,
-        and returns their rows' inner products, shape (n_labels, m, m).
+        Takes an index tensor of shape (n_groups, m), cells that move jointly in each
+        row, and returns their rows' inner products, shape (n_groups, m, m).
+    bias : float
+        The squared length of the bias, a feature that all rows of a label have.
+    common : float, default=0
+        The share of the weights' variance that all labels have in common: 0 keeps
+        labels apart, else all cells of the batch move jointly.
 
     Attributes
     ----------
@@ -50,8 +55,9 @@ class LabelBlocks:
         How many inner products it holds.
     """
 
-    def __init__(self, labels, products):
-        host = labels.cpu().numpy()
+    def __init__(self, labels, products, bias, common=0.0):
+        self.labels, self.common = labels, common
+        host = labels.cpu().numpy() * (not common)
         order = np.argsort(host, kind="stable")
         counts = np.bincount(host)
         present = np.flatnonzero(counts)
@@ -62,14 +68,27 @@ class LabelBlocks:
             index, mask = _padded(starts[bracket == each], counts[bracket == each])
             cells = torch.from_numpy(order[index]).to(labels.device)
             mask = torch.from_numpy(mask).to(labels.device)
-            self.groups.append((cells, mask, products(cells)))
+            of_cells = products(cells) * self._related(cells) + bias * self._same(cells)
+            self.groups.append((cells, mask, of_cells))
         self.size = sum(products.numel() for _, _, products in self.groups)
+
+    def _same(self, cells):
+        """Return whether two cells are of one label; 1 where all of a group are."""
+        if not self.common:
+            return 1
+        label = self.labels[cells]
+        return label[:, :, None] == label[:, None, :]
+
+    def _related(self, cells):
+        """Return the correlation of the weights of two cells' labels."""
+        return (1 - self.common) * self._same(cells) + self.common
 
     def scale_shared(self, shared, change):
         """Let the shared path's rows, which these are, be so many times as long."""
         for cells, _, products in self.groups:
             rows = shared[cells]
-            products += (change**2 - 1) * (rows @ rows.transpose(1, 2))
+            inner = (rows @ rows.transpose(1, 2)) * self._related(cells)
+            products += (change**2 - 1) * inner
 
     def solve(self, margin, target, strength, old):
         """Return the cells' new probabilities.
@@ -178,22 +197,22 @@ def _entropy(p):
 
 
 class SharedProducts:
-    """Inner products of the cells' rows on the shared path, the bias among them."""
+    """Inner products of the cells' rows on the shared path."""
 
-    def __init__(self, shared, bias):
-        self.shared, self.bias = shared, bias
+    def __init__(self, shared):
+        self.shared = shared
 
     def __call__(self, cells):
         """Return the products of the cells in each row of an index tensor."""
         rows = self.shared[cells]
-        return rows @ rows.transpose(1, 2) + self.bias
+        return rows @ rows.transpose(1, 2)
 
 
 class RowProducts(SharedProducts):
-    """The same beside a direct path that is a dense table; X is scaled for it."""
+    """The same beside a direct path, as a row has it; X is scaled for it."""
 
-    def __init__(self, shared, bias, X, at):
-        super().__init__(shared, bias)
+    def __init__(self, shared, X, at):
+        super().__init__(shared)
         self.at = at
         if sp.issparse(X):
             products = (X @ X.T).toarray().astype(np.float32, copy=False)
@@ -215,8 +234,8 @@ class PairProducts(SharedProducts):
     `square` is the squared length of what is a cell's alone.
     """
 
-    def __init__(self, shared, bias, pairs, data, lengths, square):
-        super().__init__(shared, bias)
+    def __init__(self, shared, pairs, data, lengths, square):
+        super().__init__(shared)
         self.n_cells, self.square = len(lengths), square
         distinct, at = _distinct(pairs)
         shape = self.n_cells, max(len(distinct), 1)

@@ -55,6 +55,10 @@ class DenseDirect(nn.Module):
         """Return the logits of these cells."""
         return self(X, **bags)[rows, cols]
 
+    def over_labels(self, factors):
+        """Return the sum of all labels' weights times these, shape (n_features,)."""
+        return self.weight @ factors
+
 
 class PairDirect(nn.Module):
     """Weights of the pairs that labeled cells touched, feature by feature.
@@ -143,13 +147,21 @@ class PairDirect(nn.Module):
         terms = self.weight[at] * found * weights[entries[order]]
         return terms.new_zeros(len(rows)).index_add(0, cells[order], terms)
 
-    def _keys(self):
-        features = torch.repeat_interleave(
+    def over_labels(self, factors):
+        """Return the sum of all labels' weights times these, shape (n_features,)."""
+        zeros = self.weight.new_zeros(self.n_features)
+        weight = self.weight * factors[self.labels.long()]
+        return zeros.index_add(0, self._features(), weight)
+
+    def _features(self):
+        return torch.repeat_interleave(
             torch.arange(self.n_features, device=self.labels.device),
             self.starts.diff(),
             output_size=len(self.labels),
         )
-        return features * self.n_labels + self.labels
+
+    def _keys(self):
+        return self._features() * self.n_labels + self.labels
 
     def cover(self, X, cell_rows, cell_cols):
         """Add the pairs that these cells touch, and return which pairs they are.

@@ -11,6 +11,10 @@ and moves their :math:`p_i`, and the weights with them, to where that equation h
 each of them (Shalev-Shwartz and Zhang, 2013; Yu, Huang and Lin, 2011, for the logistic
 loss). Cells of different labels share no weight, so that they do not disturb one
 another; cells of one label move jointly: see :mod:`sklearn_masked.nn.blocks`.
+
+Labels may have a part of their weights in common (Evgeniou and Pontil, 2004): of what
+a cell adds to the weights of its label, a share then goes to all labels, and all cells
+of a batch move jointly.
 """
 
 import copy
@@ -30,13 +34,19 @@ from .touched import TouchedPairs
 # The bias takes part in each step as a feature of this squared length. It is penalized
 # by so much that it could stand still, and for that moves freely after each epoch.
 _BIAS = 0.25
-# Cells of one label that move jointly, at most.
+# Cells that move jointly, at most.
 _MOST_OF_A_LABEL = 192
 # Cells or rows that are looked at in one go.
 _BLOCK = 4096
 # Shared rows, and inner products, are kept between epochs up to so many numbers
 # (256 MB of float32).
 _KEPT = 1 << 26
+# Draws of signs that an agreement is measured by.
+_SIGNS = 32
+
+
+def _generator():
+    return torch.Generator().manual_seed(0)
 
 
 def _unwrapped(name):
@@ -114,7 +124,7 @@ class DualTrainer:
         self, module, X, targets, rows, weight, targets_of_cells, C, fresh, hold=None
     ):
         self.module, self.X, self.rows = module, X, rows
-        self.C, self.fresh = C, fresh
+        self.C, self.fresh, self.common = C, fresh, float(module.common)
         self.device = module.bias.device
         self.anchor = module.bias.detach().clone()
         rate = torch.sigmoid(self.anchor)
@@ -171,17 +181,45 @@ class DualTrainer:
         """Return what these cells have added to the weights of their labels in all."""
         return self.strength[cells] * (self.target[cells] - self.probability[cells])
 
+    def _own(self, amount):
+        """Return what of this is for a cell's own label alone."""
+        return (1 - self.common) * amount if self.common else amount
+
     def weights(self):
         """Return the weights that steps change."""
         module, direct = self.module, self.touched or self.module.direct
         weight = None if direct is None else direct.weight.detach()
-        return Weights(weight, module.output.detach(), module.bias.detach())
+        parts = module.output.detach(), module.common_weight
+        return Weights(weight, *parts, module.bias.detach())
 
     @torch.no_grad()
     def write(self):
         """Bring the module up to date: the weights of pairs are changed beside it."""
         if self.touched is not None:
-            self.touched.write(self._added(slice(None)))
+            self.touched.write(self._own(self._added(slice(None))))
+
+    @torch.no_grad()
+    def agreement(self):
+        """Return how surely the labels' weights point the same way.
+
+        That is the squared length of their sum, over the sum of their squared lengths,
+        in standard deviations of what it is where each label's sign is chance. Right
+        after the start of a trainer whose biases are the base rates, the weights are
+        what the labels ask for, each by itself: so it tells whether they go together.
+        """
+        self.write()
+        module, n_labels = self.module, len(self.module.bias)
+        chance = torch.randint(2, (_SIGNS, n_labels), generator=_generator())
+        lengths = []
+        for signs in torch.cat([torch.ones(1, n_labels), 2.0 * chance - 1]):
+            signs = signs.to(self.device)
+            parts = [signs @ module.output]
+            if module.direct is not None:
+                parts.append(module.direct.over_labels(signs))
+            lengths.append(sum(part.double().square().sum() for part in parts))
+        same, *others = torch.stack(lengths).tolist()
+        spread = np.std(others)
+        return (same - np.mean(others)) / spread if spread > 0 else 0.0
 
     def _slices(self):
         """Yield all cells in slices, in their order."""
@@ -212,6 +250,8 @@ class DualTrainer:
             terms = self.strength * (entropy + share * way * bias[self.label])
             dual = torch.zeros_like(bias).index_add_(0, self.label, terms)
             dual -= 0.5 * share**2 * square
+            if self.common:
+                dual = dual.sum().expand_as(bias)
             best = torch.where(dual > gain, share, best)
             gain = torch.maximum(dual, gain)
         self.probability = self.target + best[self.label] * way
@@ -224,31 +264,52 @@ class DualTrainer:
         margin += self.module.bias[label]
         if self.module.direct is None:
             return margin
-        if self.touched is not None:
-            return margin + self.touched.margins(cells, self._added(cells))
         rows, at = self._distinct(slots)
+        if self.touched is not None:
+            margin += self.touched.margins(cells, self._own(self._added(cells)))
+            if self.common:
+                scaled = self.module.scaled(**self._inputs(rows))
+                margin += self.module.common_logits(**scaled)[at]
+            return margin
         logits = self.module.direct(**self.module.scaled(**self._inputs(rows)))
         return margin + logits[at, label]
 
     def add(self, cells, amount):
         """Add so much of each cell's row to the weights of its label."""
         label, slots = self.label[cells], self.slot[cells]
-        into = self.weights()
-        into.output.index_add_(0, label, self._shared(slots) * amount[:, None])
+        into, shared = self.weights(), self._shared(slots)
+        into.output.index_add_(0, label, shared * self._own(amount)[:, None])
+        if self.common:
+            into.output += self.common * (amount @ shared)
         if into.direct is None:
             return
-        if self.touched is not None:
-            self.touched.add(cells, amount)
+        if self.touched is None:
+            self._add_table(into.direct, label, slots, amount)
             return
+        self.touched.add(cells, self._own(amount))
+        if self.common:
+            rows, at = self._distinct(slots)
+            change = amount.new_zeros(rows.stop - rows.start).index_add_(0, at, amount)
+            change *= self.common
+            self._add_rows(into.common[:, None], rows, change[:, None])
+
+    def _add_table(self, table, label, slots, amount):
         rows, at = self._distinct(slots)
-        change = amount.new_zeros(rows.stop - rows.start, len(into.bias))
+        change = amount.new_zeros(rows.stop - rows.start, table.shape[1])
         change.index_put_((at, label), amount, accumulate=True)
+        if self.common:
+            common = self.common * change.sum(1, keepdim=True)
+            change = self._own(change).add_(common)
+        self._add_rows(table, rows, change)
+
+    def _add_rows(self, table, rows, change):
+        """Add so much of each row, in each column of a table of the features."""
         scaled = self.module.scaled(**self._inputs(rows))
         if "X" in scaled:
-            into.direct.addmm_(scaled["X"].T, change)
+            table.addmm_(scaled["X"].T, change)
             return
         columns, at, starts, data = transpose_batch(**scaled)
-        into.direct.index_add_(0, columns, sum_bags(change, at, starts, data))
+        table.index_add_(0, columns, sum_bags(change, at, starts, data))
 
     def _distinct(self, slots):
         """Return the slice of rows that these cells stand in, and where in it."""
@@ -266,7 +327,8 @@ class DualTrainer:
         key = cells.start, cells.stop
         blocks = self.blocks.get(key)
         if blocks is None:
-            blocks = LabelBlocks(self.label[cells], self._products(cells))
+            products = self._products(cells)
+            blocks = LabelBlocks(self.label[cells], products, _BIAS, self.common)
             self.n_kept += blocks.size
             if self.n_kept <= _KEPT:
                 self.blocks[key] = blocks
@@ -277,12 +339,12 @@ class DualTrainer:
         slots = self.slot[cells]
         shared, direct = self._shared(slots), self.module.direct
         if direct is None:
-            return SharedProducts(shared, _BIAS)
-        if self.touched is not None:
+            return SharedProducts(shared)
+        if self.touched is not None and not self.common:
             parts = (part.cpu().numpy() for part in self.touched.part(cells))
-            return PairProducts(shared, _BIAS, *parts, self.touched.square[cells])
+            return PairProducts(shared, *parts, self.touched.square[cells])
         rows, at = self._distinct(slots)
-        return RowProducts(shared, _BIAS, self._scaled_rows(rows), at)
+        return RowProducts(shared, self._scaled_rows(rows), at)
 
     def _scaled_rows(self, rows):
         """Return these rows as the direct path takes them, a tensor or a CSR array."""
@@ -301,12 +363,13 @@ class DualTrainer:
         return loss / self.strength[cells].sum().clamp_min(1e-30)
 
     def _split(self, cells):
-        """Return the batch in parts of whole rows that hold few cells of each label.
+        """Return the batch in parts of whole rows, with few cells that move jointly.
 
         A joint move costs the cube of a label's cells.
         """
-        slots = self.slot[cells]
-        most = int(torch.bincount(self.label[cells]).max()) if len(slots) else 0
+        slots, most = self.slot[cells], cells.stop - cells.start
+        if most and not self.common:
+            most = int(torch.bincount(self.label[cells]).max())
         if most <= _MOST_OF_A_LABEL or slots[0] == slots[-1]:
             return [cells]
         middle = (slots[0] + slots[-1] + 1) // 2
@@ -354,11 +417,13 @@ class DualTrainer:
         """Let the shared path count so much, the cells' probabilities as they are."""
         change = float(sharing / self.module.sharing)
         for key, blocks in self.blocks.items():
-            blocks.scale_shared(self._shared(self.slot[slice(*key)]), change)
+            rows = self._shared(self.slot[slice(*key)])
+            blocks.scale_shared(rows[:, : self.module.embedding.shape[1]], change)
         self.module.sharing.fill_(sharing)
-        self.module.output *= change
+        width = self.module.embedding.shape[1]
+        self.module.output[:, :width] *= change
         if self.kept is not None:
-            self.kept *= change
+            self.kept[:, :width] *= change
 
     @torch.no_grad()
     def restart(self, C):
@@ -407,12 +472,17 @@ class DualTrainer:
 class Weights:
     """The weights that the ascent moves, changed in place."""
 
-    def __init__(self, direct, output, bias):
-        self.direct, self.output, self.bias = direct, output, bias
+    def __init__(self, direct, output, common, bias):
+        self.direct, self.output = direct, output
+        self.common, self.bias = common, bias
 
     def scale_labels(self, factors, touched):
-        """Multiply each label's weights, but its bias, by its factor."""
+        """Multiply each label's weights, but its bias, by its factor.
+
+        Where labels have weights in common, it is the same for all.
+        """
         self.output *= factors[:, None]
+        self.common *= factors[0]
         if touched is not None:
             self.direct *= factors[touched.label.long()]
         elif self.direct is not None:
@@ -424,7 +494,7 @@ class Weights:
 
     def clear(self):
         """Set the weights, but the biases, to 0."""
-        for weight in (self.direct, self.output):
+        for weight in (self.direct, self.output, self.common):
             if weight is not None:
                 weight.zero_()
 
@@ -435,4 +505,4 @@ class Weights:
                 weight.copy_(kept)
 
     def _all(self):
-        return self.direct, self.output, self.bias
+        return self.direct, self.output, self.common, self.bias

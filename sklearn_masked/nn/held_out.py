@@ -72,8 +72,9 @@ def held_out_margins(trainer, batches, *, folds=FOLDS, known=None):
             break
         if are_entangled is None:
             are_entangled = _are_entangled(trainer, out, rest)
-            trainer.set_state(kept)
-        _train_without(trainer, out, rest, are_entangled)
+            _train_without(trainer, out, rest, are_entangled, has_begun=True)
+        else:
+            _train_without(trainer, out, rest, are_entangled)
         for batch in out:
             cells = torch.arange(batch.start, batch.stop, device=trainer.device)
             base = trainer.module.bias[trainer.label[batch]]
@@ -86,16 +87,18 @@ def held_out_margins(trainer, batches, *, folds=FOLDS, known=None):
     return HeldOut(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
-def _train_without(trainer, out, rest, are_entangled):
-    """Train on the rest of the batches as if the others were not labeled."""
+def _train_without(trainer, out, rest, are_entangled, has_begun=False):
+    """Train on the rest of the batches as if the others were not labeled.
+
+    What `_are_entangled` did is the beginning of it, unless they start anew.
+    """
+    if not has_begun:
+        _leave(trainer, out)
     if are_entangled and trainer.fresh:
-        for batch in out:
-            trainer.strength[batch] = 0
         trainer.restart(trainer.C)
         _epochs(trainer, rest, _ANEW)
     else:
-        _leave(trainer, out)
-        _epochs(trainer, rest, _ON if are_entangled else _EPOCHS)
+        _epochs(trainer, rest, (_ON if are_entangled else _EPOCHS) - has_begun)
     trainer.settle(rest)
 
 

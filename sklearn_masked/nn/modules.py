@@ -1,6 +1,7 @@
 """The model: a direct path from features to labels beside a path that is shared."""
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import nn
 
@@ -10,6 +11,8 @@ from .sparse import embedding_bag
 from .svd import singular_directions
 
 _LARGEST = torch.finfo(torch.float32).max
+# How long the number of a row's features is, root mean square, in what labels share.
+_COUNTS, _LEAST_STD = 0.3, 1e-3
 
 
 class DirectSharedModule(nn.Module):
@@ -18,7 +21,8 @@ class DirectSharedModule(nn.Module):
     The logit of label :math:`l` for a row :math:`x` is
     :math:`a_l (w_l^\top D x + s\, u_l^\top z + b_l) + c_l` where :math:`z` is the
     embedding bag :math:`E^\top x` scaled to length 1. Rows of an array are centered
-    first, and standardized for the embedding.
+    first, and standardized for the embedding. Where labels have a part of their weights
+    in common, :math:`z` of a bag also tells how many features the row has.
 
     Parameters
     ----------
@@ -30,14 +34,19 @@ class DirectSharedModule(nn.Module):
         :math:`s`, how much the shared path counts beside the direct one.
     direct : {"dense", "pairs", None}, default="dense"
         How the direct weights are kept; None leaves the path out.
+    common : float, default=0.0
+        The share of the weights' variance that all labels have in common.
 
     Attributes
     ----------
     embedding : parameter of shape (1 + n_kept, embedding_dim)
         :math:`E`, of the features that are not rare; its first row stays 0 and
         stands for the others.
-    output : parameter of shape (n_labels, embedding_dim)
-        :math:`u_l`.
+    output : parameter of shape (n_labels, embedding_dim) or (n_labels, 1 + ...)
+        :math:`u_l`; the last column is that of the number of features.
+    common_weight : buffer of shape (n_features,), or (0,)
+        What all labels have in common of :math:`w_l`, where only some pairs have
+        weights; elsewhere it is in these.
     bias : parameter of shape (n_labels,)
         :math:`b_l`.
     feature_scale : buffer of shape (n_features,)
@@ -58,7 +67,13 @@ class DirectSharedModule(nn.Module):
     sparse_gradients = False
 
     def __init__(
-        self, n_features, n_labels, embedding_dim=100, sharing=0.3, direct="dense"
+        self,
+        n_features,
+        n_labels,
+        embedding_dim=100,
+        sharing=0.3,
+        direct="dense",
+        common=0.0,
     ):
         super().__init__()
         self.n_features, self.n_labels = n_features, n_labels
@@ -71,6 +86,9 @@ class DirectSharedModule(nn.Module):
             "embedding_row", torch.zeros(n_features, dtype=torch.int32)
         )
         self.register_buffer("sharing", torch.tensor(float(sharing)))
+        self.register_buffer("common", torch.tensor(float(common)))
+        self.register_buffer("common_weight", torch.zeros(0))
+        self.register_buffer("count_scale", torch.zeros(0))
         self.register_buffer("feature_power", torch.tensor(0.0))
         self.register_buffer("feature_scale", torch.ones(n_features))
         self.register_buffer("feature_shift", torch.zeros(0))
@@ -100,7 +118,7 @@ class DirectSharedModule(nn.Module):
         columns, vectors = singular_directions(X, dim, device, scales)
         zero = vectors.new_zeros(1, vectors.shape[1])
         self.embedding = nn.Parameter(torch.cat([zero, vectors]))
-        self.output = nn.Parameter(vectors.new_zeros(self.n_labels, vectors.shape[1]))
+        self.share_weights(X, float(self.common))
         row = np.zeros(self.n_features, np.int32)
         row[columns] = np.arange(1, len(columns) + 1)
         self.embedding_row = torch.from_numpy(row).to(device)
@@ -111,16 +129,45 @@ class DirectSharedModule(nn.Module):
         self.feature_scale = torch.from_numpy(scale).to(self.bias.device)
         self.feature_power.fill_(power)
 
+    @torch.no_grad()
+    def share_weights(self, X, common):
+        """Make room for weights, this share of them in common, all of them 0."""
+        self.common.fill_(common)
+        zeros, width = self.bias.new_zeros, self.embedding.shape[1]
+        self.count_scale = zeros(0)
+        if common and sp.issparse(X):
+            count = np.log1p(np.diff(X.indptr))
+            scale = count.mean(), _COUNTS / max(count.std(), _LEAST_STD)
+            self.count_scale = zeros(2).copy_(torch.tensor(scale))
+        has_pairs = common and isinstance(self.direct, PairDirect)
+        self.common_weight = zeros(self.n_features if has_pairs else 0)
+        width += len(self.count_scale) > 0
+        self.output = nn.Parameter(zeros(self.n_labels, width))
+
     @property
     def takes_sparse(self):
         """Whether X must be sparse, must not be, or (None) may be either."""
         if len(self.feature_shift):
             return False
+        if len(self.count_scale):
+            return True
         has_all = len(self.embedding) == 1 + self.n_features
         return None if has_all and not isinstance(self.direct, PairDirect) else True
 
     def shared(self, X=None, *, indices=None, offsets=None, weights=None):
-        """Return the scaled embedding of each row, shape (batch, embedding_dim)."""
+        """Return what labels share of each row, shape (batch, output.shape[1]).
+
+        That is its scaled embedding, and how many features it has, if that counts.
+        """
+        embedded = self._embedded(X, indices, offsets, weights)
+        if not len(self.count_scale):
+            return embedded
+        ends = torch.cat([offsets[1:], offsets.new_tensor([len(indices)])])
+        mean, scale = self.count_scale
+        count = (torch.log1p((ends - offsets).to(mean.dtype)) - mean) * scale
+        return torch.cat([embedded, count[:, None]], dim=1)
+
+    def _embedded(self, X, indices, offsets, weights):
         if not self.embedding.shape[1]:
             n = len(X) if indices is None else len(offsets)
             return self.embedding.new_zeros(n, 0)
@@ -153,8 +200,16 @@ class DirectSharedModule(nn.Module):
         """Return the logits of all labels, shape (batch, n_labels)."""
         logits = self.shared(X, **bags) @ self.output.T + self.bias
         if self.direct is not None:
-            logits = logits + self.direct(**self.scaled(X, **bags))
+            scaled = self.scaled(X, **bags)
+            logits = logits + self.direct(**scaled)
+            if len(self.common_weight):
+                logits = logits + self.common_logits(**scaled)[:, None]
         return self.slope * logits + self.intercept
+
+    def common_logits(self, indices, offsets, weights):
+        """Return what the pairs that all labels have in common give to each row."""
+        table = self.common_weight[:, None]
+        return embedding_bag(table, indices, offsets, weights, False)[:, 0]
 
     @property
     def computes_cells(self):
@@ -168,6 +223,8 @@ class DirectSharedModule(nn.Module):
         if self.direct is not None:
             scaled = self.scaled(X, **bags)
             logits = logits + self.direct.cell_logits(rows, cols, **scaled)
+            if len(self.common_weight):
+                logits = logits + self.common_logits(**scaled)[rows]
         return self.slope[cols] * logits + self.intercept[cols]
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
@@ -176,7 +233,7 @@ class DirectSharedModule(nn.Module):
                 shape = state_dict[prefix + name].shape
                 parameter = nn.Parameter(getattr(self, name).new_zeros(shape))
                 setattr(self, name, parameter)
-        for name in ("feature_shift", "feature_std"):
+        for name in ("feature_shift", "feature_std", "common_weight", "count_scale"):
             if prefix + name in state_dict:
                 shape = state_dict[prefix + name].shape
                 setattr(self, name, getattr(self, name).new_zeros(shape))

@@ -1,0 +1,115 @@
+"""common="auto": whether labels have weights in common, by cells that were held out."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from sklearn_masked import MaskedMultiLabelClassifier
+from sklearn_masked.metrics import masked_roc_auc_score
+
+
+def make(**params):
+    return MaskedMultiLabelClassifier(**{"random_state": 0, "device": "cpu", **params})
+
+
+def task(together, n=1200, m=300, n_labels=8, known=0.15, seed=0):
+    """Return counts, labels with unlabeled cells, and all labels.
+
+    The labels go together, as effects of one cause do, or each has words of its own.
+    """
+    rng = np.random.default_rng(seed)
+    X = rng.poisson(0.2, size=(n, m)) * np.exp(rng.normal(size=m))
+    weights = rng.normal(size=(m, n_labels))
+    if together:
+        weights = 0.3 * weights + rng.normal(size=(m, 1))
+    logits = X @ weights
+    logits = 2 * (logits - logits.mean(axis=0)) / logits.std(axis=0) - 1
+    truth = (logits + rng.logistic(size=logits.shape) > 0).astype(float)
+    y = np.where(rng.random(truth.shape) < known, truth, np.nan)
+    return sp.csr_matrix(X, dtype=np.float32), y, truth
+
+
+def taken(model):
+    return round(float(model.net_.module_.common), 6)
+
+
+@pytest.mark.parametrize(
+    ("together", "dense", "expected"),
+    [(True, False, 0.4), (True, True, 0.4), (False, False, 0.0)],
+)
+def test_common_is_chosen_by_held_out_cells(together, dense, expected):
+    X, y, truth = task(together)
+    X = X.toarray() if dense else X
+    train = np.arange(len(y)) < 800
+    found = {}
+    for common in ("auto", 0.0, 0.4):
+        model = make(common=common, idf_power=0.5, std_power=1.0)
+        found[common] = model.fit(X[train], y[train]).predict_proba(X[~train])
+        if common == "auto":
+            assert taken(model) == expected
+    np.testing.assert_array_equal(found["auto"], found[expected])
+    apart, joined = (masked_roc_auc_score(truth[~train], found[c]) for c in (0.0, 0.4))
+    assert joined - apart > 0.03 if together else joined - apart < -0.01
+
+
+def test_common_stays_0_where_nothing_can_be_told():
+    X, y, truth = task(True)
+    few = np.where(np.arange(len(y))[:, None] < 300, y, np.nan)  # 350 cells or so
+    assert taken(make().fit(X, few)) == 0
+    assert taken(make().fit(X[:49], np.tile(truth[:49], 2))) == 0
+    assert taken(make().partial_fit(X, y)) == 0
+    assert taken(make(common=0.7).partial_fit(X, y)) == pytest.approx(0.7)
+    assert taken(make(common=0.25).fit(X, few)) == 0.25
+
+
+def test_an_optimizer_takes_no_notice_of_it():
+    X, y, _ = task(True, n=200)
+    told, not_told = (
+        make(common=common, optimizer=torch.optim.Adam, lr=0.01, max_epochs=2).fit(X, y)
+        for common in (0.7, 0.0)
+    )
+    assert taken(told) == 0
+    np.testing.assert_array_equal(told.predict_proba(X), not_told.predict_proba(X))
+
+
+def test_labels_whose_weights_are_all_in_common_order_rows_alike():
+    X, y, _ = task(True)
+    model = make(common=1.0, scale_output=False).fit(X, y)
+    logits = model.decision_function(X)
+    order = np.argsort(logits[:, 0])
+    for column in logits.T:
+        assert (np.diff(column[order]) > -1e-4).all()
+
+
+@pytest.mark.filterwarnings("ignore:No cell is labeled")
+@pytest.mark.parametrize("n_labels", [8, 4000])  # a table of weights, or pairs
+def test_how_a_row_is_stored_does_not_change_what_it_counts(n_labels):
+    X, y, _ = task(True)
+    y = np.hstack([y, np.full((len(y), n_labels - 8), np.nan)])
+    model = make(common=0.4).fit(X, y)
+    assert (len(model.net_.module_.common_weight) > 0) == (n_labels > 8)
+    want = model.decision_function(X)
+    halves = np.repeat(X.data / 2, 2), np.repeat(X.indices, 2), 2 * X.indptr
+    twice = sp.csr_array(halves, shape=X.shape)
+    for other in (twice, X.toarray()):
+        np.testing.assert_allclose(model.decision_function(other), want, atol=1e-4)
+    zeros = sp.csr_array(X.toarray() + 1)
+    zeros.data -= 1
+    assert zeros.nnz == X.shape[0] * X.shape[1]
+    np.testing.assert_allclose(model.decision_function(zeros), want, atol=1e-4)
+    cells = np.arange(40), np.arange(40) % n_labels
+    got = model.decision_function_cells(zeros, *cells)
+    np.testing.assert_allclose(got, want[cells], atol=1e-4)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.decision_function(X), want)
+    assert np.isfinite(model.partial_fit(X, y).decision_function(X)).all()
+
+
+@pytest.mark.parametrize("common", [-0.1, 1.1, "yes", None])
+def test_common_of_another_kind_is_refused(common):
+    X, y, _ = task(True, n=60)
+    with pytest.raises(ValueError, match="'common' parameter"):
+        make(common=common).fit(X, y)

@@ -216,6 +216,45 @@ def test_default_quota_gives_way_where_labels_have_no_cells_left():
     assert np.isnan(Y[table["sample"], table["label"]]).all()
 
 
+def counted(n_positive, n_negative, n_samples=200):
+    """Return labels with so many positives and negatives of each label."""
+    Y = np.full((n_samples, len(n_positive)), np.nan)
+    for col, (pos, neg) in enumerate(zip(n_positive, n_negative, strict=True)):
+        Y[:pos, col], Y[pos : pos + neg, col] = 1, 0
+    return Y
+
+
+def test_by_default_labels_with_their_first_positives_get_two_shares():
+    # The last two are short of negatives, and of neither.
+    Y = counted([0, 1, 3, 4, 30, 30], [30, 30, 30, 30, 2, 30], 400)
+    proba = np.random.default_rng(0).random(Y.shape)
+    table = query_cells(proba, Y, n_cells=900, random_state=0)
+    asked = np.bincount(table["label"][table["reason"] == "uncertain"])
+    drawn = np.bincount(table["label"][table["reason"] == "random"])
+    assert (asked + drawn <= [100, 200, 200, 100, 200, 100]).all()
+    assert (asked[[1, 2, 4]] > 1.5 * asked[[0, 3, 5]].max()).all()
+    table = query_cells(proba, Y, n_cells=900, strategy="uncertain", random_state=0)
+    assert np.bincount(table["label"]).tolist() == [150] * 6
+
+
+def test_by_default_chance_decides_where_a_model_saw_one_class_alone():
+    Y = counted([0] * 11 + [20], [20] * 11 + [0])
+    # The label's rate, but for ripples that are the same in all labels.
+    ripples = 1 + 0.01 * np.random.default_rng(0).random((200, 1))
+    proba = ripples * np.append(np.geomspace(0.0013, 0.04, 11), 0.97)
+
+    def samples(strategy):
+        table = query_cells(proba, Y, n_cells=120, strategy=strategy, random_state=0)
+        return np.unique(table["sample"][table["reason"] == "uncertain"])
+
+    assert len(samples("uncertain")) < 30
+    assert len(samples("default")) > 65
+    # What tells samples apart, from elsewhere, counts.
+    proba[[150, 151], 3] = 0.4, 0.5
+    table = query_cells(proba, Y, n_cells=36, random_state=0)
+    assert {(150, 3), (151, 3)} <= set(cells_of(table))
+
+
 @pytest.mark.parametrize("strategy", ALL)
 def test_all_unlabeled_cells_are_found_and_no_other(strategy):
     proba, Y = problem()
@@ -458,6 +497,8 @@ def test_memory_follows_the_query_and_not_the_cells():
     # All cells would be 40 MB as float32; a block and the candidates are held.
     for strategy, quota in [("default", "auto"), ("uncertain", None)]:
         assert peak(strategy, quota) < 25e6
+    base[:] = 0.01  # all alike, and no more of them wait
+    assert peak("default", "auto") < 25e6
 
 
 # Diversity

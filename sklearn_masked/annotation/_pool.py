@@ -36,6 +36,7 @@ class Pool:
         self.size, self.by_label, self.per_row = size, by_label, per_row
         self.n_labels, self.seed = n_labels, seed
         self.least = np.full(n_labels if by_label else 1, -np.inf)
+        self.last_key = np.full(len(self.least), np.iinfo(np.uint64).max)
         self.kept = []
         self.n_kept = 0
 
@@ -49,6 +50,7 @@ class Pool:
         proba = proba[rows, cols].astype(np.float64)
         keys = cell_keys(rows + start, cols, self.n_labels, self.seed)
         found = Candidates(rows + start, cols, utility, proba, keys)
+        found = found.take(self._not_behind(found))
         if self.per_row is not None and not self.by_label:
             order, place = ranked(found, found.rows)
             found = found.take(order[place < self.per_row])
@@ -65,13 +67,23 @@ class Pool:
         self._cut()
         return self.kept[0]
 
+    def _not_behind(self, found):
+        """Return where cells as good as the last one kept come before it by chance.
+
+        In a label whose cells are all alike, all of them would wait otherwise.
+        """
+        group = found.cols if self.by_label else 0
+        better = found.utility > self.least[group]
+        return better | (found.keys <= self.last_key[group])
+
     def _cut(self):
         found = Candidates(*map(np.concatenate, zip(*self.kept, strict=True)))
         groups = found.cols if self.by_label else np.zeros_like(found.cols)
         order, place = ranked(found, groups)
         found = found.take(order[place < self.size])
         full = place[place < self.size] == self.size - 1
-        self.least[groups[order[place == self.size - 1]]] = found.utility[full]
+        group = groups[order[place == self.size - 1]]
+        self.least[group], self.last_key[group] = found.utility[full], found.keys[full]
         self.kept, self.n_kept = [found], len(found.rows)
 
 

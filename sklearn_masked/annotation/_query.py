@@ -11,7 +11,12 @@ from ._blocks import iter_proba
 from ._choose import Choice, Similar
 from ._pool import Pool, ranked
 from ._random import as_generator, draw_random
-from ._strategies import STRATEGIES, parse_strategy
+from ._strategies import (
+    DEFAULT_STRATEGIES,
+    STRATEGIES,
+    default_shares,
+    parse_strategy,
+)
 from ._table import query_table
 
 # With diversity, candidates a cell: more near-duplicates than that are not passed.
@@ -61,15 +66,18 @@ def query_cells(
         - "random": chance, with recorded propensities: cells for unbiased estimates;
         - "default": four fifths "uncertain", one fifth "random". While a label
           has few positives, its probabilities are low, and the most uncertain cells
-          are its likeliest positives; later they are the tricky ones.
+          are its likeliest positives; later they are the tricky ones. In labels of
+          which no positive, or no negative, is known, utilities count in steps of a
+          factor of two, so that chance decides where a model has nothing to say.
 
         "random" is drawn first, the others in their order; what one cannot fill goes
         to the next.
     max_per_label : int, array-like of shape (n_labels,), "auto" or None, default="auto"
         Cells of one label at most. "auto" is an even share, rounded up, and more only
-        where labels have too few unlabeled cells left; random cells are drawn without
-        regard to it. Within given numbers, random cells are shared among labels by
-        their unlabeled cells.
+        where labels have too few unlabeled cells left; by default, labels with one to
+        three positives (or negatives, if these are fewer) have twice the share of the
+        others. Random cells are drawn without regard to it. Within given numbers,
+        random cells are shared among labels by their unlabeled cells.
     max_per_sample : int, default=None
         Cells of one sample at most. Random cells are drawn without regard to it.
     X : array-like or sparse matrix of shape (n_samples, n_features), default=None
@@ -124,7 +132,10 @@ def query_cells(
     labels = check_labels(labels)
     check_count(n_cells, "n_cells")
     parts = parse_strategy(strategy, n_cells)
-    label_quota = label_quotas(max_per_label, n_cells, labels)
+    known, shares = STRATEGIES, 1
+    if strategy == "default":
+        known, shares = DEFAULT_STRATEGIES, default_shares(labels)
+    label_quota = label_quotas(max_per_label, n_cells, labels, shares)
     if max_per_sample is not None:
         check_count(max_per_sample, "max_per_sample")
     similar = similar_rows(X, max_similarity, len(labels))
@@ -133,7 +144,14 @@ def query_cells(
     drawn = draw_random(labels, parts.pop("random", 0), max_per_label, label_quota, rng)
     pools = {
         name: _pool(
-            name, labels, n_cells, max_per_label, label_quota, max_per_sample, X, seed
+            known[name](labels),
+            labels,
+            n_cells,
+            max_per_label,
+            label_quota,
+            max_per_sample,
+            X,
+            seed,
         )
         for name in parts
     }
@@ -168,13 +186,16 @@ def check_count(value, name, least=1):
         raise ValueError(f"`{name}` accepts integers from {least}; got {value!r}.")
 
 
-def label_quotas(max_per_label, n_cells, labels):
-    """Return how many cells each label may get, n_cells at most."""
+def label_quotas(max_per_label, n_cells, labels, shares=1):
+    """Return how many cells each label may get, n_cells at most.
+
+    `shares` says how "auto" shares them among the labels, all alike or one by one.
+    """
     n_labels = labels.n_labels
     if max_per_label is None:
         return np.full(n_labels, n_cells)
     if isinstance(max_per_label, str) and max_per_label == "auto":
-        return np.full(n_labels, _even_share(n_cells, labels))
+        return _shared(n_cells, labels, np.broadcast_to(shares, n_labels))
     quota = np.asarray(max_per_label)
     if quota.dtype.kind not in "iu" or (quota < 0).any():
         raise ValueError(
@@ -189,14 +210,14 @@ def label_quotas(max_per_label, n_cells, labels):
     return np.minimum(np.broadcast_to(quota, n_labels), n_cells)
 
 
-def _even_share(n_cells, labels):
-    """Return the quota, doubled until the labels' unlabeled cells suffice."""
+def _shared(n_cells, labels, shares):
+    """Return the quotas, doubled until the labels' unlabeled cells suffice."""
     n_free = len(labels) - labels.n_labeled
     enough = min(n_cells, int(n_free.sum()))
-    quota = max(1, -(-n_cells // labels.n_labels))
+    quota = np.maximum(1, -(-n_cells * shares // max(shares.sum(), 1)))
     while np.minimum(quota, n_free).sum() < enough:
-        quota *= 2
-    return min(quota, n_cells)
+        quota = 2 * quota
+    return np.minimum(quota, n_cells)
 
 
 def similar_rows(X, max_similarity, n_samples):
@@ -217,9 +238,8 @@ def similar_rows(X, max_similarity, n_samples):
     return Similar(X, max_similarity)
 
 
-def _pool(name, labels, n_cells, by_label, label_quota, per_sample, X, seed):
+def _pool(strategy, labels, n_cells, by_label, label_quota, per_sample, X, seed):
     """Return a pool that holds all cells that can come to be chosen."""
-    strategy = STRATEGIES[name](labels)
     by_label = by_label is not None or strategy.wears_off
     if by_label:
         # Cells of a label that are passed over stand in samples that are full.

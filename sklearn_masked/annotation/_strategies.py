@@ -6,6 +6,8 @@ import numpy as np
 
 #: The mixture behind ``strategy="default"``.
 DEFAULT = {"uncertain": 0.8, "random": 0.2}
+# A label with cells of both classes, but fewer than these of one, gets so many shares.
+_ENOUGH, _SHARES_IF_FEW = 4, 2
 
 
 class LikelyPositive:
@@ -35,6 +37,26 @@ class Uncertain(LikelyPositive):
     def utility(self, proba):
         """Return 1 where the probability is 1/2, 0 where it is 0 or 1."""
         return 1 - np.abs(2 * proba - 1)
+
+
+class UncertainOrUntold(Uncertain):
+    """The same, but chance decides where a model saw one class of a label alone.
+
+    Its probabilities of such a label are all about the label's rate. What little they
+    differ by is much the same in all such labels, so that a few odd rows would be asked
+    about for each. Utilities count there in steps of a factor of two: all alike for
+    such a model, and still apart for probabilities that know more than the labels do.
+    """
+
+    def __init__(self, labels):
+        self.untold = np.flatnonzero(rarer_class(labels) == 0)
+
+    def utility(self, proba):
+        """Return the utility, rounded down to a power of two where nothing is known."""
+        utility = super().utility(proba)
+        fraction, exponent = np.frexp(utility[:, self.untold])
+        utility[:, self.untold] = np.ldexp(np.sign(fraction) / 2, exponent)
+        return utility
 
 
 class Deficit:
@@ -98,6 +120,24 @@ STRATEGIES = {
     "deficit": Deficit,
     "expected_gain": ExpectedGain,
 }
+
+
+#: Those of ``strategy="default"``: reasons stay the names above.
+DEFAULT_STRATEGIES = {"uncertain": UncertainOrUntold}
+
+
+def default_shares(labels):
+    """Return how much of the cells a label gets by default, relative to the others.
+
+    The next positives add most to a label that has its first and few more.
+    """
+    n_rarer = rarer_class(labels)
+    return np.where((n_rarer > 0) & (n_rarer < _ENOUGH), _SHARES_IF_FEW, 1)
+
+
+def rarer_class(labels):
+    """Return the number of labeled cells of the rarer class of each label."""
+    return np.minimum(labels.n_positive, labels.n_negative)
 
 
 def parse_strategy(strategy, n_cells):

@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from sklearn_masked.nn.batches import Targets, bag_inputs, model_input
 from sklearn_masked.nn.direct import DenseDirect, PairDirect, choose_direct
-from sklearn_masked.nn.dual import DualDataset, DualTrainer
+from sklearn_masked.nn.dual import DualDataset, DualTrainer, agreement
 from sklearn_masked.nn.held_out import held_out_margins, output_lines
 from sklearn_masked.nn.modules import DirectSharedModule
 from sklearn_masked.nn.scaling import (
@@ -361,8 +361,8 @@ def test_agreement_tells_labels_that_go_together_from_those_that_do_not(kind):
             targets = Targets(starts, cols.astype(np.int32), values, 6)
             rate = torch.from_numpy(Y.mean(axis=0).astype(np.float32))
             _, trainer = trained(X, targets, kind, epochs=0, bias=torch.logit(rate))
-            found[case].append(trainer.agreement())
-            assert trainer.agreement() == found[case][-1]
+            found[case].append(agreement(trainer))
+            assert agreement(trainer) == found[case][-1]
     assert min(found["same"]) > 2.5
     assert max(found["apart"]) < 0
     assert abs(np.mean(found["chance"])) < 1
@@ -481,7 +481,7 @@ def test_shared_rows_read_anew_equal_kept_ones(monkeypatch):
     rng = np.random.default_rng(7)
     X, targets = random_rows(rng), random_targets(rng, 40, 3)
     kept, _ = trained(X, targets, "pairs", epochs=3)
-    monkeypatch.setattr("sklearn_masked.nn.dual._KEPT", 0)
+    monkeypatch.setattr("sklearn_masked.nn.dual._trainer._KEPT", 0)
     anew, _ = trained(X, targets, "pairs", epochs=3)
     torch.testing.assert_close(kept(**bag_inputs(X)), anew(**bag_inputs(X)))
 
@@ -671,7 +671,7 @@ def test_a_batch_with_many_cells_of_a_label_moves_in_parts(monkeypatch):
     X = random_rows(rng, n=60)
     targets = random_targets(rng, 60, 3, known=0.6)
     whole, _ = trained(X, targets, "dense", batch=60, epochs=200)
-    monkeypatch.setattr("sklearn_masked.nn.dual._MOST_OF_A_LABEL", 5)
+    monkeypatch.setattr("sklearn_masked.nn.dual._trainer._MOST_OF_A_LABEL", 5)
     parts, trainer = trained(X, targets, "dense", batch=60, epochs=200)
     ((batch, found),) = trainer.parts.items()
     assert (found[0].start, found[-1].stop) == batch

@@ -8,7 +8,7 @@ import torch
 
 from ..nn.batches import concatenated_ranges
 from ..nn.direct import choose_direct
-from ..nn.dual import DualDataset, DualTrainer
+from ..nn.dual import DualDataset, DualTrainer, agreement
 from ..nn.held_out import held_out_margins
 from ..nn.modules import DirectSharedModule
 from ..nn.scaling import RarityScales
@@ -91,7 +91,7 @@ def choose_start(estimator, X, targets, rows, seed, scales):
         return DualTrainer(small, *args, fresh=True), data.batches(size)
 
     trainer, batches = start(*first)
-    together = len(commons) > 1 and trainer.agreement() > _TOGETHER
+    together = len(commons) > 1 and agreement(trainer) > _TOGETHER
     if not together and (len(options) == 1 or module.direct is None):
         return first
     best = power, common = first

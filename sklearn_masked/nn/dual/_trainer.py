@@ -18,18 +18,18 @@ of a batch move jointly.
 """
 
 import copy
-import inspect
 import itertools
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 
-from .batches import CellDataset, concatenated_ranges, model_input
-from .blocks import LabelBlocks, PairProducts, RowProducts, SharedProducts
-from .direct import PairDirect
-from .sparse import sum_bags, transpose_batch
-from .touched import TouchedPairs
+from ..batches import concatenated_ranges, model_input
+from ..blocks import LabelBlocks, PairProducts, RowProducts, SharedProducts
+from ..direct import PairDirect
+from ..sparse import sum_bags, transpose_batch
+from ..touched import TouchedPairs
+from ._weights import Weights
 
 # The bias takes part in each step as a feature of this squared length. It is penalized
 # by so much that it could stand still, and for that moves freely after each epoch.
@@ -41,55 +41,6 @@ _BLOCK = 4096
 # Shared rows, and inner products, are kept between epochs up to so many numbers
 # (256 MB of float32).
 _KEPT = 1 << 26
-# Draws of signs that an agreement is measured by.
-_SIGNS = 32
-
-
-def _generator():
-    return torch.Generator().manual_seed(0)
-
-
-def _unwrapped(name):
-    return inspect.unwrap(getattr(torch.optim.Optimizer, name))
-
-
-class StandbyAdam(torch.optim.Adam):
-    """Adam for a net that takes dual steps: it is there, and mostly never steps.
-
-    torch guards these methods against its compiler, and loads the whole compiler for
-    that: seconds, more than most small models take to train or to load.
-    """
-
-    add_param_group = _unwrapped("add_param_group")
-    state_dict = _unwrapped("state_dict")
-    load_state_dict = _unwrapped("load_state_dict")
-    zero_grad = _unwrapped("zero_grad")
-
-
-class DualDataset(CellDataset):
-    """Rows in an order that is shuffled once: batches keep their members.
-
-    Only the order of the batches changes from epoch to epoch, so that what a step
-    needs lies side by side and is sliced, never gathered.
-    """
-
-    fixed_batches = True
-
-    def __init__(self, X, targets, rows, *, generator, dense=False):
-        super().__init__(X, targets, generator.permutation(rows), dense=dense)
-        lengths = np.diff(targets.indptr)[self.rows]
-        self.first_cell = np.append(0, np.cumsum(lengths))
-
-    def batch(self, positions):
-        """Return the positions, which are consecutive, and the slice of their cells."""
-        start, stop = int(positions[0]), int(positions[-1]) + 1
-        return positions, slice(int(self.first_cell[start]), int(self.first_cell[stop]))
-
-    def batches(self, batch_size):
-        """Return the slice of cells of each batch."""
-        starts = range(0, len(self), batch_size)
-        ends = [min(start + batch_size, len(self)) for start in starts]
-        return [self.batch((a, b - 1))[1] for a, b in zip(starts, ends, strict=True)]
 
 
 class DualTrainer:
@@ -197,29 +148,6 @@ class DualTrainer:
         """Bring the module up to date: the weights of pairs are changed beside it."""
         if self.touched is not None:
             self.touched.write(self._own(self._added(slice(None))))
-
-    @torch.no_grad()
-    def agreement(self):
-        """Return how surely the labels' weights point the same way.
-
-        That is the squared length of their sum, over the sum of their squared lengths,
-        in standard deviations of what it is where each label's sign is chance. Right
-        after the start of a trainer whose biases are the base rates, the weights are
-        what the labels ask for, each by itself: so it tells whether they go together.
-        """
-        self.write()
-        module, n_labels = self.module, len(self.module.bias)
-        chance = torch.randint(2, (_SIGNS, n_labels), generator=_generator())
-        lengths = []
-        for signs in torch.cat([torch.ones(1, n_labels), 2.0 * chance - 1]):
-            signs = signs.to(self.device)
-            parts = [signs @ module.output]
-            if module.direct is not None:
-                parts.append(module.direct.over_labels(signs))
-            lengths.append(sum(part.double().square().sum() for part in parts))
-        same, *others = torch.stack(lengths).tolist()
-        spread = np.std(others)
-        return (same - np.mean(others)) / spread if spread > 0 else 0.0
 
     def _slices(self):
         """Yield all cells in slices, in their order."""
@@ -467,42 +395,3 @@ class DualTrainer:
         own = self.probability, self.margin, self.strength
         for part, kept in zip(own, parts, strict=True):
             part.copy_(kept)
-
-
-class Weights:
-    """The weights that the ascent moves, changed in place."""
-
-    def __init__(self, direct, output, common, bias):
-        self.direct, self.output = direct, output
-        self.common, self.bias = common, bias
-
-    def scale_labels(self, factors, touched):
-        """Multiply each label's weights, but its bias, by its factor.
-
-        Where labels have weights in common, it is the same for all.
-        """
-        self.output *= factors[:, None]
-        self.common *= factors[0]
-        if touched is not None:
-            self.direct *= factors[touched.label.long()]
-        elif self.direct is not None:
-            self.direct *= factors
-
-    def copies(self):
-        """Return copies of the weights, to come back to."""
-        return [w if w is None else w.clone() for w in self._all()]
-
-    def clear(self):
-        """Set the weights, but the biases, to 0."""
-        for weight in (self.direct, self.output, self.common):
-            if weight is not None:
-                weight.zero_()
-
-    def restore(self, copies):
-        """Set the weights to what they were when they were copied."""
-        for weight, kept in zip(self._all(), copies, strict=True):
-            if weight is not None:
-                weight.copy_(kept)
-
-    def _all(self):
-        return self.direct, self.output, self.common, self.bias

@@ -1,0 +1,31 @@
+"""Rows whose batches keep their members from epoch to epoch."""
+
+import numpy as np
+
+from ..batches import CellDataset
+
+
+class DualDataset(CellDataset):
+    """Rows in an order that is shuffled once: batches keep their members.
+
+    Only the order of the batches changes from epoch to epoch, so that what a step
+    needs lies side by side and is sliced, never gathered.
+    """
+
+    fixed_batches = True
+
+    def __init__(self, X, targets, rows, *, generator, dense=False):
+        super().__init__(X, targets, generator.permutation(rows), dense=dense)
+        lengths = np.diff(targets.indptr)[self.rows]
+        self.first_cell = np.append(0, np.cumsum(lengths))
+
+    def batch(self, positions):
+        """Return the positions, which are consecutive, and the slice of their cells."""
+        start, stop = int(positions[0]), int(positions[-1]) + 1
+        return positions, slice(int(self.first_cell[start]), int(self.first_cell[stop]))
+
+    def batches(self, batch_size):
+        """Return the slice of cells of each batch."""
+        starts = range(0, len(self), batch_size)
+        ends = [min(start + batch_size, len(self)) for start in starts]
+        return [self.batch((a, b - 1))[1] for a, b in zip(starts, ends, strict=True)]

@@ -1,0 +1,71 @@
+"""The weights that the ascent moves, and whether labels' weights agree."""
+
+import numpy as np
+import torch
+
+# Draws of signs that an agreement is measured by.
+_SIGNS = 32
+
+
+class Weights:
+    """The weights that the ascent moves, changed in place."""
+
+    def __init__(self, direct, output, common, bias):
+        self.direct, self.output = direct, output
+        self.common, self.bias = common, bias
+
+    def scale_labels(self, factors, touched):
+        """Multiply each label's weights, but its bias, by its factor.
+
+        Where labels have weights in common, it is the same for all.
+        """
+        self.output *= factors[:, None]
+        self.common *= factors[0]
+        if touched is not None:
+            self.direct *= factors[touched.label.long()]
+        elif self.direct is not None:
+            self.direct *= factors
+
+    def copies(self):
+        """Return copies of the weights, to come back to."""
+        return [w if w is None else w.clone() for w in self._all()]
+
+    def clear(self):
+        """Set the weights, but the biases, to 0."""
+        for weight in (self.direct, self.output, self.common):
+            if weight is not None:
+                weight.zero_()
+
+    def restore(self, copies):
+        """Set the weights to what they were when they were copied."""
+        for weight, kept in zip(self._all(), copies, strict=True):
+            if weight is not None:
+                weight.copy_(kept)
+
+    def _all(self):
+        return self.direct, self.output, self.common, self.bias
+
+
+@torch.no_grad()
+def agreement(trainer):
+    """Return how surely the labels' weights point the same way.
+
+    That is the squared length of their sum, over the sum of their squared lengths, in
+    standard deviations of what it is where each label's sign is chance. Right after
+    the start of a trainer whose biases are the base rates, the weights are what the
+    labels ask for, each by itself: so it tells whether they go together.
+    """
+    trainer.write()
+    module, n_labels = trainer.module, len(trainer.module.bias)
+    generator = torch.Generator().manual_seed(0)
+    chance = torch.randint(2, (_SIGNS, n_labels), generator=generator)
+    lengths = []
+    for signs in torch.cat([torch.ones(1, n_labels), 2.0 * chance - 1]):
+        signs = signs.to(trainer.device)
+        parts = [signs @ module.output]
+        if module.direct is not None:
+            parts.append(module.direct.over_labels(signs))
+        lengths.append(sum(part.double().square().sum() for part in parts))
+    same, *others = torch.stack(lengths).tolist()
+    spread = np.std(others)
+    return (same - np.mean(others)) / spread if spread > 0 else 0.0

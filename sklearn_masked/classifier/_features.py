@@ -9,7 +9,6 @@ import torch
 from ..nn.batches import concatenated_ranges
 from ..nn.direct import choose_direct
 from ..nn.dual import DualDataset, DualTrainer, agreement
-from ..nn.held_out import held_out_margins
 from ..nn.modules import DirectSharedModule
 from ..nn.scaling import RarityScales
 from . import _build, _choices, _finish
@@ -133,9 +132,4 @@ def _score(trainer, batches, n_labels, others=None):
             trainer.step(cells)
         trainer.end_epoch()
     trainer.settle(batches)
-    known = held_out_margins(trainer, batches, folds=1)
-    found = _choices.ranking(trainer, known, n_labels)
-    if others is not None and _choices.gain(found, others)[0] <= 0:
-        return found
-    known = held_out_margins(trainer, batches, known=known)
-    return _choices.ranking(trainer, known, n_labels)
+    return _choices.judge(trainer, batches, n_labels, others)[1]

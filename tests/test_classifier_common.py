@@ -113,3 +113,22 @@ def test_common_of_another_kind_is_refused(common):
     X, y, _ = task(True, n=60)
     with pytest.raises(ValueError, match="'common' parameter"):
         make(common=common).fit(X, y)
+
+
+def test_a_row_that_lacks_a_feature_which_all_others_have_is_no_surprise():
+    # One-hot columns: the number of features hardly varies, and says nothing.
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 5, (600, 8))
+    X = np.zeros((600, 40), np.float32)
+    X[np.arange(600)[:, None], codes + 5 * np.arange(8)] = 1
+    X[0, :5] = 0
+    logits = X @ (rng.normal(size=(40, 1)) + 0.3 * rng.normal(size=(40, 6)))
+    truth = (logits + rng.logistic(size=logits.shape) > 0).astype(float)
+    y = np.where(rng.random(truth.shape) < 0.4, truth, np.nan)
+    unknown = X.copy()
+    unknown[:, 35:] = 0
+    with_count, without = (
+        make(common=common).fit(sp.csr_matrix(X), y).predict_proba(unknown)
+        for common in (0.4, 0.0)
+    )
+    assert np.abs(with_count.mean(axis=0) - without.mean(axis=0)).max() < 0.2

@@ -42,7 +42,6 @@ def test_c_is_chosen_by_held_out_cells(data, expected):
     assert told.C_ == expected
     got, want = (each.decision_function(X).ravel() for each in (model, told))
     assert np.corrcoef(got, want)[0, 1] > 0.99
-    np.testing.assert_array_equal(got, make().fit(X, y).decision_function(X).ravel())
 
 
 def test_c_stays_where_nothing_can_be_told():

@@ -205,7 +205,7 @@ def slow_features(module, X):
     parts = [X * D, z]
     if len(module.count_scale):
         count = np.log1p((X != 0).sum(axis=1, keepdims=True))
-        parts.append(0.3 * (count - count.mean()) / count.std())
+        parts.append(0.3 * (count - count.mean()) / max(count.std(), 0.1))
     return np.hstack(parts)
 
 
@@ -366,6 +366,53 @@ def test_agreement_tells_labels_that_go_together_from_those_that_do_not(kind):
     assert min(found["same"]) > 2.5
     assert max(found["apart"]) < 0
     assert abs(np.mean(found["chance"])) < 1
+
+
+@pytest.mark.parametrize("kind", ["pairs", "dense"])
+def test_labels_without_a_cell_do_not_change_the_agreement(kind):
+    rng = np.random.default_rng(1)
+    X, few = random_rows(rng, n=100, m=60), random_targets(rng, 100, 3, known=0.7)
+    found = []
+    for n_labels in (3, 4, 9):
+        parts = few.indptr, few.indices, few.values
+        _, trainer = trained(X, Targets(*parts, n_labels), kind, epochs=0)
+        found.append(agreement(trainer))
+    np.testing.assert_allclose(found, found[0], rtol=1e-4)
+    two = random_targets(rng, 100, 2)
+    assert agreement(trained(X, two, kind, epochs=0)[1]) == 0
+
+
+def test_a_row_of_many_cells_is_split_where_weights_are_in_common(monkeypatch):
+    monkeypatch.setattr("sklearn_masked.nn.dual._trainer._MOST_OF_A_LABEL", 5)
+    rng = np.random.default_rng(2)
+    X, targets = random_rows(rng, n=12, m=20, density=0.5), random_targets(rng, 12, 18)
+    module, trainer = trained(X, targets, "dense", common=0.4, epochs=400)
+    blocks = trainer.blocks.values()
+    assert max(len(cells[0]) for each in blocks for cells, _, _ in each.groups) <= 5
+    w, b = slow_common_optimum(
+        slow_features(module, X)[cell_rows(targets)],
+        targets.indices,
+        18,
+        targets.values,
+        np.ones(len(targets.values)),
+        3.0,
+        0.4,
+    )
+    want = slow_features(module, X) @ w.T + b
+    known = np.isin(np.arange(18), targets.indices)
+    got = module(**bag_inputs(X)).detach().numpy()
+    both = [len(set(targets.values[targets.indices == each])) > 1 for each in range(18)]
+    np.testing.assert_allclose(got[:, known & both], want[:, known & both], atol=0.03)
+
+
+def test_an_optimizer_still_trains_what_was_loaded():
+    X = random_rows(np.random.default_rng(3))
+    targets = random_targets(np.random.default_rng(3), 40, 3)
+    for kind in ("pairs", "dense"):
+        module, _ = trained(X, targets, kind, epochs=1)
+        before = {name: id(part) for name, part in module.named_parameters()}
+        module.load_state_dict(module.state_dict())
+        assert {name: id(part) for name, part in module.named_parameters()} == before
 
 
 def test_held_out_cells_are_not_in_the_weights_in_common(monkeypatch):

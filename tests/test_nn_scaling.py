@@ -46,6 +46,19 @@ def test_a_constant_column_takes_the_usual_spread():
     np.testing.assert_allclose(scales.shift, X.mean(axis=0), rtol=1e-7)
 
 
+def test_constant_columns_do_not_shorten_the_rows():
+    X = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    want = feature_scales(X).scale(1.0)
+    constant = np.hstack([X, np.full((50, 30), 7, np.float32)])
+    np.testing.assert_allclose(feature_scales(constant).scale(1.0)[:4], want, rtol=1e-6)
+
+
+def test_powers_that_overflow_keep_what_counts():
+    X = np.random.default_rng(0).normal(size=(50, 3)) * [1e-25, 1, 1e3]
+    scale = feature_scales(X.astype(np.float32)).scale(8.0)
+    assert np.isfinite(scale).all() and scale[0] > 0
+
+
 @pytest.mark.parametrize("X", [np.ones((5, 3)), np.zeros((5, 3)), np.ones((1, 3))])
 def test_rows_that_are_all_the_same_are_not_centered(X):
     scales = feature_scales(X.astype(np.float32))

@@ -168,7 +168,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
     Notes
     -----
     `partial_fit` and `warm_start` draw the weights towards the model as it is; the
-    embedding, `sharing` and the scaling of the features stay those of the first call.
+    embedding, `sharing`, `common`, a C that `fit` chose and the scaling of the features
+    stay those of the first call.
     A label's base rate moves by what is new against all cells that it has seen.
 
     Examples
@@ -346,8 +347,10 @@ default=None
         judge_target(
             target, *targets.totals(), weak_negatives=self.unlabeled_weight > 0
         )
+        # Before the training: a warning that is made an error must leave all as it is.
+        seen = fitted._n_positive + fitted._n_negative + np.add(*targets.totals())
+        warn_unlabeled_labels(seen > 0, fitted.label_names_)
         _training.train(fitted, X, targets, self.max_epochs, first=not warm, whole=True)
-        warn_unlabeled_labels(fitted._has_cells(), fitted.label_names_)
         return self._adopt(fitted)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):

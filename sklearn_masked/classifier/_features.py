@@ -116,7 +116,9 @@ def _small_module(module, X, targets, rows, scale):
         module.n_labels,
         module.embedding.shape[1],
         float(module.sharing),
-        choose_direct(X, np.repeat(rows, lengths), module.n_labels),
+        None
+        if module.direct is None
+        else choose_direct(X, np.repeat(rows, lengths), module.n_labels),
     ).to(module.bias.device)
     for name in ("embedding", "embedding_row", "feature_shift", "feature_std"):
         setattr(small, name, getattr(module, name))

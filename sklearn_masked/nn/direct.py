@@ -56,7 +56,10 @@ class DenseDirect(nn.Module):
         return self(X, **bags)[rows, cols]
 
     def over_labels(self, factors):
-        """Return the sum of all labels' weights times these, shape (n_features,)."""
+        """Return sums of the labels' weights times these, shape (n_features, n_sums).
+
+        `factors` is of shape (n_labels, n_sums).
+        """
         return self.weight @ factors
 
 
@@ -82,10 +85,10 @@ class PairDirect(nn.Module):
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
         # Another state may hold other pairs: make room for its own.
-        if prefix + "weight" in state_dict:
-            size = state_dict[prefix + "weight"].shape
-            self.weight = nn.Parameter(self.weight.new_zeros(size))
-            self.labels = self.labels.new_zeros(size)
+        other = state_dict.get(prefix + "weight")
+        if other is not None and other.shape != self.weight.shape:
+            self.weight = nn.Parameter(self.weight.new_zeros(other.shape))
+            self.labels = self.labels.new_zeros(other.shape)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, indices, offsets, weights):
@@ -148,20 +151,22 @@ class PairDirect(nn.Module):
         return terms.new_zeros(len(rows)).index_add(0, cells[order], terms)
 
     def over_labels(self, factors):
-        """Return the sum of all labels' weights times these, shape (n_features,)."""
-        zeros = self.weight.new_zeros(self.n_features)
-        weight = self.weight * factors[self.labels.long()]
-        return zeros.index_add(0, self._features(), weight)
+        """Return sums of the labels' weights times these, shape (n_features, n_sums).
 
-    def _features(self):
-        return torch.repeat_interleave(
+        `factors` is of shape (n_labels, n_sums).
+        """
+        parts = self.weight.detach(), self.labels, self.starts
+        shape = self.n_features, self.n_labels
+        table = sp.csr_array(tuple(part.cpu().numpy() for part in parts), shape=shape)
+        return torch.from_numpy(table @ factors.cpu().numpy()).to(self.weight.device)
+
+    def _keys(self):
+        features = torch.repeat_interleave(
             torch.arange(self.n_features, device=self.labels.device),
             self.starts.diff(),
             output_size=len(self.labels),
         )
-
-    def _keys(self):
-        return self._features() * self.n_labels + self.labels
+        return features * self.n_labels + self.labels
 
     def cover(self, X, cell_rows, cell_cols):
         """Add the pairs that these cells touch, and return which pairs they are.

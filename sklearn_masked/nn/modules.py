@@ -12,7 +12,9 @@ from .svd import singular_directions
 
 _LARGEST = torch.finfo(torch.float32).max
 # How long the number of a row's features is, root mean square, in what labels share.
-_COUNTS, _LEAST_STD = 0.3, 1e-3
+# Its logarithm is taken to vary by this much at least, and no row to be farther from
+# the mean than so many standard deviations.
+_COUNTS, _LEAST_STD, _FARTHEST = 0.3, 0.1, 4.0
 
 
 class DirectSharedModule(nn.Module):
@@ -51,6 +53,11 @@ class DirectSharedModule(nn.Module):
         :math:`b_l`.
     feature_scale : buffer of shape (n_features,)
         The diagonal of :math:`D`.
+    common : buffer of shape ()
+        The share of the weights' variance that all labels have in common.
+    count_scale : buffer of shape (2,), or (0,)
+        Mean and standard deviation of the logarithm of a row's features and one, where
+        their number counts. `sharing` does not scale it.
     feature_shift, feature_std : buffers of shape (n_features,), or (0,)
         Mean and standard deviation of an array's columns; empty where X is taken as
         it is, as a CSR always is.
@@ -137,7 +144,7 @@ class DirectSharedModule(nn.Module):
         self.count_scale = zeros(0)
         if common and sp.issparse(X):
             count = np.log1p(np.diff(X.indptr))
-            scale = count.mean(), _COUNTS / max(count.std(), _LEAST_STD)
+            scale = count.mean(), max(count.std(), _LEAST_STD)
             self.count_scale = zeros(2).copy_(torch.tensor(scale))
         has_pairs = common and isinstance(self.direct, PairDirect)
         self.common_weight = zeros(self.n_features if has_pairs else 0)
@@ -162,9 +169,10 @@ class DirectSharedModule(nn.Module):
         embedded = self._embedded(X, indices, offsets, weights)
         if not len(self.count_scale):
             return embedded
-        ends = torch.cat([offsets[1:], offsets.new_tensor([len(indices)])])
-        mean, scale = self.count_scale
-        count = (torch.log1p((ends - offsets).to(mean.dtype)) - mean) * scale
+        lengths = torch.diff(offsets, append=offsets.new_full((1,), len(indices)))
+        mean, std = self.count_scale
+        count = (torch.log1p(lengths.to(mean.dtype)) - mean) / std
+        count = _COUNTS * count.clamp(-_FARTHEST, _FARTHEST)
         return torch.cat([embedded, count[:, None]], dim=1)
 
     def _embedded(self, X, indices, offsets, weights):
@@ -229,10 +237,10 @@ class DirectSharedModule(nn.Module):
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
         for name in ("embedding", "output"):
-            if prefix + name in state_dict:
-                shape = state_dict[prefix + name].shape
-                parameter = nn.Parameter(getattr(self, name).new_zeros(shape))
-                setattr(self, name, parameter)
+            own, other = getattr(self, name), state_dict.get(prefix + name)
+            # An optimizer knows the parameters that are there: they stay if they fit.
+            if other is not None and own.shape != other.shape:
+                setattr(self, name, nn.Parameter(own.new_zeros(other.shape)))
         for name in ("feature_shift", "feature_std", "common_weight", "count_scale"):
             if prefix + name in state_dict:
                 shape = state_dict[prefix + name].shape

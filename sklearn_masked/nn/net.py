@@ -270,6 +270,8 @@ class MaskedNet(NeuralNet):
         names = ("batch_size", "max_epochs", "verbose")
         settings = {name: getattr(self, name) for name in names}
         settings["callbacks_"] = list(self.callbacks_)
+        generator = self.__dict__.get("iterator_train__generator")
+        settings["iterator_train__generator"] = copy.deepcopy(generator)
         return [*states, len(self.history), self.lr, settings]
 
     def restore(self, snapshot):

@@ -63,9 +63,13 @@ class SpreadScales:
 
     def __init__(self, X, center=True):
         self.n_rows = max(X.shape[0], 1)
-        self.shift, self.std = _mean_and_std(X) if center else (None, None)
+        self.shift = self.std = None
+        if center:
+            self.shift, self.std, varies = _mean_and_std(X)
         if self.std is None:
             self.squares = _total(X, np.square)
+        else:
+            self.squares = np.where(varies, self.std, 0) ** 2
 
     def scale(self, power):
         """Return the factor of each column, float32, with so much of 1 / spread.
@@ -74,7 +78,7 @@ class SpreadScales:
         """
         if self.std is None:
             return _unit_rows(np.ones(len(self.squares)), self.squares, self.n_rows)
-        return _unit_rows(self.std**-power, self.std**2, 1)
+        return _unit_rows((self.std.min() / self.std) ** power, self.squares, 1)
 
 
 def document_frequency(X):
@@ -103,18 +107,19 @@ def _total(X, of_block):
 
 
 def _mean_and_std(X):
-    """Return both of each column, or None twice where no column varies."""
+    """Return both of each column, and which vary; None twice where none does."""
     n = max(X.shape[0], 1)
     mean = _total(X, lambda rows: rows) / n
     std = np.sqrt(_total(X, lambda rows: np.square(rows - mean)) / n)
     varies = std > _CONSTANT * np.abs(mean)
     if not varies.any():
-        return None, None
+        return None, None, varies
     usual = np.sqrt(np.square(std[varies]).mean())
-    return mean, np.where(varies, std, usual)
+    return mean, np.where(varies, std, usual), varies
 
 
 def _unit_rows(scale, squares, n_rows):
+    scale = scale / scale.max(initial=0) if scale.any() else scale
     mean = float((squares * scale**2).sum()) / n_rows
     scale = scale / np.sqrt(mean) if mean > 0 else scale
     return np.minimum(scale, _LARGEST).astype(np.float32)

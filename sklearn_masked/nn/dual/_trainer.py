@@ -291,17 +291,21 @@ class DualTrainer:
         return loss / self.strength[cells].sum().clamp_min(1e-30)
 
     def _split(self, cells):
-        """Return the batch in parts of whole rows, with few cells that move jointly.
+        """Return the batch in parts, with few cells that move jointly.
+
+        They are of whole rows, unless one row alone has too many.
 
         A joint move costs the cube of a label's cells.
         """
         slots, most = self.slot[cells], cells.stop - cells.start
         if most and not self.common:
             most = int(torch.bincount(self.label[cells]).max())
-        if most <= _MOST_OF_A_LABEL or slots[0] == slots[-1]:
+        is_one = most and slots[0] == slots[-1]
+        if most <= _MOST_OF_A_LABEL or (is_one and not self.common):
             return [cells]
         middle = (slots[0] + slots[-1] + 1) // 2
         at = cells.start + int(np.searchsorted(slots, middle))
+        at = cells.start + most // 2 if is_one else at
         halves = slice(cells.start, at), slice(at, cells.stop)
         return [part for half in halves for part in self._split(half)]
 
@@ -365,9 +369,9 @@ class DualTrainer:
     def of_labels(self, labels, batches, n_joined=1):
         """Return a trainer of some labels alone, and batches of their cells.
 
-        Labels share no weight that a step changes, so that these learn what they would
-        learn among all. The weights are this trainer's own: see `state`. So many
-        batches become one, since each has fewer cells left.
+        Labels without weights in common learn what they learn among all. The weights
+        are this trainer's own: see `state`. So many batches become one, since each has
+        fewer cells left.
         """
         chosen = np.isin(self.label.cpu().numpy(), labels)
         before = np.append(0, np.cumsum(chosen))

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-# Draws of signs that an agreement is measured by.
-_SIGNS = 32
+# Draws of signs that an agreement is measured by, and how many are made at once.
+_SIGNS, _AT_ONCE = 127, 16
 
 
 class Weights:
@@ -53,19 +53,24 @@ def agreement(trainer):
     That is the squared length of their sum, over the sum of their squared lengths, in
     standard deviations of what it is where each label's sign is chance. Right after
     the start of a trainer whose biases are the base rates, the weights are what the
-    labels ask for, each by itself: so it tells whether they go together.
+    labels ask for, each by itself: so it tells whether they go together. Of fewer than
+    three labels it is 0: chance would give the same every other time.
     """
     trainer.write()
-    module, n_labels = trainer.module, len(trainer.module.bias)
+    present = torch.unique(trainer.label)
+    if len(present) < 3:
+        return 0.0
+    module = trainer.module
     generator = torch.Generator().manual_seed(0)
-    chance = torch.randint(2, (_SIGNS, n_labels), generator=generator)
+    chance = torch.randint(2, (len(present), _SIGNS), generator=generator)
+    signs = torch.zeros(len(module.bias), 1 + _SIGNS)
+    signs[present.cpu()] = torch.cat([torch.ones(len(present), 1), 2.0 * chance - 1], 1)
     lengths = []
-    for signs in torch.cat([torch.ones(1, n_labels), 2.0 * chance - 1]):
-        signs = signs.to(trainer.device)
-        parts = [signs @ module.output]
+    for some in signs.to(trainer.device).split(_AT_ONCE, dim=1):
+        parts = [module.output.T @ some]
         if module.direct is not None:
-            parts.append(module.direct.over_labels(signs))
-        lengths.append(sum(part.double().square().sum() for part in parts))
-    same, *others = torch.stack(lengths).tolist()
+            parts.append(module.direct.over_labels(some))
+        lengths.append(sum(part.double().square().sum(0) for part in parts))
+    same, *others = torch.cat(lengths).tolist()
     spread = np.std(others)
     return (same - np.mean(others)) / spread if spread > 0 else 0.0

@@ -41,11 +41,11 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
     embedding_dim : int, default=100
         Width of the shared path.
     sharing : float or "auto", default="auto"
-        How much the shared path counts beside the direct one; 0 leaves separate
-        models. More of it helps labels with few labeled cells. "auto" is 0.3, or 0.1
-        where that orders held-out cells better: asked by `fit` with 10,000 labeled
-        cells or more, not with `early_stopping`. The value taken is
-        ``net_.module_.sharing``.
+        How much the shared path counts beside the direct one; 0 leaves it out: with
+        ``common=0``, separate models. More of it helps labels with few labeled cells.
+        "auto" is 0.3, or 0.1 where that orders held-out cells better: asked by `fit`
+        with 10,000 labeled cells or more, where nothing is in `common`, not with
+        `early_stopping`. The value taken is ``net_.module_.sharing``.
     common : float or "auto", default="auto"
         The share of the weights' variance that all labels have in common, from 0,
         which keeps labels apart, to 1; where it is above 0, the number of features

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from sklearn_masked import MaskedLabels
 from sklearn_masked.annotation import CellTable, FewerCellsWarning, query_cells
+from sklearn_masked.annotation._pool import Pool
 
 FLAT = {
     "likely_positive": lambda p: p,
@@ -497,8 +498,23 @@ def test_memory_follows_the_query_and_not_the_cells():
     # All cells would be 40 MB as float32; a block and the candidates are held.
     for strategy, quota in [("default", "auto"), ("uncertain", None)]:
         assert peak(strategy, quota) < 25e6
-    base[:] = 0.01  # all alike, and no more of them wait
+    base[:] = 0.01
     assert peak("default", "auto") < 25e6
+
+
+def test_cells_that_are_all_alike_do_not_all_wait(monkeypatch):
+    # Each time that too many wait they are sorted: those behind by chance never do.
+    cuts, cut = [], Pool._cut
+    monkeypatch.setattr("sklearn_masked.annotation._pool._SLACK", 0)
+    monkeypatch.setattr(Pool, "_cut", lambda self: cuts.append(1) or cut(self))
+    labels = MaskedLabels.from_cells([0], [0], [1], shape=(20_000, 5))
+    blocks = (
+        (slice(start, start + 100), np.full((100, 5), 0.01, np.float32))
+        for start in range(0, 20_000, 100)
+    )
+    table = query_cells(blocks, labels, n_cells=100, random_state=0)
+    assert len(table) == 100
+    assert len(cuts) < 30
 
 
 # Diversity
@@ -783,4 +799,4 @@ def test_no_warning_where_enough_cells_are_found():
     proba, Y = problem()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        query_cells(proba, Y, n_cells=10)
+        assert len(query_cells(proba, Y, n_cells=10)) == 10

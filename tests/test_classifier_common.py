@@ -65,6 +65,31 @@ def test_common_stays_0_where_nothing_can_be_told():
     assert taken(make(common=0.25).fit(X, few)) == 0.25
 
 
+def test_both_what_labels_ask_for_and_held_out_cells_must_agree(monkeypatch):
+    X, y, _ = task(True, n=700)
+    features = "sklearn_masked.classifier._features."
+    for agreed, gain, expected in [(9, 1.0, 0.4), (9, -1.0, 0.0), (0, 1.0, 0.0)]:
+        monkeypatch.setattr(features + "agreement", lambda _, agreed=agreed: agreed)
+        monkeypatch.setattr(
+            features + "_choices.gain", lambda *_, gain=gain: (gain, -9.0)
+        )
+        assert taken(make().fit(X, y)) == expected
+
+
+def test_a_model_without_a_direct_path_is_judged_without_one(monkeypatch):
+    X, y, _ = task(True, n=600)
+    monkeypatch.setattr("sklearn_masked.nn.modules.choose_direct", lambda *_: None)
+    judged = []
+
+    def spy(trainer):
+        judged.append(trainer.module.direct)
+        return 9
+
+    monkeypatch.setattr("sklearn_masked.classifier._features.agreement", spy)
+    model = make().fit(X, y)
+    assert model.net_.module_.direct is None and judged == [None]
+
+
 def test_an_optimizer_takes_no_notice_of_it():
     X, y, _ = task(True, n=200)
     told, not_told = (

@@ -137,3 +137,26 @@ def test_a_loaded_model_centers_as_the_saved_one():
     model = make().fit(X + 50, y)
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(model.predict_proba(X), again.predict_proba(X))
+
+
+def test_sparse_rows_of_a_model_of_arrays_are_read_batch_by_batch(monkeypatch):
+    rng = np.random.default_rng(6)
+    X = sp.random(2000, 30, 0.2, format="csr", dtype=np.float32, random_state=2)
+    y = np.where(rng.random((2000, 3)) < 0.3, rng.integers(0, 2, (2000, 3)), NAN)
+    model = make(batch_size=50).fit(X.toarray()[:200], y[:200])
+    other = pickle.loads(pickle.dumps(model))
+    want = model.partial_fit(X.toarray(), y).predict_proba(X.toarray())
+    sizes = []
+    toarray = type(X).toarray
+    for kind in (sp.csr_matrix, sp.csr_array):
+        monkeypatch.setattr(
+            kind, "toarray", lambda self: sizes.append(self.shape[0]) or toarray(self)
+        )
+    monkeypatch.setattr("sklearn_masked.nn.dual._trainer._BLOCK", 64)
+    monkeypatch.setattr(
+        "sklearn_masked.classifier._prediction.PredictionMixin._block_rows",
+        lambda self: 64,
+    )
+    got = other.partial_fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(got, want, atol=1e-5)
+    assert len(sizes) > 30 and max(sizes) <= 400

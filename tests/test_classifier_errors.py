@@ -631,6 +631,32 @@ def test_divergence_of_a_later_step_restores_the_parameters(call):
         torch.testing.assert_close(parameter.detach(), was, rtol=0, atol=0)
 
 
+def test_a_failed_partial_fit_leaves_nothing_that_a_later_one_would_notice(monkeypatch):
+    models = [classifier().fit(X, Y) for _ in range(2)]
+    for model in models:  # the order of the batches is drawn: both draw alike
+        model.partial_fit(X, Y)
+
+    def broken(self, cells):
+        raise RuntimeError("in the middle of an epoch")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sklearn_masked.nn.dual.DualTrainer.step", broken)
+        with pytest.raises(RuntimeError, match="^in the middle of an epoch$"):
+            models[0].partial_fit(X, Y)
+    one, other = (model.partial_fit(X, Y).predict_proba(X) for model in models)
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_warning_that_is_an_error_leaves_a_warm_model_as_it_was():
+    half = np.where(np.arange(Y.shape[1]) > 0, Y, np.nan)
+    with pytest.warns(UserWarning, match="^No cell is labeled of label 0"):
+        model = classifier(warm_start=True).fit(X, half)
+    before = model.predict_proba(X)
+    with pytest.raises(UserWarning, match="^No cell is labeled of label 0"):
+        model.fit(-X, half)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
 @pytest.mark.parametrize("scale", [1e-20, 1e6, 1e18, 1e30])
 @pytest.mark.parametrize("call", CALLS)
 def test_rows_of_any_scale_leave_a_model_of_finite_probabilities(scale, call):

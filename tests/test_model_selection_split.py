@@ -372,7 +372,11 @@ def test_a_label_with_as_many_cells_as_folds_does_not_warn():
     y = one_cell_a_row(60, 1)
     y[:, 0] = NAN
     y[:10, 0] = [0, 1] * 5
-    list(MaskedStratifiedKFold(5).split(y, y))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        splits = list(MaskedStratifiedKFold(5).split(y, y))
+    found = [y[test, 0] for _, test in splits]
+    assert [sorted(part[~np.isnan(part)]) for part in found] == [[0, 1]] * 5
 
 
 def test_shuffle_split_and_train_test_split_warn_of_rare_labels():

@@ -258,18 +258,23 @@ def trained(
     return module, trainer
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("weights", [False, True])
-@pytest.mark.parametrize("kind", ["pairs", "dense", "dense X"])
-def test_dual_ascent_reaches_the_optimum_of_each_label(kind, weights, device):
+def trained_in_form(kind, weights, **params):
+    """Return targets, the features and inputs of their rows, and a trained module."""
     rng = np.random.default_rng(5)
     X = random_rows(rng, n=60)
     targets = random_targets(rng, 60, 3, known=0.6, weights=weights)
     X = X.toarray() if kind == "dense X" else X
-    module, _ = trained(X, targets, kind.split()[0], device=device)
-    features = slow_features(module.cpu(), X)
+    module, _ = trained(X, targets, kind.split()[0], **params)
     inputs = model_input(X)
     inputs = inputs if isinstance(inputs, dict) else {"X": inputs}
+    return targets, slow_features(module.cpu(), X), inputs, module
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("weights", [False, True])
+@pytest.mark.parametrize("kind", ["pairs", "dense", "dense X"])
+def test_dual_ascent_reaches_the_optimum_of_each_label(kind, weights, device):
+    targets, features, inputs, module = trained_in_form(kind, weights, device=device)
     logits = module(**inputs).detach().numpy()
     rows = cell_rows(targets)
     for label in range(3):
@@ -309,14 +314,8 @@ def slow_common_optimum(features, label, n_labels, y, weight, C, common):
 @pytest.mark.parametrize("common", [0.4, 1.0])
 @pytest.mark.parametrize("kind", ["pairs", "dense", "dense X"])
 def test_dual_ascent_reaches_the_optimum_of_weights_in_common(kind, common, device):
-    rng = np.random.default_rng(5)
-    X = random_rows(rng, n=60)
-    targets = random_targets(rng, 60, 3, known=0.6, weights=True)
-    X = X.toarray() if kind == "dense X" else X
-    module, _ = trained(X, targets, kind.split()[0], device=device, common=common)
-    features = slow_features(module.cpu(), X)
-    inputs = model_input(X)
-    inputs = inputs if isinstance(inputs, dict) else {"X": inputs}
+    params = {"device": device, "common": common}
+    targets, features, inputs, module = trained_in_form(kind, True, **params)
     logits = module(**inputs).detach()
     w, b = slow_common_optimum(
         features[cell_rows(targets)],
@@ -373,13 +372,24 @@ def test_labels_without_a_cell_do_not_change_the_agreement(kind):
     rng = np.random.default_rng(1)
     X, few = random_rows(rng, n=100, m=60), random_targets(rng, 100, 3, known=0.7)
     found = []
-    for n_labels in (3, 4, 9):
-        parts = few.indptr, few.indices, few.values
+    for n_labels, column in ((3, [0, 1, 2]), (4, [0, 2, 3]), (9, [1, 4, 8])):
+        indices = np.array(column, np.int32)[few.indices]
+        parts = few.indptr, indices, few.values
         _, trainer = trained(X, Targets(*parts, n_labels), kind, epochs=0)
         found.append(agreement(trainer))
     np.testing.assert_allclose(found, found[0], rtol=1e-4)
     two = random_targets(rng, 100, 2)
     assert agreement(trained(X, two, kind, epochs=0)[1]) == 0
+
+
+def test_no_row_has_so_many_features_that_nothing_else_counts():
+    rng = np.random.default_rng(7)
+    X = random_rows(rng, n=60, m=2000, density=0.01)
+    module, _ = trained(X, random_targets(rng, 60, 3), "dense", epochs=0, common=0.4)
+    full = sp.csr_array(np.ones((1, 2000), np.float32))
+    counts = [module.shared(**bag_inputs(rows)).detach()[:, -1] for rows in (X, full)]
+    assert float(counts[0].square().mean()) == pytest.approx(0.3**2, rel=0.01)
+    assert float(counts[1]) == pytest.approx(4 * 0.3)
 
 
 def test_a_row_of_many_cells_is_split_where_weights_are_in_common(monkeypatch):
@@ -596,6 +606,17 @@ def test_holding_out_leaves_the_model_as_it_was(monkeypatch):
     torch.testing.assert_close(trainer.strength, strength, rtol=0, atol=0)
     again, *_ = held_out_margins(trainer, batches)
     torch.testing.assert_close(few_epochs, again, rtol=0, atol=0)
+
+
+def test_the_look_at_what_is_remembered_is_the_first_epoch(monkeypatch):
+    _, _, _, trainer, batches = held_out_case(monkeypatch, epochs=3, alike=0.0)
+    steps, step = [], trainer.step
+    monkeypatch.setattr(
+        trainer, "step", lambda cells: steps.append(cells) or step(cells)
+    )
+    held_out_margins(trainer, batches)
+    rest = [len(batches) - len(batches[fold::3]) for fold in range(3)]
+    assert len(steps) == 3 * sum(rest)
 
 
 def test_many_cells_are_held_out_in_part_and_one_batch_not_at_all(monkeypatch):

@@ -28,7 +28,13 @@ _ENOUGH_FOR_SHARING, _ENOUGH_FOR_STRENGTH = (10_000, 10), (5_000, 7)
 # A value is left for another one whose gain is so many of its standard errors.
 SURE = 1.0
 # Cells are held out by batches: by this many at least.
-FEWEST_BATCHES = 12
+_FEWEST_BATCHES = 12
+
+
+def held_out_size(net, n_rows):
+    """Return the rows a batch of the held-out folds, of which there must be some."""
+    size = n_rows if net.batch_size == -1 else net.batch_size
+    return max(min(size, -(-n_rows // _FEWEST_BATCHES)), 1)
 
 
 def choose_sharing(dual, batches, n_labels):
@@ -73,7 +79,8 @@ def choose_sharing(dual, batches, n_labels):
 
 def _share_less(dual, batches):
     dual.set_sharing(SHARING[1])
-    _epochs(dual, batches, _EPOCHS)
+    dual.epochs(batches, _EPOCHS)
+    dual.settle(batches)
 
 
 def choose_strength(dual, batches, n_labels, n_epochs, known=None, slope=None):
@@ -142,14 +149,7 @@ def judge(dual, batches, n_labels, others=None):
 
 def _train_again(dual, batches, C, n_epochs):
     dual.restart(C)
-    _epochs(dual, batches, n_epochs)
-
-
-def _epochs(dual, batches, n_epochs):
-    for _ in range(n_epochs):
-        for cells in batches:
-            dual.step(cells)
-        dual.end_epoch()
+    dual.epochs(batches, n_epochs)
     dual.settle(batches)
 
 
@@ -163,7 +163,7 @@ def _some_labels(dual, batches, n_cells, n_labels):
     step = min(len(label) // n_cells, len(np.unique(label)) // n_labels)
     if step <= 1 or dual.common:
         return dual, batches
-    n_joined = min(step, len(batches) // FEWEST_BATCHES)
+    n_joined = min(step, len(batches) // _FEWEST_BATCHES)
     return dual.of_labels(_every(label, step), batches, max(n_joined, 1))
 
 

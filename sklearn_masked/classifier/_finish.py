@@ -36,7 +36,7 @@ def finish(estimator, X, targets, data, valid, *, first):
             _set_lines(module, output_lines(*parts, module.bias.detach()))
         return
     dual, module = estimator.net_.dual, estimator.net_.module_
-    batches = data.batches(held_out_size(estimator.net_, len(data)))
+    batches = data.batches(_choices.held_out_size(estimator.net_, len(data)))
     dual.settle(batches)
     known = slope = None
     if first and estimator.sharing == "auto":
@@ -54,12 +54,6 @@ def finish(estimator, X, targets, data, valid, *, first):
 
 def _set_lines(module, lines):
     module.slope, module.intercept = (line.to(module.bias.device) for line in lines)
-
-
-def held_out_size(net, n_rows):
-    """Return the rows a batch of the held-out folds, of which there must be some."""
-    size = n_rows if net.batch_size == -1 else net.batch_size
-    return max(min(size, -(-n_rows // _choices.FEWEST_BATCHES)), 1)
 
 
 @torch.no_grad()

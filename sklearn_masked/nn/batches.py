@@ -201,21 +201,32 @@ def _owned(array):
 
 def model_input(X):
     """Return the rows of X, sparse or not, as the module takes them."""
+    X = X[:] if isinstance(X, ArrayRows) else X
     return bag_inputs(X) if sp.issparse(X) else dense_input(X)
 
 
-def in_form(X, sparse):
-    """Return the rows of X as a CSR matrix (True), an array (False), or as they are.
+class ArrayRows:
+    """A CSR matrix whose rows are read as arrays: those asked for, never all at once.
 
-    >>> import numpy as np
-    >>> from sklearn_masked.nn.batches import in_form
-    >>> X = np.eye(2, dtype=np.float32)
-    >>> in_form(X, True).nnz, in_form(in_form(X, True), False).tolist()
-    (2, [[1.0, 0.0], [0.0, 1.0]])
+    >>> import numpy as np, scipy.sparse as sp
+    >>> from sklearn_masked.nn.batches import ArrayRows
+    >>> ArrayRows(sp.eye_array(3, format="csr"))[np.array([2, 0])]
+    array([[0., 0., 1.],
+           [1., 0., 0.]])
     """
+
+    def __init__(self, X):
+        self.X, self.shape, self.dtype = X, X.shape, X.dtype
+
+    def __getitem__(self, rows):
+        return self.X[rows].toarray()
+
+
+def in_form(X, sparse):
+    """Return X so that its rows are sparse (True), arrays (False), or as they are."""
     if sparse is None or sp.issparse(X) == sparse:
         return X
-    return sp.csr_array(X) if sparse else X.toarray()
+    return sp.csr_array(X) if sparse else ArrayRows(X)
 
 
 class CellDataset(torch.utils.data.Dataset):

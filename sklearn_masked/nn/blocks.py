@@ -68,7 +68,7 @@ class LabelBlocks:
             index, mask = _padded(starts[bracket == each], counts[bracket == each])
             cells = torch.from_numpy(order[index]).to(labels.device)
             mask = torch.from_numpy(mask).to(labels.device)
-            of_cells = products(cells) * self._related(cells) + bias * self._same(cells)
+            of_cells = self._joined(products(cells), cells) + bias * self._same(cells)
             self.groups.append((cells, mask, of_cells))
         self.size = sum(products.numel() for _, _, products in self.groups)
 
@@ -79,15 +79,17 @@ class LabelBlocks:
         label = self.labels[cells]
         return label[:, :, None] == label[:, None, :]
 
-    def _related(self, cells):
-        """Return the correlation of the weights of two cells' labels."""
-        return (1 - self.common) * self._same(cells) + self.common
+    def _joined(self, products, cells):
+        """Return products of rows times the correlation of their labels' weights."""
+        if not self.common:
+            return products
+        return products * ((1 - self.common) * self._same(cells) + self.common)
 
     def scale_shared(self, shared, change):
         """Let the shared path's rows, which these are, be so many times as long."""
         for cells, _, products in self.groups:
             rows = shared[cells]
-            inner = (rows @ rows.transpose(1, 2)) * self._related(cells)
+            inner = self._joined(rows @ rows.transpose(1, 2), cells)
             products += (change**2 - 1) * inner
 
     def solve(self, margin, target, strength, old):

@@ -96,9 +96,9 @@ def _train_without(trainer, out, rest, are_entangled, has_begun=False):
         _leave(trainer, out)
     if are_entangled and trainer.fresh:
         trainer.restart(trainer.C)
-        _epochs(trainer, rest, _ANEW)
+        trainer.epochs(rest, _ANEW)
     else:
-        _epochs(trainer, rest, (_ON if are_entangled else _EPOCHS) - has_begun)
+        trainer.epochs(rest, (_ON if are_entangled else _EPOCHS) - has_begun)
     trainer.settle(rest)
 
 
@@ -112,7 +112,7 @@ def _are_entangled(trainer, out, rest):
     """
     _leave(trainer, out)
     before = _margins_within_labels(trainer, out)
-    _epochs(trainer, rest, 1)
+    trainer.epochs(rest, 1)
     after = _margins_within_labels(trainer, out)
     length = (before.square().sum() * after.square().sum()).sqrt()
     return bool(before @ after < _ALIKE * length)
@@ -126,13 +126,6 @@ def _margins_within_labels(trainer, batches):
     count = torch.bincount(label, minlength=n_labels).clamp_min(1)
     total = margin.new_zeros(n_labels).index_add_(0, label, margin)
     return margin - (total / count)[label]
-
-
-def _epochs(trainer, batches, n_epochs):
-    for _ in range(n_epochs):
-        for batch in batches:
-            trainer.step(batch)
-        trainer.end_epoch()
 
 
 def _leave(trainer, batches):

@@ -206,7 +206,7 @@ class MaskedNet(NeuralNet):
         return self.criterion_.cell_loss(logits, *cells)
 
     def _inputs(self, X):
-        """Return rows in the form that the module was trained with."""
+        """Return a block of rows in the form that the module was trained with."""
         X = in_form(X, getattr(self.module_, "takes_sparse", None))
         return to_tensor(model_input(X), device=self.device)
 

@@ -291,11 +291,10 @@ class DualTrainer:
         return loss / self.strength[cells].sum().clamp_min(1e-30)
 
     def _split(self, cells):
-        """Return the batch in parts, with few cells that move jointly.
+        """Return the batch in parts in which few cells move jointly.
 
-        They are of whole rows, unless one row alone has too many.
-
-        A joint move costs the cube of a label's cells.
+        A joint move costs the cube of its cells. Parts are of whole rows, unless one
+        row alone has too many of them.
         """
         slots, most = self.slot[cells], cells.stop - cells.start
         if most and not self.common:
@@ -336,6 +335,13 @@ class DualTrainer:
             curve.index_add_(0, self.label, self.strength * p * (1 - p))
             shift += (slope / curve).clamp(-1, 1)
         self.module.bias += share * shift
+
+    def epochs(self, batches, n_epochs):
+        """Go through these batches so often."""
+        for _ in range(n_epochs):
+            for cells in batches:
+                self.step(cells)
+            self.end_epoch()
 
     @torch.no_grad()
     def settle(self, batches):

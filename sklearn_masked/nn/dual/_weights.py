@@ -70,7 +70,7 @@ def agreement(trainer):
         parts = [module.output.T @ some]
         if module.direct is not None:
             parts.append(module.direct.over_labels(some))
-        lengths.append(sum(part.double().square().sum(0) for part in parts))
+        lengths.append(sum(part.square().sum(0).double() for part in parts))
     same, *others = torch.cat(lengths).tolist()
     spread = np.std(others)
     return (same - np.mean(others)) / spread if spread > 0 else 0.0

@@ -106,8 +106,9 @@ class LabelBlocks:
             values = (part[cells].double() for part in (margin, target, strength, old))
             margins, targets, strengths, before = values
             strengths, products = strengths * mask, products.double()
-            after = _newton(products, margins, targets, strengths, before)
-            after = _best_share(products, margins, strengths, before, after)
+            after, arrived = _newton(products, margins, targets, strengths, before)
+            if not arrived:
+                after = _best_share(products, margins, strengths, before, after)
             new[cells[mask]] = after[mask].to(new.dtype)
         return new
 
@@ -147,6 +148,7 @@ def _padded(starts, counts):
 
 
 def _newton(products, margin, target, strength, old):
+    """Return the new probabilities, and whether they surely are the maximum."""
     fixed = margin - _times(products, strength * (target - old))
     f = margin
     identity = torch.eye(margin.shape[1], dtype=f.dtype, device=f.device)
@@ -163,12 +165,13 @@ def _newton(products, margin, target, strength, old):
         )
         goal = fixed + _times(products, right - root * solved[..., 0])
         # Rows so long that their products overflow leave their label as it was.
-        goal = torch.where((failed == 0)[:, None] & goal.isfinite(), goal, f)
+        is_sound = (failed == 0)[:, None] & goal.isfinite()
+        goal = torch.where(is_sound, goal, f)
         move = (goal - f).clamp(-_FARTHEST, _FARTHEST)
         f = f + move
         if watched and move.abs().max() < _STILL:
-            break
-    return torch.sigmoid(f)
+            return torch.sigmoid(f), bool(is_sound.all())
+    return torch.sigmoid(f), False
 
 
 def _best_share(products, margin, strength, old, new):
@@ -243,22 +246,22 @@ class PairProducts(SharedProducts):
         shape = self.n_cells, max(len(distinct), 1)
         X = sp.csr_array((data, at, np.append(0, np.cumsum(lengths))), shape=shape)
         # Cells of different labels have no pair in common.
-        products = (X @ X.T).tocoo()
-        keys = products.row.astype(np.int64) * self.n_cells + products.col
-        order = np.argsort(keys)
-        self.keys, self.values = keys[order], products.data[order]
+        self.found = (X @ X.T).tocoo()
 
     def __call__(self, cells):
         """Return the products of the cells in each row of an index tensor."""
         products = super().__call__(cells)
         products.diagonal(dim1=1, dim2=2).add_(self.square[cells])
-        if not len(self.keys):
-            return products
-        index = cells.cpu().numpy()
-        wanted = index[:, :, None] * self.n_cells + index[:, None, :]
-        at = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        direct = np.where(self.keys[at] == wanted, self.values[at], 0)
-        return products + torch.from_numpy(direct.astype(np.float32)).to(cells.device)
+        # Each product has one place: both of its cells stand in the same row.
+        index = cells.cpu().numpy().ravel()
+        place = np.full(self.n_cells, -1)
+        place[index[::-1]] = np.arange(len(index))[::-1]  # padding repeats a first cell
+        width, first = cells.shape[1], place[self.found.row]
+        here = np.flatnonzero(first >= 0)
+        at = first[here] * width + place[self.found.col[here]] % width
+        direct = np.zeros(len(index) * width, np.float32)
+        direct[at] = self.found.data[here]
+        return products + torch.from_numpy(direct).to(cells.device).view_as(products)
 
 
 def _distinct(pairs):

@@ -64,7 +64,11 @@ def test_pair_weights_equal_a_dense_table(device):
     X = sp.vstack([X, sp.csr_array((1, 30), dtype=np.float32)], format="csr")
     targets = random_targets(rng, 41, 7, known=0.2)
     pairs = PairDirect(30, 7).to(device)
-    position, rows = pairs.cover(X, cell_rows(targets), targets.indices.astype(int))
+    covered = pairs.cover(X, cell_rows(targets), targets.indices.astype(int))
+    rows, position = covered.rows, np.empty(covered.rows.nnz, int)
+    position[covered.entries] = np.repeat(covered.pairs, covered.lengths)
+    cells = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    np.testing.assert_array_equal(cells[covered.entries], covered.cells)
     np.testing.assert_array_equal(rows.toarray(), X[cell_rows(targets)].toarray())
     starts = rows.indptr
     pairs.weight.data.copy_(torch.from_numpy(rng.normal(size=len(pairs.weight))))

@@ -1,11 +1,13 @@
 """The direct path: a weight for each (feature, label) pair, and none for the others."""
 
+from typing import NamedTuple
+
 import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import nn
 
-from .sparse import compact_columns, count_before, embedding_bag
+from .sparse import compact_columns, embedding_bag
 
 # A dense table of so few weights costs nothing that anyone would notice.
 SMALL_TABLE = 1 << 20
@@ -61,6 +63,26 @@ class DenseDirect(nn.Module):
         `factors` is of shape (n_labels, n_sums).
         """
         return self.weight @ factors
+
+
+class Covered(NamedTuple):
+    """The entries of some cells' rows, pair after pair: by feature, then by label.
+
+    Attributes
+    ----------
+    rows : CSR array of shape (n_cells, n_features)
+        The cells' rows.
+    entries, cells : integer arrays of shape (n_entries,)
+        Which of the nonzeros of `rows` each is, and whose.
+    lengths, pairs : integer arrays of shape (n_touched,)
+        How many entries a pair has, and its position among all weights.
+    """
+
+    rows: sp.csr_array
+    entries: np.ndarray
+    cells: np.ndarray
+    lengths: np.ndarray
+    pairs: np.ndarray
 
 
 class PairDirect(nn.Module):
@@ -169,7 +191,7 @@ class PairDirect(nn.Module):
         return features * self.n_labels + self.labels
 
     def cover(self, X, cell_rows, cell_cols):
-        """Add the pairs that these cells touch, and return which pairs they are.
+        """Add the pairs that these cells touch, and return which entries touch them.
 
         Parameters
         ----------
@@ -180,10 +202,7 @@ class PairDirect(nn.Module):
 
         Returns
         -------
-        pairs : int32 or int64 array of shape (n_entries,)
-            The position of its pair for each nonzero of a cell's row.
-        rows : CSR array of shape (n_cells, n_features)
-            The cells' rows.
+        Covered
         """
         rows = sp.csr_array(X)[cell_rows]
         order = np.argsort(cell_cols, kind="stable")
@@ -191,20 +210,17 @@ class PairDirect(nn.Module):
         numbered = (np.arange(rows.nnz, dtype=index), rows.indices, rows.indptr)
         by_feature = sp.csr_array(numbered, shape=rows.shape)[order].tocsc()
         # Within a feature the cells come label by label: runs of a label are pairs.
-        labels = cell_cols[order].astype(np.int32)[by_feature.indices]
+        cells = order.astype(by_feature.indices.dtype)[by_feature.indices]
+        labels = cell_cols.astype(np.int32)[cells]
         ends = by_feature.indptr
         is_new = np.ones(rows.nnz, bool)
         np.not_equal(labels[1:], labels[:-1], out=is_new[1:])
         is_new[ends[:-1][ends[:-1] < rows.nnz]] = True
-        counts = np.diff(count_before(is_new, ends))
-        position = self._merge(counts, labels[is_new])
-        number = np.cumsum(is_new, dtype=index) - index(1)
-        if position is not None:
-            small = len(self.labels) <= np.iinfo(np.int32).max
-            number = position.astype(np.int32 if small else np.int64)[number]
-        pairs = np.empty(rows.nnz, number.dtype)
-        pairs[by_feature.data] = number
-        return pairs, rows
+        starts = np.flatnonzero(is_new)
+        counts = np.diff(np.searchsorted(starts, ends))
+        position = self._merge(counts, labels[starts])
+        lengths = np.diff(starts, append=rows.nnz)
+        return Covered(rows, by_feature.data, cells, lengths, position)
 
     def _merge(self, counts, labels):
         """Make room for the touched pairs, and return where each of them now is.
@@ -218,10 +234,11 @@ class PairDirect(nn.Module):
 
         Returns
         -------
-        int64 array, or None where they are the first, and stand where they came.
+        int64 array
         """
         device = self.weight.device
-        weight, position = torch.zeros(len(labels), dtype=self.weight.dtype), None
+        weight = torch.zeros(len(labels), dtype=self.weight.dtype)
+        position = np.arange(len(labels))
         if len(self.labels):
             known = self._keys().cpu().numpy()
             features = np.repeat(np.arange(self.n_features), counts)

@@ -11,7 +11,7 @@ import copy
 import numpy as np
 import torch
 
-from .sparse import count_before, count_numbers
+from .sparse import count_before
 
 
 class TouchedPairs:
@@ -42,29 +42,25 @@ class TouchedPairs:
         def tensor(array):
             return torch.from_numpy(array).to(device)
 
-        pairs, cell_rows = direct.cover(X, rows, cols)
-        data, n_pairs = cell_rows.data, len(direct.labels)
-        data *= scale[cell_rows.indices]
-        several = count_numbers(pairs, n_pairs) > 1
-        position = np.cumsum(several, dtype=pairs.dtype) - 1
-        kept = several[pairs]
-        self.starts = count_before(kept, cell_rows.indptr)
-        entries = np.diff(self.starts)
-        self.entries = tensor(entries)
-        self.pairs, self.data = tensor(position[pairs[kept]]), tensor(data[kept])
-        self.at = tensor(np.flatnonzero(several))
+        rows, entries, cell, lengths, pairs = direct.cover(X, rows, cols)
+        rows.data *= scale[rows.indices]
+        is_several = lengths > 1
+        alone = ~np.repeat(is_several, lengths)
+        # In the order of the pairs, so that they are written side by side.
+        self.alone_at = tensor(pairs[~is_several])
+        self.alone_cell = tensor(cell[alone])
+        self.alone_data = tensor(rows.data[entries[alone]])
+        pairs, lengths = pairs[is_several], lengths[is_several]
+        number = np.full(rows.nnz, -1, entries.dtype)
+        each = np.arange(len(pairs), dtype=number.dtype)
+        number[entries[~alone]] = np.repeat(each, lengths)
+        kept = number >= 0
+        self.starts = count_before(kept, rows.indptr)
+        self.entries = tensor(np.diff(self.starts))
+        self.pairs, self.data = tensor(number[kept]), tensor(rows.data[kept])
+        self.at = tensor(pairs)
         self.weight = direct.weight.detach()[self.at]
         self.label = direct.labels[self.at]
-        # In the order of the pairs, so that they are written side by side.
-        np.logical_not(kept, out=kept)
-        alone = pairs[kept]
-        entry = np.full(n_pairs, -1, pairs.dtype)
-        entry[alone] = np.arange(len(alone), dtype=pairs.dtype)
-        order = entry[entry >= 0]
-        lengths = np.diff(cell_rows.indptr) - entries
-        cell = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-        self.alone_at, self.alone_cell = tensor(alone[order]), tensor(cell[order])
-        self.alone_data = tensor(data[kept][order])
         self.first = direct.weight.detach()[self.alone_at]
         self.square = self._by_cell(self.alone_data.square())
         self.base = self._by_cell(self.alone_data * self.first)

@@ -9,6 +9,7 @@ a third fewer reads, and most of those that no cache holds are among them.
 import copy
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
 from .sparse import count_before
@@ -94,18 +95,25 @@ class TouchedPairs:
 
         `amount` is what each of them has added to its label in all.
         """
-        pairs, data, lengths = self.part(cells)
-        terms = self.weight.index_select(0, pairs) * data
-        sums = torch.segment_reduce(
-            terms, "sum", lengths=lengths, unsafe=True, initial=0.0
-        )
+        sums = self._sums(*self.part(cells))
         return sums + self.base[cells] + self.square[cells] * amount
+
+    def _sums(self, pairs, data, lengths):
+        """Return the weights of these pairs times the values, added up cell by cell."""
+        if pairs.is_cuda:
+            terms = self.weight.index_select(0, pairs) * data
+            sums = {"lengths": lengths, "unsafe": True, "initial": 0.0}
+            return torch.segment_reduce(terms, "sum", **sums)
+        # One pass over the entries, where torch takes three.
+        at, shape = pairs.numpy(), (len(lengths), len(self.weight))
+        ends = np.append(0, np.cumsum(lengths.numpy())).astype(at.dtype)
+        rows = sp.csr_array((data.numpy(), at, ends), shape=shape)
+        return torch.from_numpy(rows @ self.weight.numpy())
 
     def add(self, cells, amount):
         """Add so much of each cell's row, but what is its alone, to its label."""
         pairs, data, lengths = self.part(cells)
-        spread = torch.repeat_interleave(amount, lengths, output_size=len(data))
-        self.weight.index_add_(0, pairs, spread * data)
+        self.weight.scatter_add_(0, pairs.long(), _repeated(amount, lengths, data))
         self.changed = True
 
     def write(self, amount):
@@ -119,3 +127,12 @@ class TouchedPairs:
         weight[self.at] = self.weight
         weight[self.alone_at] = self.first + self.alone_data * amount[self.alone_cell]
         self.changed = False
+
+
+def _repeated(amount, lengths, data):
+    """Return each amount so often, times the values."""
+    if amount.is_cuda:
+        repeated = torch.repeat_interleave(amount, lengths, output_size=len(data))
+    else:  # numpy is some seven times as fast as torch
+        repeated = torch.from_numpy(np.repeat(amount.numpy(), lengths.numpy()))
+    return repeated.mul_(data)

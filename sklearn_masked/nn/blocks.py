@@ -29,6 +29,8 @@ _NEWTON, _UNWATCHED, _STILL = 10, 5, 0.03
 _SHARES = (1.0, 0.5, 0.125)
 # No margin moves further than this in one Newton step.
 _FARTHEST = 6.0
+# Systems with a larger trace are solved in double precision.
+_TAME = 1e4
 # Marks of pairs, at most so many times the entries of a batch.
 _MARKS = 256
 
@@ -103,9 +105,11 @@ class LabelBlocks:
         """
         new = old.clone()
         for cells, mask, products in self.groups:
-            values = (part[cells].double() for part in (margin, target, strength, old))
-            margins, targets, strengths, before = values
-            strengths, products = strengths * mask, products.double()
+            values = [part[cells] for part in (margin, target, strength, old)]
+            if not _is_tame(products, strengths := values[2] * mask):
+                products, strengths = products.double(), strengths.double()
+                values = [part.double() for part in values]
+            margins, targets, _, before = values
             after, arrived = _newton(products, margins, targets, strengths, before)
             if not arrived:
                 after = _best_share(products, margins, strengths, before, after)
@@ -145,6 +149,15 @@ def _padded(starts, counts):
     steps = np.arange(counts.max())
     mask = steps < counts[:, None]
     return starts[:, None] + np.where(mask, steps, 0), mask
+
+
+def _is_tame(products, strength):
+    """Return whether single precision is enough for these steps.
+
+    The trace bounds the condition number of what they solve. A device is not asked.
+    """
+    trace = (products.diagonal(dim1=1, dim2=2) * strength).sum(1)
+    return not trace.is_cuda and bool(trace.max() <= _TAME)
 
 
 def _newton(products, margin, target, strength, old):

@@ -11,7 +11,13 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from ..labels import MaskedLabels
 from ..metrics import masked_average_precision_score, masked_roc_auc_score
-from ..nn.held_out import FOLDS, held_out_margins, shared_line
+from ..nn.held_out import (
+    FOLDS,
+    held_out_margins,
+    margins_of,
+    shared_line,
+    without_fold,
+)
 
 # The values of sharing="auto": it starts from the first, and takes the second if that
 # orders held-out cells better. Fewer cells than this choose by chance.
@@ -60,21 +66,17 @@ def choose_sharing(dual, batches, n_labels):
     if not (enough and dual.module.output.shape[1]) or dual.common:
         # Labels with weights in common share the most of them, one way or the other.
         return None, None
-    before = dual.state()
     part, cut = _some_labels(dual, batches, *_ENOUGH_FOR_SHARING)
-    more = held_out_margins(part, cut, folds=1)
-    _share_less(part, cut)
-    less = held_out_margins(part, cut, folds=1)
+    with without_fold(part, cut) as (out, rest, _):
+        more = margins_of(part, out)
+        _share_less(part, rest)
+        less = margins_of(part, out)
+        part.set_sharing(SHARING[0])
     scores = (ranking(part, known, n_labels) for known in (less, more))
-    is_less = gain(*scores)[0] > 0
-    slope = _slope(part, less if is_less else more)
-    if part is dual and is_less:
-        return less, slope
-    part.set_sharing(SHARING[0])
-    dual.set_state(before)
-    if is_less:
+    if gain(*scores)[0] > 0:
         _share_less(dual, batches)
-    return more if part is dual else None, slope
+        return None, _slope(part, less)
+    return more if part is dual else None, _slope(part, more)
 
 
 def _share_less(dual, batches):
@@ -109,25 +111,22 @@ def choose_strength(dual, batches, n_labels, n_epochs, known=None, slope=None):
     few = len(dual.slot) < _FEWEST_FOR_STRENGTH or len(batches) < 2
     if few or (slope is not None and _TOO_LARGE <= slope <= _TOO_SMALL):
         return known
-    before = dual.state()
     part, cut = _some_labels(dual, batches, *_ENOUGH_FOR_STRENGTH)
-    now = held_out_margins(part, cut, known=known if part is dual else None)
-    known = now if part is dual else known
-    slope = _slope(part, now)
-    if _TOO_LARGE <= slope <= _TOO_SMALL:
-        return known
-    C = STRENGTHS[1 if slope < _TOO_LARGE else 2]
-    scores = ranking(part, now, n_labels)
-    _train_again(part, cut, C, n_epochs)
-    then, found = judge(part, cut, n_labels, scores)
-    is_better = gain(found, scores)[1] > SURE
-    if part is dual and is_better:
-        return then
-    dual.set_state(before)
-    if not is_better:
-        return known
-    _train_again(dual, batches, C, n_epochs)
-    return None
+    now = known if part is dual else None
+    now = held_out_margins(part, cut, folds=FOLDS if slope is None else 1, known=now)
+    slope = _slope(part, now) if slope is None else slope
+    if not _TOO_LARGE <= slope <= _TOO_SMALL:
+        C = STRENGTHS[1 if slope < _TOO_LARGE else 2]
+        then = held_out_margins(part, cut, folds=1, C=C)
+        scores = (ranking(part, each, n_labels) for each in (then, now))
+        if gain(*scores)[0] > 0:
+            now = held_out_margins(part, cut, known=now)
+            then = held_out_margins(part, cut, known=then, C=C)
+            scores = (ranking(part, each, n_labels) for each in (then, now))
+            if gain(*scores)[1] > SURE:
+                _train_again(dual, batches, C, n_epochs)
+                return then if part is dual else None
+    return now if part is dual else known
 
 
 def _slope(dual, held_out):

@@ -6,6 +6,7 @@ the margins of the part are honest. No second fit from the start is needed, unle
 label's cells overlap so much that the others would remember the part for long.
 """
 
+import contextlib
 import math
 from typing import NamedTuple
 
@@ -43,7 +44,7 @@ class HeldOut(NamedTuple):
 
 
 @torch.no_grad()
-def held_out_margins(trainer, batches, *, folds=FOLDS, known=None):
+def held_out_margins(trainer, batches, *, folds=FOLDS, known=None, C=None):
     """Return the logits of cells that were held out, fold after fold.
 
     Parameters
@@ -56,50 +57,75 @@ def held_out_margins(trainer, batches, *, folds=FOLDS, known=None):
         The folds to go through, of the three.
     known : HeldOut, default=None
         What was returned for the first folds, which are not gone through again.
+    C : float, default=None
+        Another strength of the penalty, with which the others start anew.
 
     Returns
     -------
     HeldOut
         Not all of the trainer's cells where these are many.
     """
-    found = [] if known is None or not len(known.fold) else [known]
-    first = int(found[0].fold.max()) + 1 if found else 0
-    kept, are_entangled = trainer.state(), None
+    parts = [] if known is None or not len(known.fold) else [known]
+    first = int(known.fold.max()) + 1 if parts else 0
+    are_entangled = None if C is None else True
     for fold in range(first, min(folds, len(batches))):
-        out = batches[fold::FOLDS]
-        rest = [batch for i, batch in enumerate(batches) if i % FOLDS != fold]
-        if not rest or sum(len(part.cells) for part in found) >= _ENOUGH:
+        if len(batches) == 1 or sum(len(part.cells) for part in parts) >= _ENOUGH:
             break
-        if are_entangled is None:
-            are_entangled = _are_entangled(trainer, out, rest)
-            _train_without(trainer, out, rest, are_entangled, has_begun=True)
-        else:
-            _train_without(trainer, out, rest, are_entangled)
-        for batch in out:
-            cells = torch.arange(batch.start, batch.stop, device=trainer.device)
-            base = trainer.module.bias[trainer.label[batch]]
-            part = trainer.margins(batch), base, cells, torch.full_like(cells, fold)
-            found.append(HeldOut(*part))
-        trainer.set_state(kept)
-    if not found:
-        none = torch.zeros(0, device=trainer.device)
-        return HeldOut(none, none, none.long(), none.long())
-    return HeldOut(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+        left_out = without_fold(trainer, batches, fold, are_entangled, C)
+        with left_out as (out, _, are_entangled):
+            parts.append(margins_of(trainer, out, fold))
+    parts = parts or [margins_of(trainer, [])]
+    return HeldOut(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 
-def _train_without(trainer, out, rest, are_entangled, has_begun=False):
-    """Train on the rest of the batches as if the others were not labeled.
+@contextlib.contextmanager
+@torch.no_grad()
+def without_fold(trainer, batches, fold=0, are_entangled=None, C=None):
+    """Train as if a fold were not labeled, and go back to where the trainer was.
 
-    What `_are_entangled` did is the beginning of it, unless they start anew.
+    Parameters
+    ----------
+    trainer, batches, C
+        As `held_out_margins` takes them.
+    fold : int, default=0
+        Which of the folds.
+    are_entangled : bool, default=None
+        Whether the others have to start anew; None finds out.
+
+    Yields
+    ------
+    out, rest : lists of slice
+        The batches of the fold, and the others.
+    are_entangled : bool
+        As it was given or found.
     """
-    if not has_begun:
-        _leave(trainer, out)
+    kept = trainer.state()
+    out = batches[fold::FOLDS]
+    rest = [batch for i, batch in enumerate(batches) if i % FOLDS != fold]
+    _leave(trainer, out)
+    n_before = 0
+    if are_entangled is None:
+        are_entangled, n_before = _are_entangled(trainer, out, rest), 1
     if are_entangled and trainer.fresh:
-        trainer.restart(trainer.C)
+        trainer.restart(C or trainer.C)
         trainer.epochs(rest, _ANEW)
     else:
-        trainer.epochs(rest, (_ON if are_entangled else _EPOCHS) - has_begun)
+        trainer.epochs(rest, (_ON if are_entangled else _EPOCHS) - n_before)
     trainer.settle(rest)
+    yield out, rest, are_entangled
+    trainer.set_state(kept)
+
+
+@torch.no_grad()
+def margins_of(trainer, out, fold=0):
+    """Return the cells of these batches, of this fold, as the trainer now is."""
+    margin = trainer.module.bias.new_zeros(0)
+    cells = torch.zeros(0, dtype=torch.int64, device=trainer.device)
+    margin = torch.cat([margin, *(trainer.margins(batch) for batch in out)])
+    index = (torch.arange(each.start, each.stop, device=cells.device) for each in out)
+    cells = torch.cat([cells, *index])
+    base = trainer.module.bias[trainer.label[cells]]
+    return HeldOut(margin, base, cells, torch.full_like(cells, fold))
 
 
 def _are_entangled(trainer, out, rest):
@@ -110,7 +136,6 @@ def _are_entangled(trainer, out, rest):
     all rows, the sum is a small difference of large parts: what is left of it points
     away from the cells that were taken out, and the way back is long.
     """
-    _leave(trainer, out)
     before = _margins_within_labels(trainer, out)
     trainer.epochs(rest, 1)
     after = _margins_within_labels(trainer, out)

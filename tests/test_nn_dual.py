@@ -1,5 +1,7 @@
 """The default model: its paths, its training and its left-out margins, by oracles."""
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -556,6 +558,31 @@ def test_steps_do_not_diverge_on_rows_that_are_all_alike(scale):
     margin = trainer.margins(slice(0, len(trainer.slot)))
     loss = torch.nn.functional.binary_cross_entropy_with_logits(margin, trainer.target)
     assert loss < 0.75
+
+
+@pytest.mark.parametrize("kind", ["pairs", "dense"])
+def test_a_trainer_with_other_scales_learns_what_a_fresh_one_does(kind):
+    rng = np.random.default_rng(12)
+    X, targets = random_rows(rng), random_targets(rng, 40, 3, 0.3)
+    scale = torch.from_numpy(rng.uniform(0.5, 2, 30).astype(np.float32))
+
+    def learn(trainer):
+        ends = [int(end) for end in np.linspace(0, len(trainer.slot), 5)]
+        trainer.epochs([slice(*pair) for pair in itertools.pairwise(ends)], 3)
+        trainer.write()
+        return trainer.module(**bag_inputs(X))
+
+    module, other = trained(X, targets, kind, epochs=2)
+    other.rescale(scale)
+    got = learn(other)
+    fresh, trainer = trained(X, targets, kind, epochs=0)
+    trainer.weights().clear()
+    trainer.write()
+    fresh.direct.weight.data.zero_()
+    fresh.feature_scale = scale
+    args = targets, trainer.rows, np.ones(len(targets.values)), targets.values
+    want = learn(DualTrainer(fresh, X, *args, 3.0, fresh=True))
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
 
 
 # What follows from it for nothing

@@ -97,10 +97,12 @@ def choose_start(estimator, X, targets, rows, seed, scales):
     together = len(commons) > 1 and agreement(begun[0]) > _TOGETHER
     if not together and len(options) == 1:
         return first
-    before = score(begun)
+    found = [score(begun)]
+    for power in options[1:]:
+        begun[0].rescale(torch.from_numpy(scales.scale(power)).to(module.bias.device))
+        found.append(score(begun, found[0]))
     del begun  # it may hold a table of weights
     settings = [(power, first[1]) for power in options]
-    found = [before, *(score(start(*each), before) for each in settings[1:])]
     best, scores = _surely_best(settings, found)
     # What labels ask for has told already; held-out cells may only object.
     joined = best[0], commons[-1]

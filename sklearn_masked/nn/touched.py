@@ -63,9 +63,20 @@ class TouchedPairs:
         self.weight = direct.weight.detach()[self.at]
         self.label = direct.labels[self.at]
         self.first = direct.weight.detach()[self.alone_at]
+        self._sum_alone()
+        self.changed = False
+
+    def rescale(self, factor):
+        """Multiply the columns of X by these."""
+        of_pair = torch.repeat_interleave(factor, self.direct.starts.diff())
+        self.data *= of_pair[self.at].index_select(0, self.pairs)
+        self.alone_data *= of_pair[self.alone_at]
+        self._sum_alone()
+
+    def _sum_alone(self):
+        """Add up by cell what the entries that are its alone are."""
         self.square = self._by_cell(self.alone_data.square())
         self.base = self._by_cell(self.alone_data * self.first)
-        self.changed = False
 
     def _by_cell(self, values):
         zero = values.new_zeros(len(self.entries))

@@ -29,6 +29,7 @@ from ..blocks import LabelBlocks, PairProducts, RowProducts, SharedProducts
 from ..direct import PairDirect
 from ..sparse import sum_bags, transpose_batch
 from ..touched import TouchedPairs
+from ._shares import best_shares
 from ._weights import Weights
 
 # The bias takes part in each step as a feature of this squared length. It is penalized
@@ -170,18 +171,8 @@ class DualTrainer:
             label = self.label[cells]
             reach = -(self.strength * way)[cells] * (self.margins(cells) - bias[label])
             square.index_add_(0, label, reach)
-        best = torch.zeros_like(bias)
-        gain = torch.full_like(bias, -torch.inf)
-        for share in 0.5 ** torch.arange(12):
-            p = self.target + share * way
-            entropy = torch.special.entr(p) + torch.special.entr(1 - p)
-            terms = self.strength * (entropy + share * way * bias[self.label])
-            dual = torch.zeros_like(bias).index_add_(0, self.label, terms)
-            dual -= 0.5 * share**2 * square
-            if self.common:
-                dual = dual.sum().expand_as(bias)
-            best = torch.where(dual > gain, share, best)
-            gain = torch.maximum(dual, gain)
+        cells = self.label, self.target, self.strength
+        best = best_shares(way, *cells, bias, square, joined=bool(self.common))
         self.probability = self.target + best[self.label] * way
         self.weights().scale_labels(best, self.touched)
 
@@ -371,6 +362,14 @@ class DualTrainer:
         self.weights().clear()
         self.module.bias.copy_(self.anchor)
         self._start()
+
+    @torch.no_grad()
+    def rescale(self, scale):
+        """Start afresh, with the features scaled by these."""
+        if self.touched is not None:
+            self.touched.rescale(scale / self.module.feature_scale)
+        self.module.feature_scale, self.blocks, self.n_kept = scale, {}, 0
+        self.restart(self.C)
 
     def of_labels(self, labels, batches, n_joined=1):
         """Return a trainer of some labels alone, and batches of their cells.

@@ -399,7 +399,7 @@ def test_no_row_has_so_many_features_that_nothing_else_counts():
 
 
 def test_a_row_of_many_cells_is_split_where_weights_are_in_common(monkeypatch):
-    monkeypatch.setattr("sklearn_masked.nn.dual._trainer._MOST_OF_A_LABEL", 5)
+    monkeypatch.setattr("sklearn_masked.nn.dual._parts._MOST_OF_A_LABEL", 5)
     rng = np.random.default_rng(2)
     X, targets = random_rows(rng, n=12, m=20, density=0.5), random_targets(rng, 12, 18)
     module, trainer = trained(X, targets, "dense", common=0.4, epochs=400)
@@ -583,6 +583,26 @@ def test_a_trainer_with_other_scales_learns_what_a_fresh_one_does(kind):
     args = targets, trainer.rows, np.ones(len(targets.values)), targets.values
     want = learn(DualTrainer(fresh, X, *args, 3.0, fresh=True))
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
+
+
+def test_the_training_has_arrived_where_the_duality_gap_is_small():
+    rng = np.random.default_rng(13)
+    X, targets = random_rows(rng), random_targets(rng, 40, 3)
+    module, trainer = trained(X, targets, "dense", epochs=2)
+    assert not trainer.has_arrived
+    features = slow_features(module, X)[trainer.rows[trainer.slot]]
+    names = "label", "target", "strength", "probability"
+    label, t, s, p = (getattr(trainer, name).numpy() for name in names)
+    bias = module.bias.detach().numpy()[label]
+    w = np.stack([(s * (t - p) * (label == each)) @ features for each in range(3)])
+    margin = (features * w[label]).sum(1) + bias
+    primal = (w**2).sum() / 2 + s @ (np.logaddexp(0, margin) - t * margin)
+    entropy = -(p * np.log(p) + (1 - p) * np.log(1 - p))
+    gap = primal - (s @ entropy - (w**2).sum() / 2 - s * (t - p) @ bias)
+    trainer.step(slice(0, len(label)))
+    assert trainer.apart.item() == pytest.approx(gap, rel=1e-3)
+    _, trainer = trained(X, targets, "dense", epochs=60)
+    assert trainer.has_arrived
 
 
 # What follows from it for nothing
@@ -770,7 +790,7 @@ def test_a_batch_with_many_cells_of_a_label_moves_in_parts(monkeypatch):
     X = random_rows(rng, n=60)
     targets = random_targets(rng, 60, 3, known=0.6)
     whole, _ = trained(X, targets, "dense", batch=60, epochs=200)
-    monkeypatch.setattr("sklearn_masked.nn.dual._trainer._MOST_OF_A_LABEL", 5)
+    monkeypatch.setattr("sklearn_masked.nn.dual._parts._MOST_OF_A_LABEL", 5)
     parts, trainer = trained(X, targets, "dense", batch=60, epochs=200)
     ((batch, found),) = trainer.parts.items()
     assert (found[0].start, found[-1].stop) == batch

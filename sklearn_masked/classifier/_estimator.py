@@ -110,7 +110,9 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
     lr : float, default=0.01
         Learning rate of an optimizer.
     max_epochs : int, default=5
-        Passes over the rows that have a labeled cell.
+        Passes over the rows that have a labeled cell, at most: dual coordinate ascent
+        ends where another one would change next to nothing, unless rows are set aside
+        by `early_stopping`.
     batch_size : int or "auto", default="auto"
         Rows a step; -1 takes all at once. "auto" takes 512, for dual coordinate ascent
         up to 1,024, but fewer where a label would have more than some 32 cells in a

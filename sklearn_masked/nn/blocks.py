@@ -257,7 +257,8 @@ class PairProducts(SharedProducts):
         self.n_cells, self.square = len(lengths), square
         distinct, at = _distinct(pairs)
         shape = self.n_cells, max(len(distinct), 1)
-        X = sp.csr_array((data, at, np.append(0, np.cumsum(lengths))), shape=shape)
+        ends = np.append(0, np.cumsum(lengths)).astype(at.dtype)
+        X = sp.csr_array((data, at, ends), shape=shape)
         # Cells of different labels have no pair in common.
         self.found = (X @ X.T).tocoo()
 

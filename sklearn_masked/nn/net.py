@@ -75,9 +75,13 @@ class MaskedNet(NeuralNet):
         return iterator
 
     def notify(self, method_name, **cb_kwargs):
-        """Call the callbacks, and remember when one of them ends the training."""
+        """Call the callbacks, and remember when they or the dual end the training."""
         try:
             super().notify(method_name, **cb_kwargs)
+            # Where rows were set aside, their loss tells the best epoch.
+            is_end = method_name == "on_epoch_end" and self.train_split is None
+            if is_end and self.dual is not None and self.dual.has_arrived:
+                raise KeyboardInterrupt
         except KeyboardInterrupt:
             # skorch's callbacks end the training by raising what Ctrl-C raises.
             self.stopped_by_callback_ = method_name == "on_epoch_end"

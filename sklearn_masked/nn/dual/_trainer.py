@@ -29,14 +29,16 @@ from ..blocks import LabelBlocks, PairProducts, RowProducts, SharedProducts
 from ..direct import PairDirect
 from ..sparse import sum_bags, transpose_batch
 from ..touched import TouchedPairs
-from ._shares import best_shares
+from ._by_label import best_shares, bias_shifts
+from ._parts import split
 from ._weights import Weights
 
 # The bias takes part in each step as a feature of this squared length. It is penalized
 # by so much that it could stand still, and for that moves freely after each epoch.
 _BIAS = 0.25
-# Cells that move jointly, at most.
-_MOST_OF_A_LABEL = 192
+# An epoch is the last if it found the probabilities nearer than this, in nats a cell,
+# to where they belong, after so many steps, since biases take small ones.
+_ARRIVED, _FEWEST = 1e-3, 100
 # Cells or rows that are looked at in one go.
 _BLOCK = 4096
 # Shared rows, and inner products, are kept between epochs up to so many numbers
@@ -95,6 +97,7 @@ class DualTrainer:
         self._cover_pairs(cols)
         self.parts, self.blocks, self.n_kept = {}, {}, 0
         self.margin = torch.zeros_like(self.target)
+        self.apart, self.n_steps = self.anchor.new_zeros(()), 0
         if fresh:
             self._start()
         else:
@@ -277,27 +280,9 @@ class DualTrainer:
     def step(self, cells):
         """Move the cells of a batch, and return their mean loss as it was before."""
         if (parts := self.parts.get((cells.start, cells.stop))) is None:
-            parts = self.parts[cells.start, cells.stop] = self._split(cells)
-        loss = sum(self._move(part) for part in parts)
+            parts = self.parts[cells.start, cells.stop] = split(self, cells)
+        loss, self.n_steps = sum(map(self._move, parts)), self.n_steps + 1
         return loss / self.strength[cells].sum().clamp_min(1e-30)
-
-    def _split(self, cells):
-        """Return the batch in parts in which few cells move jointly.
-
-        A joint move costs the cube of its cells. Parts are of whole rows, unless one
-        row alone has too many of them.
-        """
-        slots, most = self.slot[cells], cells.stop - cells.start
-        if most and not self.common:
-            most = int(torch.bincount(self.label[cells]).max())
-        is_one = most and slots[0] == slots[-1]
-        if most <= _MOST_OF_A_LABEL or (is_one and not self.common):
-            return [cells]
-        middle = (slots[0] + slots[-1] + 1) // 2
-        at = cells.start + int(np.searchsorted(slots, middle))
-        at = cells.start + most // 2 if is_one else at
-        halves = slice(cells.start, at), slice(at, cells.stop)
-        return [part for half in halves for part in self._split(half)]
 
     def _move(self, cells):
         """Move these cells jointly, label by label; return their loss, a sum."""
@@ -305,27 +290,31 @@ class DualTrainer:
         strength, old = self.strength[cells], self.probability[cells]
         margin = self.margins(cells)
         self.margin[cells] = margin
+        entropy = torch.special.entr(old) + torch.special.entr(1 - old)
+        apart = _cross_entropy(margin, old, strength) - strength @ entropy
+        self.apart = self.apart + apart
         new = self._blocks_of(cells).solve(margin, target, strength, old)
         change = strength * (old - new)
         self.add(cells, change)
         self.module.bias.index_add_(0, label, _BIAS * change)
         self.probability[cells] = new
-        return torch.nn.functional.binary_cross_entropy_with_logits(
-            margin, target, weight=strength, reduction="sum"
-        )
+        return _cross_entropy(margin, target, strength)
 
     @torch.no_grad()
     def end_epoch(self, share=0.5):
         """Move the biases, which no penalty draws to 0, by a share of a Newton step."""
-        shift, hold = torch.zeros_like(self.module.bias), self.C * self.hold
-        for _ in range(3):
-            p = torch.sigmoid(self.margin + shift[self.label])
-            slope = hold * (self.anchor - self.module.bias - shift)
-            slope.index_add_(0, self.label, self.strength * (self.target - p))
-            curve = hold + 1e-6
-            curve.index_add_(0, self.label, self.strength * p * (1 - p))
-            shift += (slope / curve).clamp(-1, 1)
-        self.module.bias += share * shift
+        self.module.bias += share * bias_shifts(self, self.C * self.hold)
+        self.was_apart, self.apart = self.apart, torch.zeros_like(self.apart)
+
+    @property
+    def has_arrived(self):
+        """Whether another epoch would change next to nothing.
+
+        The divergences of the probabilities that the weights are made with from those
+        that they give, times the strength, add up to the duality gap.
+        """
+        most = _ARRIVED * self.strength.sum()
+        return self.n_steps >= _FEWEST and bool(self.was_apart <= most)
 
     def epochs(self, batches, n_epochs):
         """Go through these batches so often."""
@@ -404,3 +393,8 @@ class DualTrainer:
         own = self.probability, self.margin, self.strength
         for part, kept in zip(own, parts, strict=True):
             part.copy_(kept)
+
+
+def _cross_entropy(margin, target, strength):
+    loss = torch.nn.functional.binary_cross_entropy_with_logits
+    return loss(margin, target, weight=strength, reduction="sum")

@@ -1,4 +1,4 @@
-"""How far each label goes at the start."""
+"""What has one unknown a label: how far it goes at the start, and its bias."""
 
 import torch
 
@@ -28,3 +28,20 @@ def best_shares(way, label, target, strength, bias, square, *, joined):
         best = torch.where(dual > gain, share, best)
         gain = torch.maximum(dual, gain)
     return best
+
+
+def bias_shifts(trainer, hold):
+    """Return by how much the biases would move to where the margins want them.
+
+    `hold` is how firmly each of them holds to the trainer's anchor.
+    """
+    label, strength, bias = trainer.label, trainer.strength, trainer.module.bias
+    shift = torch.zeros_like(bias)
+    for _ in range(3):
+        p = torch.sigmoid(trainer.margin + shift[label])
+        slope = hold * (trainer.anchor - bias - shift)
+        slope.index_add_(0, label, strength * (trainer.target - p))
+        curve = hold + 1e-6
+        curve.index_add_(0, label, strength * p * (1 - p))
+        shift += (slope / curve).clamp(-1, 1)
+    return shift

@@ -136,14 +136,14 @@ def _krylov(gram_times, n_columns, dim, device):
     Zeros stand for those that a matrix of lower rank lacks.
     """
     size = min(max(-(-dim // 2), _BLOCK), n_columns)
-    start = torch.randn(n_columns, size).to(device)
-    block = start.new_zeros(n_columns, 0)
-    block, basis, images = _outside(block, start), [], []
-    while sum(part.shape[1] for part in basis) < min(_BASIS * dim, n_columns):
-        basis.append(block)
-        images.append(gram_times(block))
-        block = _outside(torch.cat(basis, dim=1), images[-1])
-    basis, images = torch.cat(basis, dim=1), torch.cat(images, dim=1)
+    image = torch.randn(n_columns, size).to(device)
+    basis, images = image.new_zeros(n_columns, 0), []
+    while basis.shape[1] < min(_BASIS * dim, n_columns):
+        block = _outside(basis, image)
+        image = gram_times(block)
+        basis = torch.cat([basis, block], dim=1)
+        images.append(image)
+    images = torch.cat(images, dim=1)
     ritz = (basis.T @ images).double()
     values, vectors = torch.linalg.eigh((ritz + ritz.T) / 2)
     values, vectors = values.flip(0)[:dim], vectors.flip(1)[:, :dim]

@@ -112,17 +112,15 @@ def choose_strength(dual, batches, n_labels, n_epochs, known=None, slope=None):
     if few or (slope is not None and _TOO_LARGE <= slope <= _TOO_SMALL):
         return known
     part, cut = _some_labels(dual, batches, *_ENOUGH_FOR_STRENGTH)
-    now = known if part is dual else None
-    now = held_out_margins(part, cut, folds=FOLDS if slope is None else 1, known=now)
-    slope = _slope(part, now) if slope is None else slope
+    now = held_out_margins(part, cut, known=known if part is dual else None)
+    slope = _slope(part, now)
     if not _TOO_LARGE <= slope <= _TOO_SMALL:
         C = STRENGTHS[1 if slope < _TOO_LARGE else 2]
+        before = ranking(part, now, n_labels)
         then = held_out_margins(part, cut, folds=1, C=C)
-        scores = (ranking(part, each, n_labels) for each in (then, now))
-        if gain(*scores)[0] > 0:
-            now = held_out_margins(part, cut, known=now)
+        if gain(ranking(part, then, n_labels), before)[0] > 0:
             then = held_out_margins(part, cut, known=then, C=C)
-            scores = (ranking(part, each, n_labels) for each in (then, now))
+            scores = ranking(part, then, n_labels), before
             if gain(*scores)[1] > SURE:
                 _train_again(dual, batches, C, n_epochs)
                 return then if part is dual else None

@@ -111,14 +111,17 @@ def test_a_cell_of_weight_0_stays_and_moves_nothing():
     np.testing.assert_allclose(new[others], fewer, atol=1e-12)
 
 
+@pytest.mark.parametrize("has_quadratic", [False, True])
 @pytest.mark.parametrize("kind", ["pairs", "rows", "dense rows"])
-def test_products_of_both_paths_equal_the_dense_ones(kind):
+def test_products_of_all_paths_equal_the_dense_ones(kind, has_quadratic):
     rng = np.random.default_rng(4)
     X = (rng.random((7, 30)) * (rng.random((7, 30)) < 0.3)).astype(np.float32)
     X[2] = 0
     row = np.array([0, 0, 1, 2, 3, 4, 4, 5, 6, 6])  # the row of each cell
     label = np.array([0, 1, 0, 0, 1, 0, 1, 1, 0, 1])
     shared = torch.from_numpy(rng.normal(size=(10, 3)).astype(np.float32))
+    crossed = torch.from_numpy(rng.normal(size=(10, 4)).astype(np.float32))
+    shared_rows = shared, crossed if has_quadratic else None
     scaled = X * rng.uniform(0.5, 2, 30).astype(np.float32)
     if kind == "pairs":
         of_row = sp.csr_array(scaled[row])
@@ -128,7 +131,7 @@ def test_products_of_both_paths_equal_the_dense_ones(kind):
         assert several.any() and not several.all()
         alone = np.bincount(cell, of_row.data**2 * ~several, minlength=10)
         products = PairProducts(
-            shared,
+            *shared_rows,
             pairs[several],
             of_row.data[several],
             np.bincount(cell[several], minlength=10),
@@ -136,12 +139,15 @@ def test_products_of_both_paths_equal_the_dense_ones(kind):
         )
     else:
         given = sp.csr_array(scaled) if kind == "rows" else torch.from_numpy(scaled)
-        products = RowProducts(shared, given, torch.from_numpy(row))
+        products = RowProducts(*shared_rows, given, torch.from_numpy(row))
     index = torch.tensor([[0, 2, 5, 8, 3], [1, 4, 6, 7, 9]])
     got = products(index)
     for each, cells in zip(got, index.numpy(), strict=True):
         z = shared.numpy()[cells]
         want = z @ z.T + scaled[row[cells]] @ scaled[row[cells]].T
+        if has_quadratic:
+            pairs = np.stack([np.outer(q, q).ravel() for q in crossed.numpy()[cells]])
+            want = want + pairs @ pairs.T
         np.testing.assert_allclose(each, want, rtol=1e-5, atol=1e-5)
 
 

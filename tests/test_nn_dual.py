@@ -1,6 +1,7 @@
 """The default model: its paths, its training and its left-out margins, by oracles."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from scipy.special import expit
 from sklearn_masked.nn.batches import Targets, bag_inputs, model_input
 from sklearn_masked.nn.direct import DenseDirect, PairDirect, choose_direct
 from sklearn_masked.nn.dual import DualDataset, DualTrainer, agreement
+from sklearn_masked.nn.dual._by_label import newton_shifts
 from sklearn_masked.nn.held_out import held_out_margins, output_lines
 from sklearn_masked.nn.modules import DirectSharedModule
 from sklearn_masked.nn.scaling import (
@@ -205,10 +207,11 @@ def slow_features(module, X):
     E = module.embedding.detach().double().numpy()[module.embedding_row.long().numpy()]
     hidden = standardized @ E
     length = np.linalg.norm(hidden, axis=1, keepdims=True)
-    z = float(module.sharing) * np.divide(
-        hidden, length, out=np.zeros_like(hidden), where=length > 0
-    )
-    parts = [X * D, z]
+    z = np.divide(hidden, length, out=np.zeros_like(hidden), where=length > 0)
+    parts = [X * D, float(module.sharing) * z]
+    if module.interactions:
+        pairs = np.stack([np.outer(row, row).ravel() for row in z])
+        parts.append(np.sqrt(float(module.interactions)) * pairs)
     if len(module.count_scale):
         count = np.log1p((X != 0).sum(axis=1, keepdims=True))
         parts.append(0.3 * (count - count.mean()) / max(count.std(), 0.1))
@@ -231,11 +234,20 @@ def slow_optimum(features, y, weight, C):
 
 
 def trained(
-    X, targets, direct, C=3.0, epochs=300, device="cpu", batch=16, common=0.0, bias=0.0
+    X,
+    targets,
+    direct,
+    C=3.0,
+    epochs=300,
+    device="cpu",
+    batch=16,
+    common=0.0,
+    interactions=0.0,
+    bias=0.0,
 ):
     torch.manual_seed(0)
-    shape = X.shape[1], targets.n_labels
-    module = DirectSharedModule(*shape, 5, 0.5, direct, common).to(device)
+    shape = X.shape[1], targets.n_labels, 5, 0.5, direct
+    module = DirectSharedModule(*shape, common, interactions).to(device)
     module.start(X)
     module.bias.data += bias
     data = DualDataset(
@@ -317,10 +329,14 @@ def slow_common_optimum(features, label, n_labels, y, weight, C, common):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("common", [0.4, 1.0])
+@pytest.mark.parametrize(
+    ("common", "interactions"), [(0.4, 0.0), (1.0, 0.0), (0.0, 0.6), (0.4, 0.6)]
+)
 @pytest.mark.parametrize("kind", ["pairs", "dense", "dense X"])
-def test_dual_ascent_reaches_the_optimum_of_weights_in_common(kind, common, device):
-    params = {"device": device, "common": common}
+def test_dual_ascent_reaches_the_optimum_of_weights_in_common_and_of_pairs(
+    kind, common, interactions, device
+):
+    params = {"device": device, "common": common, "interactions": interactions}
     targets, features, inputs, module = trained_in_form(kind, True, **params)
     logits = module(**inputs).detach()
     w, b = slow_common_optimum(
@@ -393,9 +409,69 @@ def test_no_row_has_so_many_features_that_nothing_else_counts():
     X = random_rows(rng, n=60, m=2000, density=0.01)
     module, _ = trained(X, random_targets(rng, 60, 3), "dense", epochs=0, common=0.4)
     full = sp.csr_array(np.ones((1, 2000), np.float32))
-    counts = [module.shared(**bag_inputs(rows)).detach()[:, -1] for rows in (X, full)]
+    counts = []
+    for bags in map(bag_inputs, (X, full)):
+        counts.append(module.shared(module.embedded(**bags), **bags).detach()[:, -1])
     assert float(counts[0].square().mean()) == pytest.approx(0.3**2, rel=0.01)
     assert float(counts[1]) == pytest.approx(4 * 0.3)
+
+
+@pytest.mark.parametrize("common", [0.4, 1.0])
+@pytest.mark.parametrize("has_counts", [True, False])
+def test_biases_and_counts_move_to_where_the_margins_want_them(has_counts, common):
+    rng = np.random.default_rng(8)
+    n, n_labels = 400, 4
+    label, target = rng.integers(n_labels, size=n), rng.integers(2, size=n)
+    margin, counts = rng.normal(size=n), 0.3 * rng.normal(size=n)
+    target = (rng.logistic(size=n) + counts + margin > 0).astype(float)
+    strength, hold = 5 * rng.random(n), rng.random(n_labels)
+    bias, anchor, weight = rng.normal(size=(3, n_labels))
+    spread = (1 - common) * np.eye(n_labels) + common
+    # The same move of all labels' weights: where all is in common, no other is there.
+    weight = weight if common < 1 else np.full(n_labels, weight[0])
+
+    def objective(p):
+        shifts, tilt = p[:-1], p[-1] * has_counts
+        m = margin + shifts[label] + tilt * counts
+        loss = (strength * (np.logaddexp(0, m) - target * m)).sum()
+        w = weight + tilt
+        far = hold @ np.square(anchor - bias - shifts) / 2
+        return loss + far + w @ np.linalg.pinv(spread) @ w / 2
+
+    parts = {"margin": margin, "target": target, "strength": strength, "anchor": anchor}
+    parts["counts"] = counts if has_counts else None
+    trainer = SimpleNamespace(
+        label=torch.from_numpy(label),
+        common=common,
+        module=SimpleNamespace(
+            bias=torch.from_numpy(bias), output=torch.from_numpy(weight[:, None])
+        ),
+        **{k: v if v is None else torch.from_numpy(v) for k, v in parts.items()},
+    )
+    shifts, tilt = newton_shifts(trainer, torch.from_numpy(hold))
+    want = minimize(objective, np.zeros(n_labels + 1), method="BFGS", tol=1e-8).x
+    np.testing.assert_allclose([*shifts, tilt], want, atol=5e-3)
+
+
+@pytest.mark.parametrize("interactions", [0.0, 0.6])
+@pytest.mark.parametrize("kind", ["pairs", "dense"])
+def test_another_sharing_is_as_if_it_had_been_so_from_the_start(kind, interactions):
+    rng = np.random.default_rng(6)
+    X, targets = random_rows(rng, n=60), random_targets(rng, 60, 3, known=0.6)
+    module, trainer = trained(X, targets, kind, epochs=3, interactions=interactions)
+    trainer.set_sharing(0.1)
+    kept = {key: blocks.groups for key, blocks in trainer.blocks.items()}
+    assert kept
+    trainer.blocks = {}
+    for key, groups in kept.items():
+        cells = slice(*key)
+        fresh = trainer._blocks_of(cells).groups
+        for (_, _, got), (_, _, want) in zip(groups, fresh, strict=True):
+            torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+    margins = trainer.margins(slice(0, len(trainer.slot)))
+    trainer.write()
+    want = module(**model_input(X)).detach()[trainer.rows[trainer.slot], trainer.label]
+    torch.testing.assert_close(margins, want, rtol=1e-4, atol=1e-4)
 
 
 def test_a_row_of_many_cells_is_split_where_weights_are_in_common(monkeypatch):
@@ -544,7 +620,8 @@ def test_shared_rows_read_anew_equal_kept_ones(monkeypatch):
     rng = np.random.default_rng(7)
     X, targets = random_rows(rng), random_targets(rng, 40, 3)
     kept, _ = trained(X, targets, "pairs", epochs=3)
-    monkeypatch.setattr("sklearn_masked.nn.dual._trainer._KEPT", 0)
+    for name in ("_trainer", "_rows"):
+        monkeypatch.setattr(f"sklearn_masked.nn.dual.{name}.KEPT", 0)
     anew, _ = trained(X, targets, "pairs", epochs=3)
     torch.testing.assert_close(kept(**bag_inputs(X)), anew(**bag_inputs(X)))
 

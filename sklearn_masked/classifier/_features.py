@@ -1,13 +1,14 @@
-"""How features are scaled, and what labels have in common: decided by small models.
+"""How features are scaled and crossed, and what labels share: decided by small models.
 
 They are judged on cells held out.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-import torch
 
 from ..nn.batches import concatenated_ranges
-from ..nn.direct import choose_direct
+from ..nn.direct import SMALL_TABLE, choose_direct
 from ..nn.dual import DualDataset, DualTrainer, agreement
 from ..nn.modules import DirectSharedModule
 from ..nn.scaling import RarityScales
@@ -18,12 +19,23 @@ from . import _build, _choices
 _IDF_POWERS, _STD_POWERS = (0.5, 0.0, 1.0), (1.0, 0.5, 0.0)
 # Those of common="auto".
 _COMMON = 0.0, 0.4
+# Those of interactions="auto", which is open where there are no more weights of pairs.
+_INTERACTIONS, _MOST_WEIGHTS = (0.0, 0.5, 0.75), 1 << 24
 _FEWEST_CELLS, _FEWEST_ROWS, _MOST_CELLS = 500, 50, 5_000
 # Whether labels go together is looked at where what they ask for, each by itself,
 # agrees by so many standard deviations. With 1,000 cells or more it did so in 52 of 54
 # draws of molecules, and in 1 of 27 of topics and emotions.
 _TOGETHER = 1.5
 _EPOCHS = 3
+
+
+class Settings(NamedTuple):
+    """What a module is arranged by, beside the scales of X."""
+
+    power: float
+    common: float
+    interactions: float
+    width: int | None
 
 
 def powers(estimator, scales):
@@ -45,8 +57,23 @@ def powers(estimator, scales):
     return auto if chosen == "auto" else (chosen,)
 
 
+def interaction_shares(estimator, n_features):
+    """Return the shares of pairs that the estimator's parameters leave."""
+    if estimator.interactions != "auto":
+        return (float(estimator.interactions),)
+    n_labels, dim = estimator.n_labels_, min(2 * estimator.embedding_dim, n_features)
+    few = n_features * n_labels <= SMALL_TABLE and n_labels * dim**2 <= _MOST_WEIGHTS
+    return _INTERACTIONS if few else _INTERACTIONS[:1]
+
+
+def embedding_dim(estimator, n_features):
+    """Return the width of the embedding that may be wanted: twice as wide for pairs."""
+    may_cross = any(interaction_shares(estimator, n_features))
+    return (2 if may_cross else 1) * estimator.embedding_dim
+
+
 def choose_start(estimator, X, targets, rows, seed, scales):
-    """Return the power and the common share that order held-out cells best.
+    """Return the settings of a module that order held-out cells best.
 
     Parameters
     ----------
@@ -63,52 +90,91 @@ def choose_start(estimator, X, targets, rows, seed, scales):
 
     Returns
     -------
-    power, common : float
-        What the columns' scales are raised to, and the share that labels have in
-        common.
+    Settings
+        The power that the columns' scales are raised to, the share that labels have in
+        common, that of pairs, and the width of the embedding.
     """
-    module, options = estimator.net_.module_, powers(estimator, scales)
-    is_open = estimator.common == "auto"
-    commons = _COMMON if is_open else (float(estimator.common),)
-    first = options[0], commons[0]
+    options = powers(estimator, scales)
+    commons = _COMMON if estimator.common == "auto" else (float(estimator.common),)
+    shares = interaction_shares(estimator, X.shape[1])
+    narrow = None if shares[0] else estimator.embedding_dim
+    first = Settings(options[0], commons[0], shares[0], narrow)
     lengths = np.diff(targets.indptr)[rows]
     few = lengths.sum() < _FEWEST_CELLS or len(rows) < _FEWEST_ROWS
-    if seed is None or few or len(options) == len(commons) == 1:
+    if seed is None or few or len(options) == len(commons) == len(shares) == 1:
         return first
-    generator = np.random.default_rng(seed)
-    order = generator.permutation(len(rows))
-    n_rows = int(np.searchsorted(np.cumsum(lengths[order]), _MOST_CELLS)) + 1
-    some = np.sort(rows[order[:n_rows]])
-    terms = _build.cell_terms(estimator, targets)
-
-    def start(power, common):
-        data = DualDataset(X, targets, some, generator=np.random.default_rng(seed))
-        small = _small_module(module, X, targets, data.rows, scales.scale(power))
-        small.share_weights(X, common)
-        args = X, targets, data.rows, *terms, estimator.C_
-        size = _choices.held_out_size(estimator.net_, len(data))
-        return DualTrainer(small, *args, fresh=True), data.batches(size)
-
-    def score(begun, others=None):
-        return _score(*begun, targets.n_labels, others)
-
-    options = options if module.direct is not None else options[:1]
-    begun = start(*first)
+    small = _SmallModels(estimator, X, targets, rows, seed, scales)
+    begun = small.start(first)
     together = len(commons) > 1 and agreement(begun[0]) > _TOGETHER
-    if not together and len(options) == 1:
+    options = options if estimator.net_.module_.direct is not None else options[:1]
+    if not together and len(options) == len(shares) == 1:
         return first
-    found = [score(begun)]
-    for power in options[1:]:
-        begun[0].rescale(torch.from_numpy(scales.scale(power)).to(module.bias.device))
-        found.append(score(begun, found[0]))
+    best, scores = small.choose_power(begun, first, options)
     del begun  # it may hold a table of weights
-    settings = [(power, first[1]) for power in options]
-    best, scores = _surely_best(settings, found)
-    # What labels ask for has told already; held-out cells may only object.
-    joined = best[0], commons[-1]
-    if together and _choices.gain(score(start(*joined)), scores)[0] > 0:
-        return joined
-    return best
+    if together:
+        best, scores = small.choose_common(best, scores, commons[-1])
+    return small.choose_interactions(best, scores, shares[1:])
+
+
+class _SmallModels:
+    """Models of some rows that are trained by one setting or another."""
+
+    def __init__(self, estimator, X, targets, rows, seed, scales):
+        generator = np.random.default_rng(seed)
+        order = generator.permutation(len(rows))
+        count = np.cumsum(np.diff(targets.indptr)[rows][order])
+        n_rows = int(np.searchsorted(count, _MOST_CELLS)) + 1
+        self.rows = np.sort(rows[order[:n_rows]])
+        self.terms = _build.cell_terms(estimator, targets)
+        self.net, self.C = estimator.net_, estimator.C_
+        self.X, self.targets, self.scales, self.seed = X, targets, scales, seed
+
+    def start(self, settings):
+        """Return a trainer by these settings, and its batches."""
+        generator = np.random.default_rng(self.seed)
+        data = DualDataset(self.X, self.targets, self.rows, generator=generator)
+        module = _small_module(self.net.module_, self.X, self.targets, data.rows)
+        module.arrange(self.X, self.scales, *settings)
+        args = self.X, self.targets, data.rows, *self.terms, self.C
+        size = _choices.held_out_size(self.net, len(data))
+        return DualTrainer(module, *args, fresh=True), data.batches(size)
+
+    def score(self, begun, others=None):
+        """Return how it ranks held-out cells; of one fold if others do better there."""
+        trainer, batches = begun
+        trainer.epochs(batches, _EPOCHS)
+        trainer.settle(batches)
+        n_labels = self.targets.n_labels
+        return _choices.judge(trainer, batches, n_labels, others)[1]
+
+    def choose_power(self, begun, first, options):
+        """Return the settings of a power that is surely better, and their scores."""
+        found = [self.score(begun)]
+        for power in options[1:]:
+            begun[0].rescale(begun[0].module.feature_factors(self.scales, power))
+            found.append(self.score(begun, found[0]))
+        return _surely_best([first._replace(power=power) for power in options], found)
+
+    def choose_common(self, best, scores, common):
+        """Return the settings with so much in common, unless they are surely worse.
+
+        What labels ask for has told already; held-out cells may only object.
+        """
+        joined = best._replace(common=common)
+        found = self.score(self.start(joined))
+        if _choices.gain(found, scores)[1] > -_choices.SURE:
+            return joined, found
+        return best, scores
+
+    def choose_interactions(self, best, scores, shares):
+        """Return the settings with the largest share of pairs that is surely better."""
+        for share in shares:
+            crossed = best._replace(interactions=share, width=None)
+            found = self.score(self.start(crossed), scores)
+            if _choices.gain(found, scores)[1] <= _choices.SURE:
+                break
+            best, scores = crossed, found
+        return best
 
 
 def _surely_best(settings, scores):
@@ -119,7 +185,7 @@ def _surely_best(settings, scores):
     return settings[best], scores[best]
 
 
-def _small_module(module, X, targets, rows, scale):
+def _small_module(module, X, targets, rows):
     """Return a fresh module on the same embedding, with room for these rows' cells."""
     _, lengths = concatenated_ranges(targets.indptr, rows)
     small = DirectSharedModule(
@@ -133,13 +199,5 @@ def _small_module(module, X, targets, rows, scale):
     ).to(module.bias.device)
     for name in ("embedding", "embedding_row", "feature_shift", "feature_std"):
         setattr(small, name, getattr(module, name))
-    small.feature_scale = torch.from_numpy(scale).to(module.bias.device)
     small.bias.data.copy_(module.bias.data)
     return small
-
-
-def _score(trainer, batches, n_labels, others=None):
-    """Return the ranking of held-out cells; of one fold if others do better there."""
-    trainer.epochs(batches, _EPOCHS)
-    trainer.settle(batches)
-    return _choices.judge(trainer, batches, n_labels, others)[1]

@@ -144,9 +144,8 @@ def _start(estimator, X, targets, rows, seed):
     module.bias.data.copy_(bias)
     if _is_dual(estimator, targets):
         args = X, targets, rows, seed, scales
-        power, common = _features.choose_start(estimator, *args)
-        module.scale_features(scales, power)
-        module.share_weights(X, common)
+        settings = _features.choose_start(estimator, *args)
+        module.arrange(X, scales, *settings)
 
 
 def _prepare(estimator, X, targets, rows, first):
@@ -247,9 +246,10 @@ def _build_net(estimator, X, targets, valid, device, seed, batch_size):
         rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
         is_open = estimator.sharing == "auto"
         sharing = _choices.SHARING[0] if is_open else estimator.sharing
-        offered = build_module(
-            X, rows, estimator.n_labels_, estimator.embedding_dim, sharing
-        )
+        dim = estimator.embedding_dim
+        if _is_dual(estimator, targets):
+            dim = _features.embedding_dim(estimator, X.shape[1])
+        offered = build_module(X, rows, estimator.n_labels_, dim, sharing)
     else:
         module = estimator.module
         offered = {"n_features": X.shape[1], "n_labels": estimator.n_labels_}

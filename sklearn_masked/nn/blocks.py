@@ -217,20 +217,22 @@ def _entropy(p):
 class SharedProducts:
     """Inner products of the cells' rows on the shared path."""
 
-    def __init__(self, shared):
-        self.shared = shared
+    def __init__(self, shared, crossed=None):
+        self.shared, self.crossed = shared, crossed
 
     def __call__(self, cells):
         """Return the products of the cells in each row of an index tensor."""
-        rows = self.shared[cells]
-        return rows @ rows.transpose(1, 2)
+        products = _inner(self.shared[cells])
+        if self.crossed is not None:
+            products = products + _inner(self.crossed[cells]).square()
+        return products
 
 
 class RowProducts(SharedProducts):
     """The same beside a direct path, as a row has it; X is scaled for it."""
 
-    def __init__(self, shared, X, at):
-        super().__init__(shared)
+    def __init__(self, shared, crossed, X, at):
+        super().__init__(shared, crossed)
         self.at = at
         if sp.issparse(X):
             products = (X @ X.T).toarray().astype(np.float32, copy=False)
@@ -252,8 +254,8 @@ class PairProducts(SharedProducts):
     `square` is the squared length of what is a cell's alone.
     """
 
-    def __init__(self, shared, pairs, data, lengths, square):
-        super().__init__(shared)
+    def __init__(self, shared, crossed, pairs, data, lengths, square):
+        super().__init__(shared, crossed)
         self.n_cells, self.square = len(lengths), square
         distinct, at = _distinct(pairs)
         shape = self.n_cells, max(len(distinct), 1)
@@ -276,6 +278,10 @@ class PairProducts(SharedProducts):
         direct = np.zeros(len(index) * width, np.float32)
         direct[at] = self.found.data[here]
         return products + torch.from_numpy(direct).to(cells.device).view_as(products)
+
+
+def _inner(rows):
+    return rows @ rows.transpose(1, 2)
 
 
 def _distinct(pairs):

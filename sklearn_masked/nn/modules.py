@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from .direct import DenseDirect, PairDirect, choose_direct
+from .quadratic import QuadraticPath
 from .scaling import feature_scales
 from .sparse import embedding_bag
 from .svd import singular_directions
@@ -21,10 +22,11 @@ class DirectSharedModule(nn.Module):
     r"""An embedding bag shared by all labels, beside a weight a (feature, label) pair.
 
     The logit of label :math:`l` for a row :math:`x` is
-    :math:`a_l (w_l^\top D x + s\, u_l^\top z + b_l) + c_l` where :math:`z` is the
-    embedding bag :math:`E^\top x` scaled to length 1. Rows of an array are centered
-    first, and standardized for the embedding. Where labels have a part of their weights
-    in common, :math:`z` of a bag also tells how many features the row has.
+    :math:`a_l (w_l^\top D x + s\, u_l^\top z + q\, z^\top Q_l z + b_l) + c_l` where
+    :math:`z` is the embedding bag :math:`E^\top x` scaled to length 1. Rows of an array
+    are centered first, and standardized for the embedding. Where labels have a part of
+    their weights in common, :math:`z` of a bag beside :math:`u_l` also tells how many
+    features the row has.
 
     Parameters
     ----------
@@ -38,6 +40,9 @@ class DirectSharedModule(nn.Module):
         How the direct weights are kept; None leaves the path out.
     common : float, default=0.0
         The share of the weights' variance that all labels have in common.
+    interactions : float, default=0.0
+        :math:`q^2`, the share of a row's squared length that is for pairs of the
+        embedding's dimensions; 0 leaves that path out.
 
     Attributes
     ----------
@@ -51,10 +56,14 @@ class DirectSharedModule(nn.Module):
         weights; elsewhere it is in these.
     bias : parameter of shape (n_labels,)
         :math:`b_l`.
+    quadratic : QuadraticPath or None
+        :math:`Q_l`, its weight of shape (n_labels, embedding_dim, embedding_dim).
     feature_scale : buffer of shape (n_features,)
         The diagonal of :math:`D`.
     common : buffer of shape ()
         The share of the weights' variance that all labels have in common.
+    interactions : buffer of shape ()
+        :math:`q^2`.
     count_scale : buffer of shape (2,), or (0,)
         Mean and standard deviation of the logarithm of a row's features and one, where
         their number counts. `sharing` does not scale it.
@@ -81,11 +90,13 @@ class DirectSharedModule(nn.Module):
         sharing=0.3,
         direct="dense",
         common=0.0,
+        interactions=0.0,
     ):
         super().__init__()
         self.n_features, self.n_labels = n_features, n_labels
         paths = {"dense": DenseDirect, "pairs": PairDirect}
         self.direct = paths[direct](n_features, n_labels) if direct else None
+        self.quadratic = None
         self.embedding = nn.Parameter(torch.zeros(1, embedding_dim))
         self.output = nn.Parameter(torch.zeros(n_labels, embedding_dim))
         self.bias = nn.Parameter(torch.zeros(n_labels))
@@ -94,6 +105,7 @@ class DirectSharedModule(nn.Module):
         )
         self.register_buffer("sharing", torch.tensor(float(sharing)))
         self.register_buffer("common", torch.tensor(float(common)))
+        self.register_buffer("interactions", torch.tensor(float(interactions)))
         self.register_buffer("common_weight", torch.zeros(0))
         self.register_buffer("count_scale", torch.zeros(0))
         self.register_buffer("feature_power", torch.tensor(0.0))
@@ -120,27 +132,31 @@ class DirectSharedModule(nn.Module):
                 torch.from_numpy(part.astype(np.float32)).to(device)
                 for part in (scales.shift, scales.std)
             )
-        self.scale_features(scales, power)
         dim = self.embedding.shape[1]
         columns, vectors = singular_directions(X, dim, device, scales)
         zero = vectors.new_zeros(1, vectors.shape[1])
         self.embedding = nn.Parameter(torch.cat([zero, vectors]))
-        self.share_weights(X, float(self.common))
         row = np.zeros(self.n_features, np.int32)
         row[columns] = np.arange(1, len(columns) + 1)
         self.embedding_row = torch.from_numpy(row).to(device)
-
-    def scale_features(self, scales, power):
-        """Scale the columns for the direct path as `start` describes."""
-        scale = scales.scale(power)
-        self.feature_scale = torch.from_numpy(scale).to(self.bias.device)
-        self.feature_power.fill_(power)
+        self.arrange(X, scales, power, float(self.common), float(self.interactions))
 
     @torch.no_grad()
-    def share_weights(self, X, common):
-        """Make room for weights, this share of them in common, all of them 0."""
+    def arrange(self, X, scales, power, common, interactions, width=None):
+        """Make room for the weights of these settings, all of them 0.
+
+        The columns are scaled as `start` describes, and no more than `width` of the
+        embedding's dimensions are kept.
+        """
+        self.interactions.fill_(interactions)
+        self.feature_scale = self.feature_factors(scales, power)
+        self.feature_power.fill_(power)
         self.common.fill_(common)
+        self.embedding = nn.Parameter(self.embedding[:, :width].clone())
         zeros, width = self.bias.new_zeros, self.embedding.shape[1]
+        self.quadratic = None
+        if interactions:
+            self.quadratic = QuadraticPath(self.n_labels, width).to(self.bias.device)
         self.count_scale = zeros(0)
         if common and sp.issparse(X):
             count = np.log1p(np.diff(X.indptr))
@@ -150,6 +166,14 @@ class DirectSharedModule(nn.Module):
         self.common_weight = zeros(self.n_features if has_pairs else 0)
         width += len(self.count_scale) > 0
         self.output = nn.Parameter(zeros(self.n_labels, width))
+
+    def feature_factors(self, scales, power):
+        """Return by what the direct path scales the columns, so much of idf or std.
+
+        Pairs of the embedding's dimensions leave it a part of a row's squared length.
+        """
+        factors = torch.from_numpy(scales.scale(power)).to(self.bias.device)
+        return (1 - self.interactions).sqrt() * factors
 
     @property
     def takes_sparse(self):
@@ -161,21 +185,25 @@ class DirectSharedModule(nn.Module):
         has_all = len(self.embedding) == 1 + self.n_features
         return None if has_all and not isinstance(self.direct, PairDirect) else True
 
-    def shared(self, X=None, *, indices=None, offsets=None, weights=None):
+    def shared(self, embedded, X=None, *, indices=None, offsets=None, weights=None):
         """Return what labels share of each row, shape (batch, output.shape[1]).
 
-        That is its scaled embedding, and how many features it has, if that counts.
+        That is its embedding, scaled, and how many features it has, if that counts.
         """
-        embedded = self._embedded(X, indices, offsets, weights)
+        embedded = self.sharing * embedded
         if not len(self.count_scale):
             return embedded
         lengths = torch.diff(offsets, append=offsets.new_full((1,), len(indices)))
+        return torch.cat([embedded, self.counts(lengths)[:, None]], dim=1)
+
+    def counts(self, lengths):
+        """Return what rows of so many features have in the last column of `output`."""
         mean, std = self.count_scale
         count = (torch.log1p(lengths.to(mean.dtype)) - mean) / std
-        count = _COUNTS * count.clamp(-_FARTHEST, _FARTHEST)
-        return torch.cat([embedded, count[:, None]], dim=1)
+        return _COUNTS * count.clamp(-_FARTHEST, _FARTHEST)
 
-    def _embedded(self, X, indices, offsets, weights):
+    def embedded(self, X=None, *, indices=None, offsets=None, weights=None):
+        """Return the embedding of each row, of length 1."""
         if not self.embedding.shape[1]:
             n = len(X) if indices is None else len(offsets)
             return self.embedding.new_zeros(n, 0)
@@ -189,7 +217,14 @@ class DirectSharedModule(nn.Module):
             hidden = embedding_bag(
                 self.embedding, rows, offsets, weights, self.sparse_gradients
             )
-        return self.sharing * _unit(_bounded(hidden))
+        return _unit(_bounded(hidden))
+
+    def crossed(self, embedded):
+        """Return embedded rows as the quadratic path takes them.
+
+        Squares of their inner products are the share that pairs have of a row's length.
+        """
+        return self.interactions**0.25 * embedded
 
     def scaled(self, X=None, *, indices=None, offsets=None, weights=None):
         """Return the batch with its features scaled, as the direct path takes it."""
@@ -206,7 +241,10 @@ class DirectSharedModule(nn.Module):
 
     def forward(self, X=None, **bags):
         """Return the logits of all labels, shape (batch, n_labels)."""
-        logits = self.shared(X, **bags) @ self.output.T + self.bias
+        embedded = self.embedded(X, **bags)
+        logits = self.shared(embedded, X, **bags) @ self.output.T + self.bias
+        if self.quadratic is not None:
+            logits = logits + self.quadratic(self.crossed(embedded))
         if self.direct is not None:
             scaled = self.scaled(X, **bags)
             logits = logits + self.direct(**scaled)
@@ -226,8 +264,12 @@ class DirectSharedModule(nn.Module):
 
     def cell_logits(self, rows, cols, X=None, **bags):
         """Return the logits of these cells alone, shape (n_cells,)."""
-        shared = self.shared(X, **bags)[rows]
+        embedded = self.embedded(X, **bags)
+        shared = self.shared(embedded, X, **bags)[rows]
         logits = (shared * self.output[cols]).sum(1) + self.bias[cols]
+        if self.quadratic is not None:
+            crossed = self.crossed(embedded)[rows]
+            logits = logits + self.quadratic.cell_logits(crossed, cols)
         if self.direct is not None:
             scaled = self.scaled(X, **bags)
             logits = logits + self.direct.cell_logits(rows, cols, **scaled)
@@ -245,6 +287,9 @@ class DirectSharedModule(nn.Module):
             if prefix + name in state_dict:
                 shape = state_dict[prefix + name].shape
                 setattr(self, name, getattr(self, name).new_zeros(shape))
+        key = prefix + "quadratic.weight"
+        if key in state_dict and self.quadratic is None:
+            self.quadratic = QuadraticPath(*state_dict[key].shape[:2])
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -30,18 +30,57 @@ def best_shares(way, label, target, strength, bias, square, *, joined):
     return best
 
 
-def bias_shifts(trainer, hold):
-    """Return by how much the biases would move to where the margins want them.
+def newton_shifts(trainer, hold):
+    """Return how the biases, and all labels' weight of the counts, would move.
 
-    `hold` is how firmly each of them holds to the trainer's anchor.
+    They would be where the margins want them: by three Newton steps in all of them.
+
+    Parameters
+    ----------
+    trainer : DualTrainer
+        With the margins of its cells.
+    hold : tensor of shape (n_labels,)
+        How firmly each bias holds to the trainer's anchor.
+
+    Returns
+    -------
+    shifts : tensor of shape (n_labels,)
+        Of the biases.
+    tilt : tensor of shape ()
+        Of the weights of the number of features, the same for all labels; 0 where it
+        does not count.
     """
-    label, strength, bias = trainer.label, trainer.strength, trainer.module.bias
-    shift = torch.zeros_like(bias)
+    label, counts, bias = trainer.label, trainer.counts, trainer.module.bias
+    shifts, tilt = torch.zeros_like(bias), bias.new_zeros(())
+
+    def total(values):
+        return torch.zeros_like(bias).index_add_(0, label, values)
+
     for _ in range(3):
-        p = torch.sigmoid(trainer.margin + shift[label])
-        slope = hold * (trainer.anchor - bias - shift)
-        slope.index_add_(0, label, strength * (trainer.target - p))
-        curve = hold + 1e-6
-        curve.index_add_(0, label, strength * p * (1 - p))
-        shift += (slope / curve).clamp(-1, 1)
-    return shift
+        moved = trainer.margin + shifts[label]
+        if counts is not None:
+            moved += tilt * counts
+        p = torch.sigmoid(moved)
+        rest = trainer.strength * (trainer.target - p)
+        curve = trainer.strength * p * (1 - p)
+        slopes = hold * (trainer.anchor - bias - shifts) + total(rest)
+        curves = hold + 1e-6 + total(curve)
+        if counts is not None:
+            cross = total(curve * counts) / curves
+            steep, curved = _of_counts(trainer, tilt, rest, curve)
+            # The biases move with it.
+            curved = curved - (cross.square() * curves).sum()
+            step = ((steep - cross @ slopes) / curved).clamp(-1, 1)
+            tilt, slopes = tilt + step, slopes - step * cross * curves
+        shifts += (slopes / curves).clamp(-1, 1)
+    return shifts, tilt
+
+
+def _of_counts(trainer, tilt, rest, curve):
+    """Return the slope and the curvature in what counts weigh for all labels."""
+    n_labels = len(trainer.module.bias)
+    # Of weights of this correlation, their sum is penalized by so much.
+    penalty = 1 / (1 - trainer.common + trainer.common * n_labels)
+    weights = trainer.module.output[:, -1].sum() + n_labels * tilt
+    slope = (rest * trainer.counts).sum() - penalty * weights
+    return slope, (curve * trainer.counts.square()).sum() + penalty * n_labels

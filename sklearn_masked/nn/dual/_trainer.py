@@ -29,8 +29,9 @@ from ..blocks import LabelBlocks, PairProducts, RowProducts, SharedProducts
 from ..direct import PairDirect
 from ..sparse import sum_bags, transpose_batch
 from ..touched import TouchedPairs
-from ._by_label import best_shares, bias_shifts
+from ._by_label import best_shares, newton_shifts
 from ._parts import split
+from ._rows import KEPT, SharedRows
 from ._weights import Weights
 
 # The bias takes part in each step as a feature of this squared length. It is penalized
@@ -41,9 +42,6 @@ _BIAS = 0.25
 _ARRIVED, _FEWEST = 1e-3, 100
 # Cells or rows that are looked at in one go.
 _BLOCK = 4096
-# Shared rows, and inner products, are kept between epochs up to so many numbers
-# (256 MB of float32).
-_KEPT = 1 << 26
 
 
 class DualTrainer:
@@ -93,7 +91,11 @@ class DualTrainer:
         self.label = self._tensor(cols)
         self.target = self._tensor(targets_of_cells[index].astype(np.float32))
         self.strength = self._tensor((C * weight[index]).astype(np.float32))
-        self._read_rows()
+        self.shared = SharedRows(module, self._inputs, len(rows))
+        self.counts = None
+        if len(module.count_scale):
+            lengths = np.diff(X.indptr)[rows]
+            self.counts = module.counts(self._tensor(lengths[self.slot]))
         self._cover_pairs(cols)
         self.parts, self.blocks, self.n_kept = {}, {}, 0
         self.margin = torch.zeros_like(self.target)
@@ -105,18 +107,6 @@ class DualTrainer:
 
     def _tensor(self, array):
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
-
-    def _read_rows(self):
-        """Keep the shared path's rows if they fit."""
-        module, n = self.module, len(self.rows)
-        width = module.output.shape[1]
-        self.kept = None
-        if n * width <= _KEPT:
-            parts = [
-                module.shared(**self._inputs(slice(start, min(start + _BLOCK, n))))
-                for start in range(0, n, _BLOCK)
-            ]
-            self.kept = torch.cat(parts or [module.output.new_zeros(0, width)])
 
     def _inputs(self, slots):
         inputs = model_input(self.X[self.rows[slots]])
@@ -145,7 +135,8 @@ class DualTrainer:
         module, direct = self.module, self.touched or self.module.direct
         weight = None if direct is None else direct.weight.detach()
         parts = module.output.detach(), module.common_weight
-        return Weights(weight, *parts, module.bias.detach())
+        quadratic = module.quadratic and module.quadratic.weight.detach()
+        return Weights(weight, *parts, quadratic, module.bias.detach())
 
     @torch.no_grad()
     def write(self):
@@ -182,8 +173,11 @@ class DualTrainer:
     def margins(self, cells):
         """Return the logits of these cells, before the output is scaled."""
         label, slots = self.label[cells], self.slot[cells]
-        margin = (self._shared(slots) * self.module.output[label]).sum(1)
+        shared, crossed = self.shared(slots)
+        margin = (shared * self.module.output[label]).sum(1)
         margin += self.module.bias[label]
+        if crossed is not None:
+            margin += self.module.quadratic.cell_logits(crossed, label)
         if self.module.direct is None:
             return margin
         rows, at = self._distinct(slots)
@@ -199,10 +193,12 @@ class DualTrainer:
     def add(self, cells, amount):
         """Add so much of each cell's row to the weights of its label."""
         label, slots = self.label[cells], self.slot[cells]
-        into, shared = self.weights(), self._shared(slots)
+        into, (shared, crossed) = self.weights(), self.shared(slots)
         into.output.index_add_(0, label, shared * self._own(amount)[:, None])
         if self.common:
             into.output += self.common * (amount @ shared)
+        if crossed is not None:
+            self.module.quadratic.add(crossed, label, amount, self.common)
         if into.direct is None:
             return
         if self.touched is None:
@@ -238,12 +234,6 @@ class DualTrainer:
         first = int(slots[0])
         return slice(first, int(slots[-1]) + 1), self._tensor(slots - first)
 
-    def _shared(self, slots):
-        if self.kept is not None:
-            return self.kept.index_select(0, self._tensor(slots))
-        rows, at = self._distinct(slots)
-        return self.module.shared(**self._inputs(rows)).index_select(0, at)
-
     def _blocks_of(self, cells):
         """Return the batch's cells label by label; they are kept between epochs."""
         key = cells.start, cells.stop
@@ -252,21 +242,21 @@ class DualTrainer:
             products = self._products(cells)
             blocks = LabelBlocks(self.label[cells], products, _BIAS, self.common)
             self.n_kept += blocks.size
-            if self.n_kept <= _KEPT:
+            if self.n_kept <= KEPT:
                 self.blocks[key] = blocks
         return blocks
 
     def _products(self, cells):
         """Return the function that gives inner products of this batch's cells."""
         slots = self.slot[cells]
-        shared, direct = self._shared(slots), self.module.direct
+        shared, direct = self.shared(slots), self.module.direct
         if direct is None:
-            return SharedProducts(shared)
+            return SharedProducts(*shared)
         if self.touched is not None and not self.common:
             parts = (part.cpu().numpy() for part in self.touched.part(cells))
-            return PairProducts(shared, *parts, self.touched.square[cells])
+            return PairProducts(*shared, *parts, self.touched.square[cells])
         rows, at = self._distinct(slots)
-        return RowProducts(shared, self._scaled_rows(rows), at)
+        return RowProducts(*shared, self._scaled_rows(rows), at)
 
     def _scaled_rows(self, rows):
         """Return these rows as the direct path takes them, a tensor or a CSR array."""
@@ -302,8 +292,15 @@ class DualTrainer:
 
     @torch.no_grad()
     def end_epoch(self, share=0.5):
-        """Move the biases, which no penalty draws to 0, by a share of a Newton step."""
-        self.module.bias += share * bias_shifts(self, self.C * self.hold)
+        """Move what acts on many cells alike by a share of a Newton step.
+
+        That is the biases, which no penalty draws to 0, and what the number of
+        features counts for all labels: steps of single batches overshoot there.
+        """
+        shifts, tilt = newton_shifts(self, self.C * self.hold)
+        self.module.bias += share * shifts
+        if self.counts is not None:
+            self.module.output[:, -1] += share * tilt
         self.was_apart, self.apart = self.apart, torch.zeros_like(self.apart)
 
     @property
@@ -335,13 +332,12 @@ class DualTrainer:
         """Let the shared path count so much, the cells' probabilities as they are."""
         change = float(sharing / self.module.sharing)
         for key, blocks in self.blocks.items():
-            rows = self._shared(self.slot[slice(*key)])
+            rows, _ = self.shared(self.slot[slice(*key)])
             blocks.scale_shared(rows[:, : self.module.embedding.shape[1]], change)
         self.module.sharing.fill_(sharing)
         width = self.module.embedding.shape[1]
         self.module.output[:, :width] *= change
-        if self.kept is not None:
-            self.kept[:, :width] *= change
+        self.shared.scale(width, change)
 
     @torch.no_grad()
     def restart(self, C):
@@ -371,8 +367,9 @@ class DualTrainer:
         before = np.append(0, np.cumsum(chosen))
         part, at = copy.copy(self), self._tensor(np.flatnonzero(chosen))
         part.slot = self.slot[chosen]
-        for name in ("label", "target", "strength", "probability", "margin"):
-            setattr(part, name, getattr(self, name)[at])
+        for name in ("label", "target", "strength", "probability", "margin", "counts"):
+            values = getattr(self, name)
+            setattr(part, name, None if values is None else values[at])
         if self.touched is not None:
             part.touched = self.touched.of_cells(chosen)
         part.parts, part.blocks, part.n_kept = {}, {}, 0

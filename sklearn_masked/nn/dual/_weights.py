@@ -10,9 +10,9 @@ _SIGNS, _AT_ONCE = 127, 16
 class Weights:
     """The weights that the ascent moves, changed in place."""
 
-    def __init__(self, direct, output, common, bias):
-        self.direct, self.output = direct, output
-        self.common, self.bias = common, bias
+    def __init__(self, direct, output, common, quadratic, bias):
+        self.direct, self.output, self.common = direct, output, common
+        self.quadratic, self.bias = quadratic, bias
 
     def scale_labels(self, factors, touched):
         """Multiply each label's weights, but its bias, by its factor.
@@ -21,6 +21,8 @@ class Weights:
         """
         self.output *= factors[:, None]
         self.common *= factors[0]
+        if self.quadratic is not None:
+            self.quadratic *= factors[:, None, None]
         if touched is not None:
             self.direct *= factors[touched.label.long()]
         elif self.direct is not None:
@@ -32,7 +34,7 @@ class Weights:
 
     def clear(self):
         """Set the weights, but the biases, to 0."""
-        for weight in (self.direct, self.output, self.common):
+        for weight in self._all()[:-1]:
             if weight is not None:
                 weight.zero_()
 
@@ -43,7 +45,7 @@ class Weights:
                 weight.copy_(kept)
 
     def _all(self):
-        return self.direct, self.output, self.common, self.bias
+        return self.direct, self.output, self.common, self.quadratic, self.bias
 
 
 @torch.no_grad()
@@ -68,6 +70,8 @@ def agreement(trainer):
     lengths = []
     for some in signs.to(trainer.device).split(_AT_ONCE, dim=1):
         parts = [module.output.T @ some]
+        if module.quadratic is not None:
+            parts.append(module.quadratic.weight.flatten(1).T @ some)
         if module.direct is not None:
             parts.append(module.direct.over_labels(some))
         lengths.append(sum(part.square().sum(0).double() for part in parts))

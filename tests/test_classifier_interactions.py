@@ -1,0 +1,145 @@
+"""interactions="auto": whether pairs of the embedding's dimensions count."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn.datasets import load_digits
+
+from sklearn_masked import MaskedMultiLabelClassifier
+from sklearn_masked.metrics import masked_roc_auc_score
+
+
+def make(**params):
+    return MaskedMultiLabelClassifier(**{"random_state": 0, "device": "cpu", **params})
+
+
+def task(pairs, n=1200, m=12, n_labels=4, known=0.5, seed=0):
+    """Return rows, labels with unlabeled cells, and all labels.
+
+    Labels tell of products of two columns each, or of columns by themselves.
+    """
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, m))
+    logits = X[:, :n_labels] + X[:, n_labels : 2 * n_labels]
+    if pairs:
+        logits = X[:, :n_labels] * X[:, n_labels : 2 * n_labels]
+    truth = (3 * logits + rng.logistic(size=logits.shape) > 0).astype(float)
+    y = np.where(rng.random(truth.shape) < known, truth, np.nan)
+    return X, y, truth
+
+
+def taken(model):
+    return float(model.net_.module_.interactions)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("pairs", [True, False])
+def test_interactions_are_chosen_by_held_out_cells(pairs, sparse):
+    X, y, truth = task(pairs)
+    X = sp.csr_array(X) if sparse else X
+    params = {"idf_power": 0.0, "std_power": 1.0, "common": 0.0}
+    model = make(**params).fit(X[:800], y[:800])
+    assert (taken(model) > 0) == pairs
+    same = make(interactions=taken(model), **params).fit(X[:800], y[:800])
+    got, without = (
+        each.predict_proba(X[800:])
+        for each in (model, make(interactions=0, **params).fit(X[:800], y[:800]))
+    )
+    # The share is the same number; of another width the embedding is another one.
+    np.testing.assert_allclose(got, same.predict_proba(X[800:]), atol=2e-3)
+    gain = masked_roc_auc_score(truth[800:], got) - masked_roc_auc_score(
+        truth[800:], without
+    )
+    assert gain > 0.25 if pairs else abs(gain) < 0.005
+
+
+def test_digits_with_hidden_cells_are_told_apart_by_pairs_of_pixels():
+    X, digit = load_digits(return_X_y=True)
+    truth = (digit[:, None] == np.arange(10)).astype(float)
+    y = np.where(np.random.default_rng(0).random(truth.shape) < 0.6, truth, np.nan)
+    params = {"sharing": 0.3, "C": 50.0}
+    scores = []
+    for interactions in ("auto", 0.0):
+        model = make(interactions=interactions, **params).fit(X[:900], y[:900])
+        assert taken(model) >= 0.5 or interactions == 0
+        scores.append(masked_roc_auc_score(truth[900:], model.predict_proba(X[900:])))
+    assert 1 - scores[0] < 0.5 * (1 - scores[1])
+
+
+def test_they_stay_0_where_nothing_can_be_told_or_pairs_are_many(monkeypatch):
+    X, y, truth = task(True)
+    few = np.where(np.arange(len(y))[:, None] < 200, y, np.nan)  # 400 cells or so
+    assert taken(make().fit(X, few)) == 0
+    assert taken(make().partial_fit(X, y)) == 0
+    assert taken(make(interactions=0.7).partial_fit(X, y)) == pytest.approx(0.7)
+    assert taken(make(interactions=0.25).fit(X, few)) == 0.25
+    wide = sp.csr_array((len(X), (1 << 20) // 4 - 11))
+    assert taken(make().fit(sp.hstack([sp.csr_array(X), wide]).tocsr(), y)) == 0
+    monkeypatch.setattr("sklearn_masked.classifier._features._MOST_WEIGHTS", 4 * 143)
+    assert taken(make().fit(X, y)) == 0
+
+
+@pytest.mark.parametrize("n_features", [12, 600_000])  # a table of weights, or pairs
+def test_a_model_with_interactions_is_kept_and_goes_on(n_features):
+    X, y, _ = task(True, n=300)
+    X = sp.csr_array(X)
+    X.resize(len(y), n_features)
+    model = make(interactions=0.6, embedding_dim=5).fit(X, y)
+    module = model.net_.module_
+    assert module.quadratic.weight.shape == (4, 10, 10)
+    narrow = make(interactions=0, embedding_dim=5).fit(X, y).net_.module_
+    assert (narrow.quadratic, narrow.embedding.shape[1]) == (None, 5)
+    weight = module.quadratic.weight
+    torch.testing.assert_close(weight, weight.transpose(1, 2))
+    want = model.decision_function(X)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.decision_function(X), want)
+    cells = np.repeat(np.arange(300), 4), np.tile(np.arange(4), 300)
+    got = model.decision_function_cells(X, *cells)
+    np.testing.assert_allclose(got, want[cells], atol=1e-4)
+    before = weight.detach().clone()
+    model.partial_fit(X, 1 - y)
+    assert not torch.equal(model.net_.module_.quadratic.weight, before)
+    assert np.abs(model.decision_function(X) - want).max() > 0.1
+    torch.testing.assert_close(
+        again.net_.module_.quadratic.weight, before, rtol=0, atol=0
+    )
+
+
+def test_junk_in_unlabeled_cells_changes_nothing():
+    X, y, _ = task(True, n=300)
+    X[::7] = 0
+    got, want = (
+        make(interactions=0.5).fit(X, labels).decision_function(X)
+        for labels in (np.where(np.isnan(y), -1, y), y)
+    )
+    np.testing.assert_array_equal(got, want)
+
+
+def test_sharing_is_chosen_beside_interactions():
+    X, y, truth = task(True, n=3200, known=1.0)
+    assert len(y) * 4 > 10_000
+    for sharing in ("auto", 0.1):
+        model = make(interactions=0.5, sharing=sharing, common=0.0).fit(X, y)
+        auc = masked_roc_auc_score(truth, model.predict_proba(X))
+        assert auc > 0.85
+
+
+def test_an_optimizer_takes_no_notice_of_them():
+    X, y, _ = task(True, n=200)
+    told, not_told = (
+        make(interactions=share, optimizer=torch.optim.Adam, max_epochs=2).fit(X, y)
+        for share in (0.7, 0.0)
+    )
+    assert taken(told) == 0
+    np.testing.assert_array_equal(told.predict_proba(X), not_told.predict_proba(X))
+
+
+@pytest.mark.parametrize("interactions", [-0.1, 1.0, "yes", None])
+def test_interactions_of_another_kind_are_refused(interactions):
+    X, y, _ = task(True, n=60)
+    with pytest.raises(ValueError, match="'interactions' parameter"):
+        make(interactions=interactions).fit(X, y)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.preprocessing import normalize
 
 from sklearn_masked import MaskedLabels
 
@@ -18,6 +19,8 @@ TOX21_SPLITS = ("random0", "scaffold", "random")
 SETS = (
     *TEXT_SETS,
     *(f"tox21_{x}_{split}" for x in ("smiles", "ecfp") for split in TOX21_SPLITS),
+    # The one beside the other, each row of either of length 1.
+    "tox21_both_random",
 )
 # Those of every average: "tox21_*_random" would count the first split twice.
 DEFAULT_SETS = tuple(name for name in SETS if not name.endswith("_random"))
@@ -68,14 +71,22 @@ def load(name, folder, cache=None, seed=0):
     _, kind, which = name.split("_")
     molecules, bits, Y = _read_molecules(Path(folder) / "tox21")
     split = _tox21_split(molecules, which, seed)
-    if kind == "smiles":
+    train, test = split == "train", split == "test"
+    if kind in ("smiles", "both"):
         texts = [row["smiles"] for row in molecules]
         # One file a split: the vocabulary is that of the training rows.
-        tag = f"{name}{seed}" if which == "random" else name
-        return _vectorized(name, texts, Y, split, SMILES, cache, tag)
-    train, test = split == "train", split == "test"
+        tag = f"tox21_smiles_{which}{seed if which == 'random' else ''}"
+        found = _vectorized(name, texts, Y, split, SMILES, cache, tag)
+        if kind == "both":
+            found.X = _beside(found.X, bits[train])
+            found.X_test = _beside(found.X_test, bits[test])
+        return found
     tokens = [[map(str, row.indices) for row in bits[part]] for part in (train, test)]
     return Set(name, bits[train], bits[test], Y[train], Y[test], tokens)
+
+
+def _beside(X, bits):
+    return sp.hstack([X, normalize(bits)], format="csr")
 
 
 def _read_texts(folder):

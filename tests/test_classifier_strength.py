@@ -38,8 +38,8 @@ def test_c_is_chosen_by_held_out_cells(data, expected):
     X, y = data()
     model = make().fit(X, y)
     assert model.C_ == expected
-    told = make(C=expected).fit(X, y)
-    assert told.C_ == expected
+    told = make(C=expected, interactions=float(model.net_.module_.interactions))
+    assert told.fit(X, y).C_ == expected
     got, want = (each.decision_function(X).ravel() for each in (model, told))
     assert np.corrcoef(got, want)[0, 1] > 0.99
 
@@ -108,6 +108,6 @@ def test_of_many_cells_some_labels_choose(monkeypatch):
 
     monkeypatch.setattr(_choices, "ranking", spy)
     monkeypatch.setattr(_choices, "_ENOUGH_FOR_STRENGTH", (500, 7))
-    model = make(idf_power=0.5, sharing=0.3, common=0.0).fit(X, y)
+    model = make(idf_power=0.5, sharing=0.3, common=0.0, interactions=0.0).fit(X, y)
     assert model.C_ == 50
     assert set(asked) == {7}

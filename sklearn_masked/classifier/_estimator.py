@@ -61,7 +61,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         of its embedding's dimensions have instead of its features: the logits become
         a polynomial of degree 2. It helps where features mean something only together,
         as in fingerprints of molecules and images; texts hardly need it. "auto" is 0,
-        or 0.5 or 0.75 where small models with it surely order held-out cells better:
+        or 0.5 or 0.75 where small models with it likely order held-out cells better:
         asked by `fit` with 500 labeled cells and 50 rows or more, where there are at
         most 2 ** 20 (feature, label) pairs. An `optimizer` takes no notice of it. The
         value taken is ``net_.module_.interactions``.

@@ -10,6 +10,7 @@ import numpy as np
 from ..nn.batches import concatenated_ranges
 from ..nn.direct import SMALL_TABLE, choose_direct
 from ..nn.dual import DualDataset, DualTrainer, agreement
+from ..nn.held_out import FOLDS, held_out_margins
 from ..nn.modules import DirectSharedModule
 from ..nn.scaling import RarityScales
 from . import _build, _choices
@@ -22,6 +23,8 @@ _COMMON = 0.0, 0.4
 # Those of interactions="auto", which is open where there are no more weights of pairs.
 _INTERACTIONS, _MOST_WEIGHTS = (0.0, 0.5, 0.75), 1 << 24
 _FEWEST_CELLS, _FEWEST_ROWS, _MOST_CELLS = 500, 50, 5_000
+# Pairs want more cells; of so many, one fold is enough to judge by.
+_MOST_FOR_PAIRS, _MANY = 15_000, 7_500
 # Whether labels go together is looked at where what they ask for, each by itself,
 # agrees by so many standard deviations. With 1,000 cells or more it did so in 52 of 54
 # draws of molecules, and in 1 of 27 of topics and emotions.
@@ -105,7 +108,8 @@ def choose_start(estimator, X, targets, rows, seed, scales):
     few = lengths.sum() < _FEWEST_CELLS or len(rows) < _FEWEST_ROWS
     if seed is None or few or len(options) == len(commons) == len(shares) == 1:
         return first
-    small = _SmallModels(estimator, X, targets, rows, seed, scales)
+    args = estimator, X, targets, rows, seed, scales
+    small = _SmallModels(*args, _MOST_CELLS)
     begun = small.start(first)
     together = len(commons) > 1 and agreement(begun[0]) > _TOGETHER
     options = options if estimator.net_.module_.direct is not None else options[:1]
@@ -115,17 +119,19 @@ def choose_start(estimator, X, targets, rows, seed, scales):
     del begun  # it may hold a table of weights
     if together:
         best, scores = small.choose_common(best, scores, commons[-1])
-    return small.choose_interactions(best, scores, shares[1:])
+    if len(shares) == 1:
+        return best
+    return _SmallModels(*args, _MOST_FOR_PAIRS).choose_interactions(best, shares[1:])
 
 
 class _SmallModels:
     """Models of some rows that are trained by one setting or another."""
 
-    def __init__(self, estimator, X, targets, rows, seed, scales):
+    def __init__(self, estimator, X, targets, rows, seed, scales, n_cells):
         generator = np.random.default_rng(seed)
         order = generator.permutation(len(rows))
         count = np.cumsum(np.diff(targets.indptr)[rows][order])
-        n_rows = int(np.searchsorted(count, _MOST_CELLS)) + 1
+        n_rows = int(np.searchsorted(count, n_cells)) + 1
         self.rows = np.sort(rows[order[:n_rows]])
         self.terms = _build.cell_terms(estimator, targets)
         self.net, self.C = estimator.net_, estimator.C_
@@ -168,18 +174,26 @@ class _SmallModels:
             return joined, found
         return best, scores
 
-    def choose_interactions(self, best, scores, shares):
+    def choose_interactions(self, best, shares):
         """Return the settings with the largest share of pairs that is likely better.
 
-        More cells than these models see make a gain larger, and an error costs little.
+        An error costs little either way.
         """
+        scores = self.score_anew(best)
         for share in shares:
             crossed = best._replace(interactions=share, width=None)
-            found = self.score(self.start(crossed), scores)
+            found = self.score_anew(crossed)
             if _choices.gain(found, scores)[1] <= _LIKELY:
                 break
             best, scores = crossed, found
         return best
+
+    def score_anew(self, settings):
+        """Return how models by these settings, of the other folds, rank each fold."""
+        trainer, batches = self.start(settings)
+        folds = 1 if len(trainer.slot) > _MANY else FOLDS
+        known = held_out_margins(trainer, batches, folds=folds, C=self.C)
+        return _choices.ranking(trainer, known, self.targets.n_labels)
 
 
 def _surely_best(settings, scores):

@@ -157,3 +157,15 @@ def test_a_row_that_lacks_a_feature_which_all_others_have_is_no_surprise():
         for common in (0.4, 0.0)
     )
     assert np.abs(with_count.mean(axis=0) - without.mean(axis=0)).max() < 0.2
+
+
+def test_a_cell_that_weighs_nothing_leaves_what_the_number_of_features_counts():
+    X, y, _ = task(True, n=600)
+    model = make(common=0.4, interactions=0.0).fit(X, y)
+    before = model.decision_function(X)
+    assert model.net_.module_.output.detach()[:, -1].abs().min() > 0.1
+    row = np.full((1, y.shape[1]), np.nan)
+    row[0, 0] = 1
+    for _ in range(3):
+        model.partial_fit(X[:1], row, sample_weight=np.array([1e-6]))
+    np.testing.assert_allclose(model.decision_function(X), before, atol=1e-3)

@@ -224,3 +224,18 @@ def test_callbacks_see_the_weights_after_each_batch():
     model.fit(X, MaskedLabels.from_dense(y))
     assert len(seen) == 3
     assert all((one != other).any() for one, other in itertools.pairwise(seen))
+
+
+def test_the_training_ends_where_it_has_arrived():
+    rng = np.random.default_rng(0)
+    X = sp.csr_array(rng.random((400, 30)) * (rng.random((400, 30)) < 0.3))
+    y = np.where(rng.random((400, 3)) < 0.5, rng.integers(2, size=(400, 3)), np.nan)
+    params = {"idf_power": 0.5, "common": 0.0, "interactions": 0.0, "C": 5.0}
+    model = MaskedMultiLabelClassifier(random_state=0, max_epochs=400, **params)
+    few = len(model.fit(X, y).history_)
+    assert 5 < few < 300
+    aside = model.set_params(early_stopping=True, n_iter_no_change=400, max_epochs=300)
+    assert len(aside.fit(X, y).history_) == 300
+    # It is no interruption, which would warn; and a fit goes on from there.
+    again = model.set_params(early_stopping=False, warm_start=True).fit(X, y)
+    assert len(again.history_) > 300

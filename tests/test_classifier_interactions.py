@@ -143,3 +143,31 @@ def test_interactions_of_another_kind_are_refused(interactions):
     X, y, _ = task(True, n=60)
     with pytest.raises(ValueError, match="'interactions' parameter"):
         make(interactions=interactions).fit(X, y)
+
+
+def test_matrices_beyond_all_bounds_are_refused():
+    X, y, _ = task(True, n=60, m=300)
+    message = (
+        r"^interactions=0\.5 takes a matrix a label, here 360,000 weights in all; at "
+        r"most 100,000 are possible\. Lower `embedding_dim`, or set `interactions` to "
+        r"0\.$"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sklearn_masked.classifier._features.MAX_WEIGHTS", 100_000)
+        with pytest.raises(ValueError, match=message):
+            make(interactions=0.5, embedding_dim=150).fit(X, y)
+
+
+def test_more_of_them_is_asked_where_some_are_better(monkeypatch):
+    X, y, _ = task(True)
+    asked = []
+
+    def ranked(self, settings):
+        asked.append((settings.interactions, settings.width))
+        return np.arange(5.0) * settings.interactions
+
+    name = "sklearn_masked.classifier._features._SmallModels.score_anew"
+    monkeypatch.setattr(name, ranked)
+    model = make(common=0.0, embedding_dim=5).fit(X, y)
+    assert asked == [(0.0, 5), (0.5, None), (0.75, None)]
+    assert (taken(model), model.net_.module_.embedding.shape[1]) == (0.75, 10)

@@ -428,18 +428,19 @@ def test_biases_and_counts_move_to_where_the_margins_want_them(has_counts, commo
     bias, anchor, weight = rng.normal(size=(3, n_labels))
     spread = (1 - common) * np.eye(n_labels) + common
     # The same move of all labels' weights: where all is in common, no other is there.
-    weight = weight if common < 1 else np.full(n_labels, weight[0])
+    weight, before = weight if common < 1 else np.full(n_labels, weight[0]), 0.7
 
     def objective(p):
         shifts, tilt = p[:-1], p[-1] * has_counts
         m = margin + shifts[label] + tilt * counts
         loss = (strength * (np.logaddexp(0, m) - target * m)).sum()
-        w = weight + tilt
+        w = weight + tilt - before
         far = hold @ np.square(anchor - bias - shifts) / 2
         return loss + far + w @ np.linalg.pinv(spread) @ w / 2
 
     parts = {"margin": margin, "target": target, "strength": strength, "anchor": anchor}
     parts["counts"] = counts if has_counts else None
+    parts["count_anchor"] = np.full((), n_labels * before)
     trainer = SimpleNamespace(
         label=torch.from_numpy(label),
         common=common,
@@ -472,6 +473,62 @@ def test_another_sharing_is_as_if_it_had_been_so_from_the_start(kind, interactio
     trainer.write()
     want = module(**model_input(X)).detach()[trainer.rows[trainer.slot], trainer.label]
     torch.testing.assert_close(margins, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["pairs", "dense", "dense X"])
+def test_rows_have_length_1_over_all_paths_but_the_shared(kind):
+    X = random_rows(np.random.default_rng(2), n=80)
+    X = X.toarray() if kind == "dense X" else X
+    targets = random_targets(np.random.default_rng(3), 80, 3)
+    params = {"epochs": 0, "common": 0.4, "interactions": 0.6}
+    module, _ = trained(X, targets, kind.split()[0], **params)
+    squares = np.square(slow_features(module, X)).sum(axis=0)
+    own = squares[:30].sum() / 80, squares[35 : 35 + 25].sum() / 80
+    np.testing.assert_allclose(own, [0.4, 0.6], rtol=0.02)
+
+
+def test_agreement_counts_pairs_too():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 5)).astype(np.float32)
+    signs = np.repeat([-1, 1], 3)
+    Y = (X[:, :1] * X[:, 1:2] + 0.3 * signs * X[:, 2:3] > 0).astype(np.int8)
+    starts, cols = np.arange(0, 2401, 6), np.tile(np.arange(6, dtype=np.int32), 400)
+    targets = Targets(starts, cols, Y.ravel(), 6)
+    with_pairs, without = (
+        agreement(trained(X, targets, "dense", epochs=0, interactions=share)[1])
+        for share in (0.6, 0.0)
+    )
+    assert with_pairs > 1 and without < 0
+
+
+def test_what_the_number_of_features_counts_is_moved_after_each_epoch(monkeypatch):
+    X = random_rows(np.random.default_rng(2), n=80)
+    targets = random_targets(np.random.default_rng(3), 80, 3)
+    module, trainer = trained(X, targets, "dense", epochs=1, common=0.4)
+    moved = torch.zeros(3), torch.tensor(0.5)
+    monkeypatch.setattr(
+        "sklearn_masked.nn.dual._trainer.newton_shifts", lambda *_: moved
+    )
+    before = module.output.detach().clone()
+    trainer.end_epoch(share=0.5)
+    change = module.output.detach() - before
+    torch.testing.assert_close(change[:, -1], torch.full((3,), 0.25))
+    assert not change[:, :-1].any()
+
+
+@pytest.mark.parametrize("own", [0.0, 0.5])
+@pytest.mark.parametrize("other", [0.0, 0.5])
+def test_a_state_brings_the_path_of_pairs_or_takes_it_away(own, other):
+    X, targets = (
+        random_rows(np.random.default_rng(2)),
+        random_targets(np.random.default_rng(3), 40, 3),
+    )
+    module, _ = trained(X, targets, "dense", epochs=2, interactions=other)
+    again = DirectSharedModule(30, 3, 4, 0.5, "dense", 0.0, own)
+    again.start(X)
+    again.load_state_dict(module.state_dict())
+    inputs = model_input(X)
+    torch.testing.assert_close(again(**inputs), module(**inputs), rtol=0, atol=0)
 
 
 def test_a_row_of_many_cells_is_split_where_weights_are_in_common(monkeypatch):
@@ -680,6 +737,8 @@ def test_the_training_has_arrived_where_the_duality_gap_is_small():
     assert trainer.apart.item() == pytest.approx(gap, rel=1e-3)
     _, trainer = trained(X, targets, "dense", epochs=60)
     assert trainer.has_arrived
+    trainer.was_apart = 0.002 * trainer.strength.sum()
+    assert not trainer.has_arrived
 
 
 # What follows from it for nothing

@@ -135,13 +135,12 @@ def _slope(dual, held_out):
 
 
 def judge(dual, batches, n_labels, others=None):
-    """Return cells held out, and their ranking: of one fold if others do better."""
+    """Return the ranking of cells held out: of one fold if others do better there."""
     known = held_out_margins(dual, batches, folds=1)
     found = ranking(dual, known, n_labels)
     if others is not None and gain(found, others)[0] <= 0:
-        return known, found
-    known = held_out_margins(dual, batches, known=known)
-    return known, ranking(dual, known, n_labels)
+        return found
+    return ranking(dual, held_out_margins(dual, batches, known=known), n_labels)
 
 
 def _train_again(dual, batches, C, n_epochs):

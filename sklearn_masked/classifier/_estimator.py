@@ -40,7 +40,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
     Parameters
     ----------
     embedding_dim : int, default=100
-        Width of the shared path; with `interactions` the embedding is twice as wide.
+        Width of the shared path; where `interactions` are above 0, twice of it.
     sharing : float or "auto", default="auto"
         How much the shared path counts beside the direct one; 0 leaves it out: with
         ``common=0``, separate models. More of it helps labels with few labeled cells.
@@ -53,18 +53,20 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         of a row of a sparse X counts too. It helps where labels go together, as toxic
         effects of molecules do, and harms where they exclude each other, as topics do.
         "auto" is 0, or 0.4 where the labels' cells ask for weights that surely point
-        the same way and small models with it order held-out cells better: asked by
-        `fit` with three labels, 500 labeled cells and 50 rows or more. An `optimizer`
-        takes no notice of it. The value taken is ``net_.module_.common``.
+        the same way, unless small models with it surely order held-out cells worse:
+        asked by `fit` with three labels, 500 labeled cells and 50 rows or more. An
+        `optimizer` takes no notice of it. The value taken is ``net_.module_.common``.
     interactions : float or "auto", default="auto"
         The share of a row's squared length, from 0 to below 1, that products of pairs
         of its embedding's dimensions have instead of its features: the logits become
         a polynomial of degree 2. It helps where features mean something only together,
         as in fingerprints of molecules and images; texts hardly need it. "auto" is 0,
-        or 0.5 or 0.75 where small models with it likely order held-out cells better:
-        asked by `fit` with 500 labeled cells and 50 rows or more, where there are at
-        most 2 ** 20 (feature, label) pairs. An `optimizer` takes no notice of it. The
-        value taken is ``net_.module_.interactions``.
+        or 0.5 where small models with it likely order held-out cells better, or 0.75
+        where that is likely better still: asked by `fit` with 500 labeled cells and 50
+        rows or more, where there are at most 2 ** 20 (feature, label) pairs and
+        ``n_labels * (2 * embedding_dim) ** 2``, the number of weights, is at most
+        2 ** 24. An `optimizer` takes no notice of it. The value taken is
+        ``net_.module_.interactions``.
     idf_power : float or "auto", default="auto"
         Power of its inverse document frequency by which each column of a sparse X is
         scaled on the direct path, beside what a vectorizer did. "auto" is 0.5, or 0 or
@@ -121,8 +123,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         Learning rate of an optimizer.
     max_epochs : int, default=5
         Passes over the rows that have a labeled cell, at most: dual coordinate ascent
-        ends where another one would change next to nothing, unless rows are set aside
-        by `early_stopping`.
+        ends after 100 steps or more with a duality gap of at most 0.001 nats a cell,
+        unless rows are set aside by `early_stopping`.
     batch_size : int or "auto", default="auto"
         Rows a step; -1 takes all at once. "auto" takes 512, for dual coordinate ascent
         up to 1,024, but fewer where a label would have more than some 32 cells in a

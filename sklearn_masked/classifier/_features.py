@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..nn.batches import concatenated_ranges
-from ..nn.direct import SMALL_TABLE, choose_direct
+from ..nn.direct import MAX_WEIGHTS, SMALL_TABLE, choose_direct
 from ..nn.dual import DualDataset, DualTrainer, agreement
 from ..nn.held_out import FOLDS, held_out_margins
 from ..nn.modules import DirectSharedModule
@@ -73,8 +73,18 @@ def interaction_shares(estimator, n_features):
 
 def embedding_dim(estimator, n_features):
     """Return the width of the embedding that may be wanted: twice as wide for pairs."""
-    may_cross = any(interaction_shares(estimator, n_features))
-    return (2 if may_cross else 1) * estimator.embedding_dim
+    shares = interaction_shares(estimator, n_features)
+    if not any(shares):
+        return estimator.embedding_dim
+    dim = 2 * estimator.embedding_dim
+    n_weights = estimator.n_labels_ * min(dim, n_features) ** 2
+    if n_weights > MAX_WEIGHTS:
+        raise ValueError(
+            f"interactions={estimator.interactions!r} takes a matrix a label, here "
+            f"{n_weights:,} weights in all; at most {MAX_WEIGHTS:,} are possible. "
+            "Lower `embedding_dim`, or set `interactions` to 0."
+        )
+    return dim
 
 
 def choose_start(estimator, X, targets, rows, seed, scales):
@@ -153,7 +163,7 @@ class _SmallModels:
         trainer.epochs(batches, _EPOCHS)
         trainer.settle(batches)
         n_labels = self.targets.n_labels
-        return _choices.judge(trainer, batches, n_labels, others)[1]
+        return _choices.judge(trainer, batches, n_labels, others)
 
     def choose_power(self, begun, first, options):
         """Return the settings of a power that is surely better, and their scores."""
@@ -175,9 +185,9 @@ class _SmallModels:
         return best, scores
 
     def choose_interactions(self, best, shares):
-        """Return the settings with the largest share of pairs that is likely better.
+        """Return the settings of the last share of pairs before one gains nothing.
 
-        An error costs little either way.
+        Each of them is likely better than the one before; an error costs little.
         """
         scores = self.score_anew(best)
         for share in shares:

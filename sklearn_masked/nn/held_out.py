@@ -112,8 +112,10 @@ def without_fold(trainer, batches, fold=0, are_entangled=None, C=None):
     else:
         trainer.epochs(rest, (_ON if are_entangled else _EPOCHS) - n_before)
     trainer.settle(rest)
-    yield out, rest, are_entangled
-    trainer.set_state(kept)
+    try:
+        yield out, rest, are_entangled
+    finally:
+        trainer.set_state(kept)
 
 
 @torch.no_grad()

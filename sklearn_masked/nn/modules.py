@@ -287,9 +287,11 @@ class DirectSharedModule(nn.Module):
             if prefix + name in state_dict:
                 shape = state_dict[prefix + name].shape
                 setattr(self, name, getattr(self, name).new_zeros(shape))
-        key = prefix + "quadratic.weight"
-        if key in state_dict and self.quadratic is None:
-            self.quadratic = QuadraticPath(*state_dict[key].shape[:2])
+        other = state_dict.get(prefix + "quadratic.weight")
+        if other is None:
+            self.quadratic = None
+        elif self.quadratic is None or self.quadratic.weight.shape != other.shape:
+            self.quadratic = QuadraticPath(*other.shape[:2]).to(self.bias)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 

@@ -34,6 +34,9 @@ def newton_shifts(trainer, hold):
     """Return how the biases, and all labels' weight of the counts, would move.
 
     They would be where the margins want them: by three Newton steps in all of them.
+    The weights of the counts then are no longer the sum over the cells that they are at
+    the optimum of the dual; the steps that follow take that offset as given, and it
+    vanishes where both stand still.
 
     Parameters
     ----------
@@ -82,5 +85,6 @@ def _of_counts(trainer, tilt, rest, curve):
     # Of weights of this correlation, their sum is penalized by so much.
     penalty = 1 / (1 - trainer.common + trainer.common * n_labels)
     weights = trainer.module.output[:, -1].sum() + n_labels * tilt
+    weights = weights - trainer.count_anchor
     slope = (rest * trainer.counts).sum() - penalty * weights
     return slope, (curve * trainer.counts.square()).sum() + penalty * n_labels

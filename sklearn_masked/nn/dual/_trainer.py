@@ -96,10 +96,14 @@ class DualTrainer:
         if len(module.count_scale):
             lengths = np.diff(X.indptr)[rows]
             self.counts = module.counts(self._tensor(lengths[self.slot]))
+            # What is there already is what the new weights are drawn to, as the bias.
+            before = module.output.detach()[:, -1].sum()
+            self.count_anchor = torch.zeros_like(before) if fresh else before
         self._cover_pairs(cols)
         self.parts, self.blocks, self.n_kept = {}, {}, 0
         self.margin = torch.zeros_like(self.target)
         self.apart, self.n_steps = self.anchor.new_zeros(()), 0
+        self.was_apart = self.anchor.new_full((), torch.inf)
         if fresh:
             self._start()
         else:
@@ -305,7 +309,7 @@ class DualTrainer:
 
     @property
     def has_arrived(self):
-        """Whether another epoch would change next to nothing.
+        """Whether another epoch would change little.
 
         The divergences of the probabilities that the weights are made with from those
         that they give, times the strength, add up to the duality gap.

@@ -152,7 +152,8 @@ def test_sparse_rows_of_a_model_of_arrays_are_read_batch_by_batch(monkeypatch):
         monkeypatch.setattr(
             kind, "toarray", lambda self: sizes.append(self.shape[0]) or toarray(self)
         )
-    monkeypatch.setattr("sklearn_masked.nn.dual._trainer._BLOCK", 64)
+    for name in ("_trainer", "_rows"):
+        monkeypatch.setattr(f"sklearn_masked.nn.dual.{name}._BLOCK", 64)
     monkeypatch.setattr(
         "sklearn_masked.classifier._prediction.PredictionMixin._block_rows",
         lambda self: 64,

@@ -41,7 +41,7 @@ class QuadraticPath(nn.Module):
             for label, some in zip(present, rows[order].split(counts), strict=True)
         ]
         logits = torch.cat(parts) if parts else rows.new_zeros(0)
-        return logits[torch.argsort(order)]
+        return torch.zeros_like(logits).index_copy(0, order, logits)
 
     @torch.no_grad()
     def add(self, rows, labels, amount, common=0.0):

@@ -535,7 +535,7 @@ def test_a_row_of_many_cells_is_split_where_weights_are_in_common(monkeypatch):
     monkeypatch.setattr("sklearn_masked.nn.dual._parts._MOST_OF_A_LABEL", 5)
     rng = np.random.default_rng(2)
     X, targets = random_rows(rng, n=12, m=20, density=0.5), random_targets(rng, 12, 18)
-    module, trainer = trained(X, targets, "dense", common=0.4, epochs=400)
+    module, trainer = trained(X, targets, "dense", common=0.4, epochs=200)
     blocks = trainer.blocks.values()
     assert max(len(cells[0]) for each in blocks for cells, _, _ in each.groups) <= 5
     w, b = slow_common_optimum(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from sklearn_masked.nn import blocks as nn_blocks
 from sklearn_masked.nn.blocks import (
     LabelBlocks,
     PairProducts,
@@ -179,3 +180,23 @@ def test_distinct_pairs_are_found_by_marks_and_by_a_sort(monkeypatch):
         monkeypatch.setattr("sklearn_masked.nn.blocks._MARKS", most)
         distinct, at = _distinct(pairs)
         assert distinct.tolist() == [2, 7, 9] and at.tolist() == [1, 0, 1, 2, 0]
+
+
+@pytest.mark.parametrize(("length", "dtype"), [(1.0, "float32"), (300.0, "float64")])
+def test_systems_that_are_not_tame_are_solved_in_double_precision(
+    length, dtype, monkeypatch
+):
+    rng = np.random.default_rng(3)
+    rows = torch.from_numpy(length * rng.normal(size=(12, 4)).astype(np.float32))
+    blocks = LabelBlocks(torch.zeros(12, dtype=torch.int64), SharedProducts(rows), 0.25)
+    seen, newton = [], nn_blocks._newton
+
+    def spy(products, *args):
+        seen.append(str(products.dtype))
+        return newton(products, *args)
+
+    monkeypatch.setattr(nn_blocks, "_newton", spy)
+    cells = torch.zeros(12), (torch.arange(12) % 2).float(), torch.ones(12)
+    new = blocks.solve(*cells, torch.full((12,), 0.5))
+    assert seen == [f"torch.{dtype}"]
+    assert torch.isfinite(new).all()

@@ -707,6 +707,8 @@ def test_a_trainer_with_other_scales_learns_what_a_fresh_one_does(kind):
         return trainer.module(**bag_inputs(X))
 
     module, other = trained(X, targets, kind, epochs=2)
+    learn(other)  # the same batches, whose inner products are kept
+    assert other.blocks
     other.rescale(scale)
     got = learn(other)
     fresh, trainer = trained(X, targets, kind, epochs=0)

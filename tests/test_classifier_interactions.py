@@ -164,7 +164,7 @@ def test_more_of_them_is_asked_where_some_are_better(monkeypatch):
         asked.append((settings.interactions, settings.width))
         return np.arange(5.0) * settings.interactions
 
-    name = "sklearn_masked.classifier._features._SmallModels.score_anew"
+    name = "sklearn_masked.classifier._features._SmallModels.ranking_anew"
     monkeypatch.setattr(name, ranked)
     model = make(common=0.0, embedding_dim=5).fit(X, y)
     assert asked == [(0.0, 5), (0.5, None), (0.75, None)]

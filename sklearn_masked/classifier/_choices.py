@@ -108,23 +108,46 @@ def choose_strength(dual, batches, n_labels, n_epochs, known=None, slope=None):
     HeldOut or None
         As `choose_sharing` does.
     """
+    C = None if slope is None else _called_for(slope)
     few = len(dual.slot) < _FEWEST_FOR_STRENGTH or len(batches) < 2
-    if few or (slope is not None and _TOO_LARGE <= slope <= _TOO_SMALL):
+    if few or (slope is not None and C is None):
         return known
     part, cut = _some_labels(dual, batches, *_ENOUGH_FOR_STRENGTH)
-    now = held_out_margins(part, cut, known=known if part is dual else None)
-    slope = _slope(part, now)
-    if not _TOO_LARGE <= slope <= _TOO_SMALL:
-        C = STRENGTHS[1 if slope < _TOO_LARGE else 2]
-        before = ranking(part, now, n_labels)
-        then = held_out_margins(part, cut, folds=1, C=C)
-        if gain(ranking(part, then, n_labels), before)[0] > 0:
-            then = held_out_margins(part, cut, known=then, C=C)
-            scores = ranking(part, then, n_labels), before
-            if gain(*scores)[1] > SURE:
-                _train_again(dual, batches, C, n_epochs)
-                return then if part is dual else None
+    now = known if part is dual else None
+    # Where a value is called for already, one fold may tell that it is no better.
+    now = held_out_margins(part, cut, folds=FOLDS if C is None else 1, known=now)
+    C = C or _called_for(_slope(part, now))
+    if C is not None:
+        now, then = _compare_strength(part, cut, n_labels, C, now)
+        if then is not None:
+            _train_again(dual, batches, C, n_epochs)
+            return then if part is dual else None
     return now if part is dual else known
+
+
+def _called_for(slope):
+    """Return the C that a slope of the held-out margins calls for, None for the first.
+
+    >>> from sklearn_masked.classifier._choices import _called_for
+    >>> [_called_for(slope) for slope in (0.5, 1.0, 2.0)]
+    [0.5, None, 50.0]
+    """
+    if _TOO_LARGE <= slope <= _TOO_SMALL:
+        return None
+    return STRENGTHS[1 if slope < _TOO_LARGE else 2]
+
+
+def _compare_strength(part, cut, n_labels, C, now):
+    """Return cells held out with the C that is there, and with another if better."""
+    then = held_out_margins(part, cut, folds=1, C=C)
+    if gain(ranking(part, then, n_labels), ranking(part, now, n_labels))[0] <= 0:
+        return now, None
+    now = held_out_margins(part, cut, known=now)
+    if _called_for(_slope(part, now)) != C:
+        return now, None
+    then = held_out_margins(part, cut, known=then, C=C)
+    scores = ranking(part, then, n_labels), ranking(part, now, n_labels)
+    return now, then if gain(*scores)[1] > SURE else None
 
 
 def _slope(dual, held_out):
@@ -132,15 +155,6 @@ def _slope(dual, held_out):
     margin, base, target, _, weight = cell_parts(dual, held_out)
     parts = margin - base, base, target, weight
     return float(shared_line(*(part.double() for part in parts))[0])
-
-
-def judge(dual, batches, n_labels, others=None):
-    """Return the ranking of cells held out: of one fold if others do better there."""
-    known = held_out_margins(dual, batches, folds=1)
-    found = ranking(dual, known, n_labels)
-    if others is not None and gain(found, others)[0] <= 0:
-        return found
-    return ranking(dual, held_out_margins(dual, batches, known=known), n_labels)
 
 
 def _train_again(dual, batches, C, n_epochs):

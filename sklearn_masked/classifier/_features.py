@@ -29,8 +29,9 @@ _MOST_FOR_PAIRS, _MANY = 15_000, 7_500
 # agrees by so many standard deviations. With 1,000 cells or more it did so in 52 of 54
 # draws of molecules, and in 1 of 27 of topics and emotions.
 _TOGETHER = 1.5
-# Pairs count where they gain by so many standard errors.
+# What gains by so many standard errors is likely better: enough for pairs to count.
 _LIKELY = 0.5
+# Epochs of a small model that judges powers, or what labels have in common.
 _EPOCHS = 3
 
 
@@ -125,10 +126,10 @@ def choose_start(estimator, X, targets, rows, seed, scales):
     options = options if estimator.net_.module_.direct is not None else options[:1]
     if not together and len(options) == len(shares) == 1:
         return first
-    best, scores = small.choose_power(begun, first, options)
+    best = small.choose_power(begun, first, options)
     del begun  # it may hold a table of weights
     if together:
-        best, scores = small.choose_common(best, scores, commons[-1])
+        best = small.choose_common(best, commons[-1])
     if len(shares) == 1:
         return best
     return _SmallModels(*args, _MOST_FOR_PAIRS).choose_interactions(best, shares[1:])
@@ -157,61 +158,74 @@ class _SmallModels:
         size = _choices.held_out_size(self.net, len(data))
         return DualTrainer(module, *args, fresh=True), data.batches(size)
 
-    def score(self, begun, others=None):
-        """Return how it ranks held-out cells; of one fold if others do better there."""
+    def judge(self, begun, folds=FOLDS, known=None, n_epochs=_EPOCHS):
+        """Return cells that such models, of the other folds, held out; and a ranking.
+
+        `known` are those of the first folds.
+        """
         trainer, batches = begun
-        trainer.epochs(batches, _EPOCHS)
-        trainer.settle(batches)
-        n_labels = self.targets.n_labels
-        return _choices.judge(trainer, batches, n_labels, others)
+        options = {"folds": folds, "known": known, "C": self.C, "n_anew": n_epochs}
+        known = held_out_margins(trainer, batches, **options)
+        return known, _choices.ranking(trainer, known, self.targets.n_labels)
 
     def choose_power(self, begun, first, options):
-        """Return the settings of a power that is surely better, and their scores."""
-        found = [self.score(begun)]
-        for power in options[1:]:
-            begun[0].rescale(begun[0].module.feature_factors(self.scales, power))
-            found.append(self.score(begun, found[0]))
-        return _surely_best([first._replace(power=power) for power in options], found)
+        """Return the settings of a power that is surely better than the first.
 
-    def choose_common(self, best, scores, common):
+        One that is not even likely to be, by one fold, is not tried on the others.
+        """
+        if len(options) == 1:
+            return first
+        found = [self._judge_power(begun, power, folds=1) for power in options]
+        before = found[0][1]
+        errors = [_error(after, before) for _, after in found]
+        likely = [i for i, error in enumerate(errors) if error > _LIKELY]
+        if not likely:
+            return first
+        tried, scores = (0, *likely), []
+        for i in tried:
+            known = found[i][0]
+            scores.append(self._judge_power(begun, options[i], known=known)[1])
+        gains = [_choices.gain(after, scores[0]) for after in scores]
+        sure = [gain * (errors > _choices.SURE) for gain, errors in gains]
+        return first._replace(power=options[tried[int(np.argmax(sure))]])
+
+    def _judge_power(self, begun, power, **kwargs):
+        begun[0].rescale(begun[0].module.feature_factors(self.scales, power))
+        return self.judge(begun, **kwargs)
+
+    def choose_common(self, best, common):
         """Return the settings with so much in common, unless they are surely worse.
 
         What labels ask for has told already; held-out cells may only object.
         """
         joined = best._replace(common=common)
-        found = self.score(self.start(joined))
-        if _choices.gain(found, scores)[1] > -_choices.SURE:
-            return joined, found
-        return best, scores
+        before, after = (self.judge(self.start(each))[1] for each in (best, joined))
+        return joined if _error(after, before) > -_choices.SURE else best
 
     def choose_interactions(self, best, shares):
         """Return the settings of the last share of pairs before one gains nothing.
 
         Each of them is likely better than the one before; an error costs little.
         """
-        scores = self.score_anew(best)
+        before = self.ranking_anew(best)
         for share in shares:
             crossed = best._replace(interactions=share, width=None)
-            found = self.score_anew(crossed)
-            if _choices.gain(found, scores)[1] <= _LIKELY:
+            after = self.ranking_anew(crossed)
+            if _error(after, before) <= _LIKELY:
                 break
-            best, scores = crossed, found
+            best, before = crossed, after
         return best
 
-    def score_anew(self, settings):
-        """Return how models by these settings, of the other folds, rank each fold."""
-        trainer, batches = self.start(settings)
-        folds = 1 if len(trainer.slot) > _MANY else FOLDS
-        known = held_out_margins(trainer, batches, folds=folds, C=self.C)
-        return _choices.ranking(trainer, known, self.targets.n_labels)
+    def ranking_anew(self, settings):
+        """Return how models by these settings, of many cells, rank held-out cells."""
+        begun = self.start(settings)
+        folds = 1 if len(begun[0].slot) > _MANY else FOLDS
+        return self.judge(begun, folds, n_epochs=None)[1]
 
 
-def _surely_best(settings, scores):
-    """Return the first setting, or one that is surely better, and its scores."""
-    gains = [_choices.gain(each, scores[0]) for each in scores]
-    sure = [gain * (errors > _choices.SURE) for gain, errors in gains]
-    best = int(np.argmax(sure))
-    return settings[best], scores[best]
+def _error(scores, before):
+    """Return the mean gain of some scores over others, in standard errors."""
+    return _choices.gain(scores, before)[1]
 
 
 def _small_module(module, X, targets, rows):

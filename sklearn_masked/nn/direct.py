@@ -1,12 +1,11 @@
 """The direct path: a weight for each (feature, label) pair, and none for the others."""
 
-from typing import NamedTuple
-
 import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import nn
 
+from .cover import Covered
 from .sparse import compact_columns, embedding_bag
 
 # A dense table of so few weights costs nothing that anyone would notice.
@@ -63,26 +62,6 @@ class DenseDirect(nn.Module):
         `factors` is of shape (n_labels, n_sums).
         """
         return self.weight @ factors
-
-
-class Covered(NamedTuple):
-    """The entries of some cells' rows, pair after pair: by feature, then by label.
-
-    Attributes
-    ----------
-    rows : CSR array of shape (n_cells, n_features)
-        The cells' rows.
-    entries, cells : integer arrays of shape (n_entries,)
-        Which of the nonzeros of `rows` each is, and whose.
-    lengths, pairs : integer arrays of shape (n_touched,)
-        How many entries a pair has, and its position among all weights.
-    """
-
-    rows: sp.csr_array
-    entries: np.ndarray
-    cells: np.ndarray
-    lengths: np.ndarray
-    pairs: np.ndarray
 
 
 class PairDirect(nn.Module):
@@ -173,13 +152,15 @@ class PairDirect(nn.Module):
         return terms.new_zeros(len(rows)).index_add(0, cells[order], terms)
 
     def over_labels(self, factors):
-        """Return sums of the labels' weights times these, shape (n_features, n_sums).
+        """Return sums of the labels' weights times these, a row a feature.
 
-        `factors` is of shape (n_labels, n_sums).
+        Features without two pairs are left out: with factors of 1 and -1 they add the
+        same to the length of each sum. `factors` is of shape (n_labels, n_sums).
         """
         parts = self.weight.detach(), self.labels, self.starts
         shape = self.n_features, self.n_labels
         table = sp.csr_array(tuple(part.cpu().numpy() for part in parts), shape=shape)
+        table = table[np.flatnonzero(np.diff(table.indptr) > 1)]
         return torch.from_numpy(table @ factors.cpu().numpy()).to(self.weight.device)
 
     def _keys(self):
@@ -202,25 +183,16 @@ class PairDirect(nn.Module):
 
         Returns
         -------
-        Covered
+        covered : Covered
+            The pairs.
+        positions : integer array of shape (n_touched,)
+            Where each of them is among all weights.
         """
-        rows = sp.csr_array(X)[cell_rows]
-        order = np.argsort(cell_cols, kind="stable")
-        index = np.int32 if rows.nnz < np.iinfo(np.int32).max else np.int64
-        numbered = (np.arange(rows.nnz, dtype=index), rows.indices, rows.indptr)
-        by_feature = sp.csr_array(numbered, shape=rows.shape)[order].tocsc()
-        # Within a feature the cells come label by label: runs of a label are pairs.
-        cells = order.astype(by_feature.indices.dtype)[by_feature.indices]
-        labels = cell_cols.astype(np.int32)[cells]
-        ends = by_feature.indptr
-        is_new = np.ones(rows.nnz, bool)
-        np.not_equal(labels[1:], labels[:-1], out=is_new[1:])
-        is_new[ends[:-1][ends[:-1] < rows.nnz]] = True
-        starts = np.flatnonzero(is_new)
-        counts = np.diff(np.searchsorted(starts, ends))
-        position = self._merge(counts, labels[starts])
-        lengths = np.diff(starts, append=rows.nnz)
-        return Covered(rows, by_feature.data, cells, lengths, position)
+        covered = Covered(X, cell_rows, cell_cols)
+        positions = np.empty(len(covered.labels), covered.index)
+        labels = covered.labels[covered.by_feature]
+        positions[covered.by_feature] = self._merge(covered.counts, labels)
+        return covered, positions
 
     def _merge(self, counts, labels):
         """Make room for the touched pairs, and return where each of them now is.

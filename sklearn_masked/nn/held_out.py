@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-# Cells are held out in so many folds, and the others move so many epochs.
+# Cells are held out in so many folds, and the others move on for so many epochs.
 FOLDS, _EPOCHS = 3, 2
 # Where the first epoch leaves a part's margins less alike than this, a correlation, the
 # others start anew for so many epochs, or, where they cannot, move on for so many.
@@ -44,7 +44,9 @@ class HeldOut(NamedTuple):
 
 
 @torch.no_grad()
-def held_out_margins(trainer, batches, *, folds=FOLDS, known=None, C=None):
+def held_out_margins(
+    trainer, batches, *, folds=FOLDS, known=None, C=None, n_more=None, n_anew=None
+):
     """Return the logits of cells that were held out, fold after fold.
 
     Parameters
@@ -59,6 +61,9 @@ def held_out_margins(trainer, batches, *, folds=FOLDS, known=None, C=None):
         What was returned for the first folds, which are not gone through again.
     C : float, default=None
         Another strength of the penalty, with which the others start anew.
+    n_more, n_anew : int, default=None
+        How many epochs the others move on (None: 2), and how many they have where they
+        start anew (None: 5).
 
     Returns
     -------
@@ -71,7 +76,8 @@ def held_out_margins(trainer, batches, *, folds=FOLDS, known=None, C=None):
     for fold in range(first, min(folds, len(batches))):
         if len(batches) == 1 or sum(len(part.cells) for part in parts) >= _ENOUGH:
             break
-        left_out = without_fold(trainer, batches, fold, are_entangled, C)
+        args = fold, are_entangled, C, n_more, n_anew
+        left_out = without_fold(trainer, batches, *args)
         with left_out as (out, _, are_entangled):
             parts.append(margins_of(trainer, out, fold))
     parts = parts or [margins_of(trainer, [])]
@@ -80,12 +86,14 @@ def held_out_margins(trainer, batches, *, folds=FOLDS, known=None, C=None):
 
 @contextlib.contextmanager
 @torch.no_grad()
-def without_fold(trainer, batches, fold=0, are_entangled=None, C=None):
+def without_fold(
+    trainer, batches, fold=0, are_entangled=None, C=None, n_more=None, n_anew=None
+):
     """Train as if a fold were not labeled, and go back to where the trainer was.
 
     Parameters
     ----------
-    trainer, batches, C
+    trainer, batches, C, n_more, n_anew
         As `held_out_margins` takes them.
     fold : int, default=0
         Which of the folds.
@@ -108,9 +116,10 @@ def without_fold(trainer, batches, fold=0, are_entangled=None, C=None):
         are_entangled, n_before = _are_entangled(trainer, out, rest), 1
     if are_entangled and trainer.fresh:
         trainer.restart(C or trainer.C)
-        trainer.epochs(rest, _ANEW)
+        trainer.epochs(rest, n_anew or _ANEW)
     else:
-        trainer.epochs(rest, (_ON if are_entangled else _EPOCHS) - n_before)
+        n_epochs = _ON if are_entangled else n_more or _EPOCHS
+        trainer.epochs(rest, n_epochs - n_before)
     trainer.settle(rest)
     try:
         yield out, rest, are_entangled

@@ -1,6 +1,7 @@
 """The start of the shared path: what words go together, from all rows of X."""
 
 import functools
+import math
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,8 +15,12 @@ from .scaling import feature_scales, row_blocks
 MAX_COLUMNS = 20_000
 # An array of so many columns has a Gram matrix that costs little.
 _NARROW = 1024
-# Vectors a block, at least, and how many of the Krylov space for each one wanted.
-_BLOCK, _BASIS = 8, 4
+# Vectors a block, at least and at most: torch's bags are fastest 32 wide.
+_LEAST, _MOST = 8, 32
+# The blocks of the Krylov space, at least, and its vectors for each one wanted.
+_BLOCKS, _BASIS = 8, 3.5
+# Of a block that loses more than all but this to the basis, the rest is cleaned twice.
+_LOST = 1e-5
 
 
 def singular_directions(X, dim, device, scales=None):
@@ -135,33 +140,47 @@ def _krylov(gram_times, n_columns, dim, device):
 
     Zeros stand for those that a matrix of lower rank lacks.
     """
-    size = min(max(-(-dim // 2), _BLOCK), n_columns)
+    size = min(max(-(-dim // 2), _LEAST), _MOST, n_columns)
+    n_blocks = max(_BLOCKS, math.ceil(_BASIS * dim / size))
+    length = size * min(n_blocks, -(-n_columns // size))
     image = torch.randn(n_columns, size).to(device)
-    basis, images = image.new_zeros(n_columns, 0), []
-    while basis.shape[1] < min(_BASIS * dim, n_columns):
-        block = _outside(basis, image)
-        image = gram_times(block)
-        basis = torch.cat([basis, block], dim=1)
-        images.append(image)
-    images = torch.cat(images, dim=1)
-    ritz = (basis.T @ images).double()
-    values, vectors = torch.linalg.eigh((ritz + ritz.T) / 2)
+    basis = image.new_zeros(n_columns, length)
+    ritz = image.new_zeros(length, length)
+    for start in range(0, length, size):
+        own = slice(start, start + size)
+        block, inside = _outside(basis[:, :start], image)
+        if start:  # what the last image has inside the basis: above the diagonal
+            ritz[:start, start - size : start] = inside
+        basis[:, own], image = block, gram_times(block)
+    ritz[:, -size:] = basis.T @ image
+    values, vectors = torch.linalg.eigh(ritz.double(), UPLO="U")
     values, vectors = values.flip(0)[:dim], vectors.flip(1)[:, :dim]
     vectors = vectors * (values > 1e-10 * values[:1].clamp_min(1e-30))
     return (basis @ vectors.float()).contiguous()
 
 
 def _outside(basis, Y):
-    """Return an orthonormal basis of what Y has outside a basis, padded with zeros.
+    """Return an orthonormal basis of what Y has outside a basis, and what inside.
 
-    By the eigenvectors of the Gram matrix, twice for the digits that the first pass
-    loses: products of tall and small matrices alone, and no trouble with low rank.
+    The first is padded with zeros. By the eigenvectors of Gram matrices: products of
+    tall and small matrices alone, and no trouble with low rank.
     """
+    inside = basis.T @ Y
     length = Y.double().square().sum()
-    for _ in range(2):
+    Y, least = _orthonormal(Y - basis @ inside, length)
+    if least < _LOST:
         Y = Y - basis @ (basis.T @ Y)
-        values, vectors = torch.linalg.eigh((Y.T @ Y).double())
-        kept = values > 1e-8 * length.clamp_min(1e-30)
-        scale = torch.where(kept, values.clamp_min(1e-30).rsqrt(), 0)
-        Y, length = Y @ (vectors * scale).float(), values.new_ones(())
-    return Y
+    # Once more, for the digits that the first Gram matrix loses.
+    return _orthonormal(Y, Y.new_ones((), dtype=torch.float64))[0], inside
+
+
+def _orthonormal(Y, length):
+    """Return an orthonormal basis of Y, and the least squared length that it had.
+
+    Directions that have next to nothing of the whole squared length become zeros.
+    """
+    values, vectors = torch.linalg.eigh((Y.T @ Y).double())
+    share = values / length.clamp_min(1e-30)
+    kept = share > 1e-8
+    scale = torch.where(kept, values.clamp_min(1e-30).rsqrt(), 0)
+    return Y @ (vectors * scale).float(), torch.where(kept, share, torch.inf).min()

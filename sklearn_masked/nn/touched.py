@@ -7,12 +7,13 @@ a third fewer reads, and most of those that no cache holds are among them.
 """
 
 import copy
+import itertools
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 
-from .sparse import count_before
+from .cover import BLOCK
 
 
 class TouchedPairs:
@@ -43,23 +44,17 @@ class TouchedPairs:
         def tensor(array):
             return torch.from_numpy(array).to(device)
 
-        rows, entries, cell, lengths, pairs = direct.cover(X, rows, cols)
-        rows.data *= scale[rows.indices]
-        is_several = lengths > 1
-        alone = ~np.repeat(is_several, lengths)
-        # In the order of the pairs, so that they are written side by side.
-        self.alone_at = tensor(pairs[~is_several])
-        self.alone_cell = tensor(cell[alone])
-        self.alone_data = tensor(rows.data[entries[alone]])
-        pairs, lengths = pairs[is_several], lengths[is_several]
-        number = np.full(rows.nnz, -1, entries.dtype)
-        each = np.arange(len(pairs), dtype=number.dtype)
-        number[entries[~alone]] = np.repeat(each, lengths)
-        kept = number >= 0
-        self.starts = count_before(kept, rows.indptr)
+        covered, positions = direct.cover(X, rows, cols)
+        self.starts, pairs, data = _several(covered, X, rows, scale)
         self.entries = tensor(np.diff(self.starts))
-        self.pairs, self.data = tensor(number[kept]), tensor(rows.data[kept])
-        self.at = tensor(pairs)
+        self.pairs, self.data = tensor(pairs), tensor(data)
+        is_several = covered.is_several
+        self.at, self.alone_at = (
+            tensor(positions[is_several]),
+            tensor(positions[~is_several]),
+        )
+        self.alone_cell = tensor(covered.cells)
+        self.alone_data = tensor(covered.data * scale[covered.columns[~is_several]])
         self.weight = direct.weight.detach()[self.at]
         self.label = direct.labels[self.at]
         self.first = direct.weight.detach()[self.alone_at]
@@ -138,6 +133,33 @@ class TouchedPairs:
         weight[self.at] = self.weight
         weight[self.alone_at] = self.first + self.alone_data * amount[self.alone_cell]
         self.changed = False
+
+
+def _several(covered, X, rows, scale):
+    """Return where the entries of each cell start, their pairs and their values.
+
+    Of the entries whose pair several cells touch, in the order of the cells.
+    """
+    ends, starts, pairs, data = covered.ends, [np.zeros(1, np.int64)], [], []
+    for cells in _blocks(ends):
+        first, last = ends[cells.start], ends[cells.stop]
+        number, part = covered.number[first:last], X[rows[cells]]
+        kept = np.flatnonzero(number >= 0)
+        starts.append(
+            starts[-1][-1]
+            + np.searchsorted(kept, ends[cells.start + 1 : cells.stop + 1] - first)
+        )
+        pairs.append(number[kept])
+        data.append(part.data[kept] * scale[part.indices[kept]])
+    return tuple(np.concatenate(each) for each in (starts, pairs, data))
+
+
+def _blocks(ends):
+    """Yield slices of cells with about so many nonzeros."""
+    last = len(ends) - 1
+    cuts = np.searchsorted(ends, np.arange(BLOCK, ends[-1], BLOCK))
+    cuts = np.unique(cuts[cuts < last]).tolist()
+    yield from (slice(*pair) for pair in itertools.pairwise([0, *cuts, last]))
 
 
 def _repeated(amount, lengths, data):

@@ -1,0 +1,114 @@
+"""Which (feature, label) pairs labeled cells touch, found a few labels at a time.
+
+No pair is of two labels. So the nonzeros of the cells' rows are sorted by pair in parts
+that a processor's cache holds, and no copy of all rows is made.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+# Nonzeros that are looked at in one go, about.
+BLOCK = 1 << 20
+
+
+class _Part(NamedTuple):
+    """The pairs of some labels: arrays of an entry a pair, then of those touched once.
+
+    `columns` and `labels` are those of the pairs, `is_several` tells which of them
+    several cells touch; `cells` and `data` are the cell that alone touches a pair, and
+    the number that its row has there.
+    """
+
+    columns: np.ndarray
+    labels: np.ndarray
+    is_several: np.ndarray
+    cells: np.ndarray
+    data: np.ndarray
+
+
+class Covered:
+    """The pairs that some labeled cells touch.
+
+    Parameters
+    ----------
+    X : CSR matrix of shape (n_samples, n_features)
+        The rows.
+    cell_rows, cell_cols : integer arrays of shape (n_cells,)
+        The labeled cells.
+
+    Attributes
+    ----------
+    columns, labels, is_several : arrays of shape (n_touched,)
+        The pairs, and whether more than one cell touches them.
+    counts : integer array of shape (n_features,)
+        How many pairs each feature has.
+    by_feature : integer array of shape (n_touched,)
+        The order of the pairs by feature, then by label.
+    ends : int64 array of shape (n_cells + 1,)
+        Where the nonzeros of each cell's row end, cell after cell.
+    number : integer array of shape (n_entries,)
+        Which of the pairs of several cells each of these nonzeros touches; -1 stands
+        for a pair of this cell alone.
+    cells, data : arrays of shape (n_alone,)
+        Of the pairs of one cell: the cell, and the number that its row has there.
+    """
+
+    def __init__(self, X, cell_rows, cell_cols):
+        lengths = np.diff(X.indptr)[cell_rows]
+        self.ends = np.append(0, np.cumsum(lengths, dtype=np.int64))
+        self.index = np.int32 if self.ends[-1] < np.iinfo(np.int32).max else np.int64
+        self.number = np.empty(self.ends[-1], self.index)
+        self.n_several, parts = 0, []
+        for cells in _by_labels(cell_cols, lengths, max(BLOCK, X.shape[1])):
+            labels = cell_cols[cells].astype(np.int32)
+            parts.append(self._sort(X[cell_rows[cells]], cells, labels))
+        sizes = np.append(0, np.cumsum([len(part.columns) for part in parts]))
+        self.columns, self.labels, self.is_several, self.cells, self.data = (
+            np.concatenate(each) for each in zip(*parts, strict=True)
+        )
+        # Parts come with their labels increasing: one stable sort by feature is enough.
+        numbered = (np.arange(sizes[-1], dtype=self.index), self.columns, sizes)
+        shape = len(parts), X.shape[1]
+        table = sp.csr_array(numbered, shape=shape).tocsc()
+        self.counts, self.by_feature = np.diff(table.indptr), table.data
+
+    def _sort(self, rows, cells, labels):
+        """Return the pairs of these cells, and number the nonzeros of their rows."""
+        entries = np.arange(rows.nnz, dtype=self.index)
+        by_feature = sp.csr_array((entries, rows.indices, rows.indptr), rows.shape)
+        by_feature = by_feature.tocsc()
+        # Within a feature the cells come label by label: runs of a label are pairs.
+        label, ends = labels[by_feature.indices], by_feature.indptr
+        is_new = np.ones(rows.nnz, bool)
+        np.not_equal(label[1:], label[:-1], out=is_new[1:])
+        is_new[ends[:-1][ends[:-1] < rows.nnz]] = True
+        first = np.flatnonzero(is_new).astype(self.index)
+        lengths = np.diff(first, append=self.index(rows.nnz))
+        is_several = lengths > 1
+        number = np.cumsum(is_several, dtype=self.index) + (self.n_several - 1)
+        self.n_several += int(is_several.sum())
+        number[~is_several] = -1
+        of_entry = np.empty(rows.nnz, self.index)
+        of_entry[by_feature.data] = np.repeat(number, lengths)
+        shift = (self.ends[cells] - rows.indptr[:-1]).astype(self.index)
+        entries += np.repeat(shift, np.diff(rows.indptr))
+        self.number[entries] = of_entry
+        alone = first[~is_several]
+        columns = rows.indices[by_feature.data[first]]
+        cells = cells[by_feature.indices[alone]].astype(self.index)
+        data = rows.data[by_feature.data[alone]]
+        return _Part(columns, label[first], is_several, cells, data)
+
+
+def _by_labels(cols, lengths, block):
+    """Yield the cells in parts of whole labels, of so many nonzeros where it can be."""
+    order = np.argsort(cols, kind="stable")
+    if not len(order):
+        yield order
+        return
+    last = np.flatnonzero(np.append(np.diff(cols[order]) > 0, True))
+    part = np.cumsum(lengths[order], dtype=np.int64)[last] // block
+    ends = last[np.append(np.diff(part) > 0, True)] + 1
+    yield from np.split(order, ends[:-1])

@@ -108,15 +108,15 @@ def choose_strength(dual, batches, n_labels, n_epochs, known=None, slope=None):
     HeldOut or None
         As `choose_sharing` does.
     """
-    C = None if slope is None else _called_for(slope)
     few = len(dual.slot) < _FEWEST_FOR_STRENGTH or len(batches) < 2
-    if few or (slope is not None and C is None):
+    if few or (slope is not None and _called_for(slope) is None):
         return known
     part, cut = _some_labels(dual, batches, *_ENOUGH_FOR_STRENGTH)
     now = known if part is dual else None
-    # Where a value is called for already, one fold may tell that it is no better.
-    now = held_out_margins(part, cut, folds=FOLDS if C is None else 1, known=now)
-    C = C or _called_for(_slope(part, now))
+    # Where a value is called for already, one fold tells whether it still is.
+    folds = FOLDS if slope is None else 1
+    now = held_out_margins(part, cut, folds=folds, known=now)
+    C = _called_for(_slope(part, now))
     if C is not None:
         now, then = _compare_strength(part, cut, n_labels, C, now)
         if then is not None:

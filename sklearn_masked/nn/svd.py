@@ -1,7 +1,6 @@
 """The start of the shared path: what words go together, from all rows of X."""
 
 import functools
-import math
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,7 +17,7 @@ _NARROW = 1024
 # Vectors a block, at least and at most: torch's bags are fastest 32 wide.
 _LEAST, _MOST = 8, 32
 # The blocks of the Krylov space, at least, and its vectors for each one wanted.
-_BLOCKS, _BASIS = 8, 3.5
+_BLOCKS, _BASIS = 8, 4
 # Of a block that loses more than all but this to the basis, the rest is cleaned twice.
 _LOST = 1e-5
 
@@ -141,7 +140,7 @@ def _krylov(gram_times, n_columns, dim, device):
     Zeros stand for those that a matrix of lower rank lacks.
     """
     size = min(max(-(-dim // 2), _LEAST), _MOST, n_columns)
-    n_blocks = max(_BLOCKS, math.ceil(_BASIS * dim / size))
+    n_blocks = max(_BLOCKS, -(-_BASIS * dim // size))
     length = size * min(n_blocks, -(-n_columns // size))
     image = torch.randn(n_columns, size).to(device)
     basis = image.new_zeros(n_columns, length)

@@ -13,6 +13,7 @@ from skorch.callbacks import Callback
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
 from sklearn_masked.nn.dual import StandbyAdam
+from sklearn_masked.nn.held_out import held_out_margins
 
 
 def make(**params):
@@ -126,6 +127,26 @@ def test_idf_power_is_chosen_by_held_out_cells():
     # Neither weights nor copies of what is not labeled have a say.
     mirrored = make().fit(sp.vstack([X, X]).tocsr(), np.vstack([y, y * np.nan]))
     assert idf_power(mirrored) == 1
+
+
+@pytest.mark.parametrize(("error", "n_more"), [(0.4, 0), (0.6, 3)])
+def test_only_a_likely_power_is_tried_on_all_folds(monkeypatch, error, n_more):
+    X, y = counts()
+    features, asked = "sklearn_masked.classifier._features.", []
+
+    def spy(trainer, batches, **kwargs):
+        scale, n = trainer.module.feature_scale, kwargs["folds"]
+        asked.append((n, float(scale.std() / scale.mean())))
+        return held_out_margins(trainer, batches, **kwargs)
+
+    monkeypatch.setattr(features + "held_out_margins", spy)
+    monkeypatch.setattr(features + "_choices.gain", lambda *_: (error, error))
+    model = make(common=0.0, interactions=0.0).fit(X, y)
+    assert idf_power(model) == 0.5
+    assert [folds for folds, _ in asked] == [1] * 3 + [3] * n_more
+    # Each has its own scale of the features, the same for one fold and for all.
+    spreads = [spread for _, spread in asked]
+    assert spreads[1] < spreads[0] < spreads[2] and spreads[3:] in ([], spreads[:3])
 
 
 def test_idf_power_stays_where_nothing_can_be_told():

@@ -1,5 +1,7 @@
 """C="auto": which penalty, by cells that were held out; and that those are honest."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -111,3 +113,38 @@ def test_of_many_cells_some_labels_choose(monkeypatch):
     model = make(idf_power=0.5, sharing=0.3, common=0.0, interactions=0.0).fit(X, y)
     assert model.C_ == 50
     assert set(asked) == {7}
+
+
+@pytest.mark.parametrize(
+    ("told", "slopes", "gains", "asked", "chosen"),
+    [
+        # What another choice found is enough, or one fold does not agree with it.
+        (1.0, [], [], [], None),
+        (2.0, [1.0], [], [(1, None)], None),
+        # One fold, then all of them, say that the other value is no better.
+        (2.0, [2.0], [-1], [(1, None), (1, 50.0)], None),
+        (0.5, [0.5, 1.0], [1], [(1, None), (1, 0.5), (3, None)], None),
+        (2.0, [2.0, 2.0], [1, 0.9], [(1, None), (1, 50.0), (3, None), (3, 50.0)], None),
+        (2.0, [2.0, 2.0], [1, 1.1], [(1, None), (1, 50.0), (3, None), (3, 50.0)], 50.0),
+        (None, [0.5, 0.5], [1, 1.1], [(3, None), (1, 0.5), (3, None), (3, 0.5)], 0.5),
+    ],
+)
+def test_no_more_folds_are_asked_than_are_needed(
+    monkeypatch, told, slopes, gains, asked, chosen
+):
+    found, trained = [], []
+
+    def held_out(dual, batches, folds=3, known=None, C=None):
+        found.append((folds, C))
+        return folds
+
+    slopes, gains = iter(slopes), iter(gains)
+    monkeypatch.setattr(_choices, "held_out_margins", held_out)
+    monkeypatch.setattr(_choices, "_slope", lambda *_: next(slopes))
+    monkeypatch.setattr(_choices, "ranking", lambda *_: None)
+    monkeypatch.setattr(_choices, "gain", lambda *_: (each := next(gains), each))
+    monkeypatch.setattr(_choices, "_train_again", lambda *args: trained.append(args[2]))
+    label = SimpleNamespace(cpu=lambda: SimpleNamespace(numpy=lambda: np.zeros(1000)))
+    dual = SimpleNamespace(slot=range(1000), label=label, common=0.4)
+    _choices.choose_strength(dual, [None] * 12, 1, 5, slope=told)
+    assert found == asked and trained == [chosen] * (chosen is not None)

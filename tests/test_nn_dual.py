@@ -20,7 +20,7 @@ from sklearn_masked.nn.scaling import (
     document_frequency,
     inverse_document_frequency,
 )
-from sklearn_masked.nn.svd import singular_directions
+from sklearn_masked.nn.svd import _krylov, singular_directions
 
 CPU = torch.device("cpu")
 DEVICES = [
@@ -167,6 +167,19 @@ def test_directions_of_little_data_are_finite(shape, zero, sparse):
     columns, vectors = singular_directions(X, 100, CPU)
     assert torch.isfinite(vectors).all()
     assert vectors.shape == (len(columns), min(100, shape[0], len(columns)))
+
+
+@pytest.mark.parametrize("ratio", [0.9, 0.2])
+def test_directions_are_orthonormal_however_fast_they_decay(ratio):
+    rng = np.random.default_rng(5)
+    V, _ = np.linalg.qr(rng.normal(size=(300, 300)))
+    gram = torch.from_numpy((V * ratio ** (2.0 * np.arange(300))) @ V.T).float()
+    torch.manual_seed(1)
+    # Later blocks lose nearly all that they have to the basis before them.
+    got = _krylov(lambda table: gram @ table, 300, 24, CPU).double().numpy()
+    got = got[:, np.linalg.norm(got, axis=0) > 0.5]
+    np.testing.assert_allclose(got.T @ got, np.eye(got.shape[1]), atol=2e-3)
+    np.testing.assert_allclose(np.abs(V[:, :3].T @ got[:, :3]), np.eye(3), atol=1e-2)
 
 
 def test_rows_without_a_known_feature_leave_the_gradient_finite():

@@ -7,7 +7,6 @@ import torch
 
 from sklearn_masked.nn.batches import bag_inputs
 from sklearn_masked.nn.sparse import (
-    count_before,
     count_numbers,
     embedding_bag,
     transpose_batch,
@@ -148,9 +147,3 @@ def test_counts_in_parts_equal_counts_at_once(monkeypatch, block):
     want = np.bincount(numbers, values.astype(float) ** 2, minlength=8)
     np.testing.assert_allclose(count_numbers(numbers, 8, values), want)
     assert count_numbers(numbers[:0], 2).tolist() == [0, 0]
-
-
-def test_flags_are_counted_before_positions():
-    flags = np.array([True, False, True, True])
-    assert count_before(flags, np.array([0, 1, 1, 4])).tolist() == [0, 1, 1, 3]
-    assert count_before(flags[:0], np.array([0, 0])).tolist() == [0, 0]

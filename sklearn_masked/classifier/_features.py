@@ -177,8 +177,8 @@ class _SmallModels:
             return first
         found = [self._judge_power(begun, power, folds=1) for power in options]
         before = found[0][1]
-        errors = [_error(after, before) for _, after in found]
-        likely = [i for i, error in enumerate(errors) if error > _LIKELY]
+        errors = [_error(after, before) for _, after in found[1:]]
+        likely = [i for i, error in enumerate(errors, 1) if error > _LIKELY]
         if not likely:
             return first
         tried, scores = (0, *likely), []

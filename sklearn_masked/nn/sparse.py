@@ -272,14 +272,6 @@ def count_numbers(numbers, n, squares_of=None):
     return counts
 
 
-def count_before(flags, ends):
-    """Return how many flags are set before each of these positions."""
-    if not len(flags):
-        return np.zeros(len(ends), np.int64)
-    total = np.cumsum(flags, dtype=np.int32 if len(flags) < 2**31 else np.int64)
-    return np.where(ends > 0, total[ends - 1], 0).astype(np.int64)
-
-
 def _as_numpy(weights):
     """Return the weights for scipy, which has no bfloat16."""
     if weights.dtype in (torch.bfloat16, torch.float16):

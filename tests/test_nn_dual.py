@@ -182,6 +182,18 @@ def test_directions_are_orthonormal_however_fast_they_decay(ratio):
     np.testing.assert_allclose(np.abs(V[:, :3].T @ got[:, :3]), np.eye(3), atol=1e-2)
 
 
+def test_directions_stay_apart_over_many_blocks():
+    # What a block has inside the basis before it, by rounding, grows with each block.
+    rng = np.random.default_rng(6)
+    X = (rng.random((1500, 1024)) < 0.2).astype(float)
+    gram = torch.from_numpy((X.T @ X).astype(np.float32))
+    torch.manual_seed(1)
+    got = _krylov(lambda table: gram @ table, 1024, 200, CPU).double().numpy()
+    np.testing.assert_allclose(got.T @ got, np.eye(200), atol=1e-5)
+    best = np.linalg.svd(X, compute_uv=False)[:200]
+    assert np.square(X @ got).sum() > 0.9999 * np.square(best).sum()
+
+
 def test_rows_without_a_known_feature_leave_the_gradient_finite():
     X = sp.csr_array(np.array([[0, 0, 0], [1, 2, 0], [0, 1, 1]], np.float32))
     module = DirectSharedModule(3, 2, 2, 0.5, "dense")

@@ -18,8 +18,6 @@ _NARROW = 1024
 _LEAST, _MOST = 8, 32
 # The blocks of the Krylov space, at least, and its vectors for each one wanted.
 _BLOCKS, _BASIS = 8, 4
-# Of a block that loses more than all but this to the basis, the rest is cleaned twice.
-_LOST = 1e-5
 
 
 def singular_directions(X, dim, device, scales=None):
@@ -165,21 +163,20 @@ def _outside(basis, Y):
     tall and small matrices alone, and no trouble with low rank.
     """
     inside = basis.T @ Y
-    length = Y.double().square().sum()
-    Y, least = _orthonormal(Y - basis @ inside, length)
-    if least < _LOST:
-        Y = Y - basis @ (basis.T @ Y)
-    # Once more, for the digits that the first Gram matrix loses.
-    return _orthonormal(Y, Y.new_ones((), dtype=torch.float64))[0], inside
+    length, rest = Y.double().square().sum(), Y - basis @ inside
+    # Twice: what the first pass leaves inside grows from block to block, and its Gram
+    # matrix loses digits.
+    rest = _orthonormal(rest, length)
+    rest = rest - basis @ (basis.T @ rest)
+    return _orthonormal(rest, length.new_ones(())), inside
 
 
 def _orthonormal(Y, length):
-    """Return an orthonormal basis of Y, and the least squared length that it had.
+    """Return an orthonormal basis of Y, and zeros for what it lacks.
 
-    Directions that have next to nothing of the whole squared length become zeros.
+    Directions that have next to nothing of this squared length are not there.
     """
     values, vectors = torch.linalg.eigh((Y.T @ Y).double())
-    share = values / length.clamp_min(1e-30)
-    kept = share > 1e-8
+    kept = values > 1e-8 * length.clamp_min(1e-30)
     scale = torch.where(kept, values.clamp_min(1e-30).rsqrt(), 0)
-    return Y @ (vectors * scale).float(), torch.where(kept, share, torch.inf).min()
+    return Y @ (vectors * scale).float()

@@ -194,6 +194,23 @@ def test_directions_stay_apart_over_many_blocks():
     assert np.square(X @ got).sum() > 0.9999 * np.square(best).sum()
 
 
+@pytest.mark.parametrize("kind", ["equal", "two sizes", "one large"])
+def test_no_direction_is_missing_where_singular_values_are_equal(kind):
+    rng = np.random.default_rng(7)
+    columns = np.repeat(np.arange(200), 2 if kind == "equal" else 1)
+    columns = np.append(columns, np.arange(100 if kind == "two sizes" else 0))
+    X = np.eye(200)[columns]
+    if kind == "one large":
+        X = (rng.random((400, 200)) < 0.02).astype(float)
+        X[:, 0] *= 1000
+    gram = torch.from_numpy(X.T @ X).float()
+    torch.manual_seed(1)
+    got = _krylov(lambda table: gram @ table, 200, 40, CPU).double().numpy()
+    np.testing.assert_allclose(got.T @ got, np.eye(40), atol=1e-5)
+    best = np.linalg.svd(X, compute_uv=False)[:40]
+    assert np.square(X @ got).sum() > 0.98 * np.square(best).sum()
+
+
 def test_rows_without_a_known_feature_leave_the_gradient_finite():
     X = sp.csr_array(np.array([[0, 0, 0], [1, 2, 0], [0, 1, 1]], np.float32))
     module = DirectSharedModule(3, 2, 2, 0.5, "dense")

@@ -1,7 +1,7 @@
 """Which (feature, label) pairs labeled cells touch, found a few labels at a time.
 
 No pair is of two labels. So the nonzeros of the cells' rows are sorted by pair in parts
-that a processor's cache holds, and no copy of all rows is made.
+that a processor's cache holds, and no copy of all rows is made unless a label has them.
 """
 
 from typing import NamedTuple
@@ -46,6 +46,10 @@ class Covered:
         How many pairs each feature has.
     by_feature : integer array of shape (n_touched,)
         The order of the pairs by feature, then by label.
+    index : type
+        int32, or int64 where there are more nonzeros than it can count.
+    n_several : int
+        How many pairs more than one cell touches.
     ends : int64 array of shape (n_cells + 1,)
         Where the nonzeros of each cell's row end, cell after cell.
     number : integer array of shape (n_entries,)

@@ -189,9 +189,11 @@ class PairDirect(nn.Module):
             Where each of them is among all weights.
         """
         covered = Covered(X, cell_rows, cell_cols)
-        positions = np.empty(len(covered.labels), covered.index)
         labels = covered.labels[covered.by_feature]
-        positions[covered.by_feature] = self._merge(covered.counts, labels)
+        merged = self._merge(covered.counts, labels)
+        few = len(self.labels) < np.iinfo(np.int32).max
+        positions = np.empty(len(merged), np.int32 if few else np.int64)
+        positions[covered.by_feature] = merged
         return covered, positions
 
     def _merge(self, counts, labels):

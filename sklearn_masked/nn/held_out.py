@@ -62,8 +62,8 @@ def held_out_margins(
     C : float, default=None
         Another strength of the penalty, with which the others start anew.
     n_more, n_anew : int, default=None
-        How many epochs the others move on (None: 2), and how many they have where they
-        start anew (None: 5).
+        How many epochs the others move on (None: 2), unless they remember the fold for
+        long, and how many they have where they start anew (None: 5).
 
     Returns
     -------

@@ -135,7 +135,8 @@ def _gram_times(rows, transposed, table):
 def _krylov(gram_times, n_columns, dim, device):
     """Return the leading right singular vectors of X from products with X.T @ X.
 
-    Zeros stand for those that a matrix of lower rank lacks.
+    Zeros, or vectors whose images are nearly so, stand for those that a matrix of lower
+    rank lacks.
     """
     size = min(max(-(-dim // 2), _LEAST), _MOST, n_columns)
     n_blocks = max(_BLOCKS, -(-_BASIS * dim // size))
@@ -146,14 +147,30 @@ def _krylov(gram_times, n_columns, dim, device):
     for start in range(0, length, size):
         own = slice(start, start + size)
         block, inside = _outside(basis[:, :start], image)
+        basis[:, own] = block
+        if start + size < n_columns:
+            block = block + _in_place_of_lost(block, basis[:, : start + size])
+            basis[:, own] = block
         if start:  # what the last image has inside the basis: above the diagonal
             ritz[:start, start - size : start] = inside
-        basis[:, own], image = block, gram_times(block)
+        image = gram_times(block)
     ritz[:, -size:] = basis.T @ image
     values, vectors = torch.linalg.eigh(ritz.double(), UPLO="U")
     values, vectors = values.flip(0)[:dim], vectors.flip(1)[:, :dim]
     vectors = vectors * (values > 1e-10 * values[:1].clamp_min(1e-30))
     return (basis @ vectors.float()).contiguous()
+
+
+def _in_place_of_lost(block, basis):
+    """Return vectors drawn anew outside a basis, for those that a block lacks.
+
+    Where singular values are equal, or much of X is in one column, images span less
+    than they might, and what is lost has no image: the space would stop growing.
+    """
+    lost = block.square().sum(0) < 0.5
+    if not lost.any():
+        return torch.zeros_like(block)
+    return _outside(basis, torch.randn(block.shape).to(block))[0] * lost
 
 
 def _outside(basis, Y):

@@ -149,6 +149,18 @@ def test_only_a_likely_power_is_tried_on_all_folds(monkeypatch, error, n_more):
     assert spreads[1] < spreads[0] < spreads[2] and spreads[3:] in ([], spreads[:3])
 
 
+def test_the_power_that_is_surely_best_is_taken(monkeypatch):
+    X, y = counts()
+    rng, name = np.random.default_rng(0), "sklearn_masked.classifier._features."
+    noise = rng.normal(size=20)
+
+    def judged(self, begun, power, **kwargs):
+        return None, noise + {0.5: 0.0, 0.0: -1.0, 1.0: 1.0}[power] * rng.random(20)
+
+    monkeypatch.setattr(name + "_SmallModels._judge_power", judged)
+    assert idf_power(make(common=0.0, interactions=0.0).fit(X, y)) == 1
+
+
 def test_idf_power_stays_where_nothing_can_be_told():
     X, y = counts()
     few = np.where(np.arange(len(y))[:, None] < 100, y, np.nan)

@@ -89,6 +89,22 @@ def test_pair_weights_equal_a_dense_table(device):
     )
 
 
+def test_signed_sums_of_labels_differ_in_length_as_those_of_a_table():
+    rng = np.random.default_rng(8)
+    X, targets = random_rows(rng), random_targets(rng, 40, 7, known=0.05)
+    pairs, table = PairDirect(30, 7), torch.zeros(30, 7)
+    pairs.cover(X, cell_rows(targets), targets.indices.astype(int))
+    pairs.weight.data.normal_()
+    features = torch.repeat_interleave(torch.arange(30), pairs.starts.diff())
+    table[features, pairs.labels.long()] = pairs.weight.detach()
+    assert set(pairs.starts.diff().tolist()) >= {1, 2, 3}
+    signs = torch.from_numpy(rng.choice([-1.0, 1.0], size=(7, 9))).float()
+    got, want = (
+        sums.square().sum(0) for sums in (pairs.over_labels(signs), table @ signs)
+    )
+    torch.testing.assert_close(got - got.mean(), want - want.mean())
+
+
 def test_pair_weights_in_blocks_of_labels(monkeypatch):
     rng = np.random.default_rng(1)
     X, targets = random_rows(rng), random_targets(rng, 40, 7)

@@ -1,6 +1,7 @@
 """The command line: what is asked for, and what is said at the end."""
 
 import argparse
+import errno
 import importlib
 import importlib.util
 import os
@@ -243,7 +244,15 @@ def _ask(loop, pool, words, options):
 
 
 def _say(line):
-    print(line, flush=True)
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        # The terminal is gone, and what is still to be written to it has no reader.
+        null = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(null, stream.fileno())
 
 
 def _say_goodbye(loop, pool, session, trained):

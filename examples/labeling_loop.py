@@ -161,6 +161,35 @@ def draw(curves, file):
     print(f"\ncurves: {file}")
 
 
+def first_questions(X, person, n_round, rng, seed):
+    """Return, of each way to start, the labels, the questions and what asks later."""
+    blank = MaskedLabels.from_cells(
+        [], [], [], shape=person.Y.shape, label_names=person.names
+    )
+    examples = person.examples(rng)
+    known = person.answer(examples)  # they count as labeled cells
+    queries = {
+        person.names[col]: X[examples["sample"][examples["label"] == col]]
+        for col in np.unique(examples["label"])
+    }
+    seeds = seed_cells(
+        X,
+        queries,
+        known,
+        n_cells=max(1, n_round - known.n_cells),
+        random_share=0.25,
+        random_state=seed,
+    )
+    by_chance = query_cells(
+        None, blank, n_cells=n_round, strategy="random", random_state=seed
+    )
+    answered = MaskedLabels.merge(known, person.answer(seeds))
+    return {
+        "examples, then default": (answered, seeds, "default"),
+        "chance": (person.answer(by_chance), by_chance, "random"),
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -183,36 +212,12 @@ def main():
 
     n_round = max(1, args.cells // args.rounds)
     rng = np.random.default_rng(args.seed)
-    blank = MaskedLabels.from_cells([], [], [], shape=person.Y.shape, label_names=names)
-    examples = person.examples(rng)
-    known = person.answer(examples)  # they count as labeled cells
-    queries = {
-        names[col]: X[examples["sample"][examples["label"] == col]]
-        for col in np.unique(examples["label"])
-    }
-    seeds = seed_cells(
-        X,
-        queries,
-        known,
-        n_cells=max(1, n_round - known.n_cells),
-        random_share=0.25,
-        random_state=args.seed,
-    )
-    by_chance = query_cells(
-        None, blank, n_cells=n_round, strategy="random", random_state=args.seed
-    )
+    starts = first_questions(X, person, n_round, rng, args.seed)
+    seeds = starts["examples, then default"][1]
     print("The first questions:")
     print(seeds[seeds["reason"] == "similar"][:3].to_frame().to_string(index=False))
 
     curves = {}
-    starts = {
-        "examples, then default": (
-            MaskedLabels.merge(known, person.answer(seeds)),
-            seeds,
-            "default",
-        ),
-        "chance": (person.answer(by_chance), by_chance, "random"),
-    }
     for name, (*first, strategy) in starts.items():
         labels, curves[name] = loop(
             X, person, X_test, truth, *first, strategy, args.cells, n_round, args.seed

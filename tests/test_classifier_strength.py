@@ -76,9 +76,10 @@ def test_cells_that_were_held_out_are_not_remembered(monkeypatch):
     rng = np.random.default_rng(3)
     X = rng.normal(size=(1500, 40)).astype(np.float32)
     y = np.where(rng.random((1500, 4)) < 0.8, rng.integers(0, 2, (1500, 4)), np.nan)
-    seen = []
+    seen, asked = [], []
 
     def spy(trainer, batches, **kwargs):
+        asked.append(kwargs["n_more"])  # an epoch is enough for the output's lines
         held_out = held_out_margins(trainer, batches, **kwargs)
         label, target = (
             part[held_out.cells].numpy() for part in (trainer.label, trainer.target)
@@ -93,7 +94,7 @@ def test_cells_that_were_held_out_are_not_remembered(monkeypatch):
 
     monkeypatch.setattr("sklearn_masked.classifier._finish.held_out_margins", spy)
     make(C=5.0).fit(X, y)
-    assert len(seen) == 12
+    assert len(seen) == 12 and asked == [1]
     # One has a standard error of about 0.03.
     assert abs(np.mean(seen) - 0.5) < 0.025
 

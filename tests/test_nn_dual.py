@@ -844,15 +844,16 @@ def test_holding_out_leaves_the_model_as_it_was(monkeypatch):
     torch.testing.assert_close(few_epochs, again, rtol=0, atol=0)
 
 
-def test_the_look_at_what_is_remembered_is_the_first_epoch(monkeypatch):
+@pytest.mark.parametrize(("n_more", "epochs"), [(None, 3), (1, 1), (2, 2)])
+def test_the_look_at_what_is_remembered_is_the_first_epoch(monkeypatch, n_more, epochs):
     _, _, _, trainer, batches = held_out_case(monkeypatch, epochs=3, alike=0.0)
     steps, step = [], trainer.step
     monkeypatch.setattr(
         trainer, "step", lambda cells: steps.append(cells) or step(cells)
     )
-    held_out_margins(trainer, batches)
+    held_out_margins(trainer, batches, n_more=n_more)
     rest = [len(batches) - len(batches[fold::3]) for fold in range(3)]
-    assert len(steps) == 3 * sum(rest)
+    assert len(steps) == epochs * sum(rest)
 
 
 def test_many_cells_are_held_out_in_part_and_one_batch_not_at_all(monkeypatch):

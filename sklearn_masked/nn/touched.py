@@ -48,13 +48,13 @@ class TouchedPairs:
         self.starts, pairs, data = _several(covered, X, rows, scale)
         self.entries = tensor(np.diff(self.starts))
         self.pairs, self.data = tensor(pairs), tensor(data)
-        is_several = covered.is_several
+        is_alone = ~covered.is_several
         self.at, self.alone_at = (
-            tensor(positions[is_several]),
-            tensor(positions[~is_several]),
+            tensor(positions[~is_alone]),
+            tensor(positions[is_alone]),
         )
         self.alone_cell = tensor(covered.cells)
-        self.alone_data = tensor(covered.data * scale[covered.columns[~is_several]])
+        self.alone_data = tensor(covered.data * scale[covered.columns[is_alone]])
         self.weight = direct.weight.detach()[self.at]
         self.label = direct.labels[self.at]
         self.first = direct.weight.detach()[self.alone_at]

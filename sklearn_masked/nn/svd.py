@@ -18,6 +18,8 @@ _NARROW = 1024
 _LEAST, _MOST = 8, 32
 # The blocks of the Krylov space, at least, and its vectors for each one wanted.
 _BLOCKS, _BASIS = 8, 4
+# Passes to make a block orthonormal, at most, and what counts as nothing there.
+_PASSES, _NOTHING = 4, 1e-8
 
 
 def singular_directions(X, dim, device, scales=None):
@@ -146,13 +148,15 @@ def _krylov(gram_times, n_columns, dim, device):
     ritz = image.new_zeros(length, length)
     for start in range(0, length, size):
         own = slice(start, start + size)
-        block, inside = _outside(basis[:, :start], image)
+        # An image is outside all but the last two blocks but for rounding.
+        first = max(start - 2 * size, 0)
+        block, inside = _outside(basis[:, :start], image, first)
         basis[:, own] = block
         if start + size < n_columns:
             block = block + _in_place_of_lost(block, basis[:, : start + size])
             basis[:, own] = block
         if start:  # what the last image has inside the basis: above the diagonal
-            ritz[:start, start - size : start] = inside
+            ritz[first:start, start - size : start] = inside
         image = gram_times(block)
     ritz[:, -size:] = basis.T @ image
     values, vectors = torch.linalg.eigh(ritz.double(), UPLO="U")
@@ -173,27 +177,33 @@ def _in_place_of_lost(block, basis):
     return _outside(basis, torch.randn(block.shape).to(block))[0] * lost
 
 
-def _outside(basis, Y):
+def _outside(basis, Y, first=0):
     """Return an orthonormal basis of what Y has outside a basis, and what inside.
 
     The first is padded with zeros. By the eigenvectors of Gram matrices: products of
-    tall and small matrices alone, and no trouble with low rank.
+    tall and small matrices alone, and no trouble with low rank. Inside counts from the
+    vector `first` of the basis on, where Y has next to nothing inside those before it.
     """
-    inside = basis.T @ Y
-    length, rest = Y.double().square().sum(), Y - basis @ inside
-    # Twice: what the first pass leaves inside grows from block to block, and its Gram
-    # matrix loses digits.
-    rest = _orthonormal(rest, length)
-    rest = rest - basis @ (basis.T @ rest)
-    return _orthonormal(rest, length.new_ones(())), inside
+    recent = basis[:, first:]
+    inside = recent.T @ Y
+    length = Y.double().square().sum()
+    rest, _ = _orthonormal(Y - recent @ inside, length)
+    # Again, with all of the basis: what one pass leaves inside, or askew, is the more,
+    # the shorter the rest was. Until a pass finds nothing of note.
+    for _ in range(_PASSES):
+        rest, were_so = _orthonormal(rest - basis @ (basis.T @ rest))
+        if were_so:
+            break
+    return rest, inside
 
 
-def _orthonormal(Y, length):
-    """Return an orthonormal basis of Y, and zeros for what it lacks.
+def _orthonormal(Y, length=1.0):
+    """Return an orthonormal basis of Y, and whether Y about was one.
 
-    Directions that have next to nothing of this squared length are not there.
+    Zeros stand for directions that have next to nothing of this squared length.
     """
     values, vectors = torch.linalg.eigh((Y.T @ Y).double())
-    kept = values > 1e-8 * length.clamp_min(1e-30)
+    kept = values > _NOTHING * max(float(length), 1e-30)
     scale = torch.where(kept, values.clamp_min(1e-30).rsqrt(), 0)
-    return Y @ (vectors * scale).float()
+    were_so = not bool((kept & ((values - 1).abs() > 0.5)).any())
+    return Y @ (vectors * scale).float(), were_so

@@ -14,6 +14,7 @@ from skorch.callbacks import Callback
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
 from sklearn_masked.nn.dual import StandbyAdam
 from sklearn_masked.nn.held_out import held_out_margins
+from sklearn_masked.nn.net import MaskedNet
 
 
 def make(**params):
@@ -242,20 +243,44 @@ def test_what_some_labels_choose_is_trained_as_if_it_had_been_told(monkeypatch, 
         np.testing.assert_allclose(model.decision_function(X), want, atol=1e-4)
 
 
-def test_callbacks_see_the_weights_after_each_batch():
+def _many_pairs():
+    """Return rows and labels for which the direct path has weights of pairs."""
     rng = np.random.default_rng(8)
     X = sp.random(300, 20_000, 0.002, format="csr", dtype=np.float32, random_state=1)
     y = np.where(rng.random((300, 60)) < 0.1, rng.integers(0, 2, (300, 60)), np.nan)
+    return X, MaskedLabels.from_dense(y)
+
+
+def _weights(net):
+    return net.module_.direct.weight.detach().clone()
+
+
+@pytest.mark.parametrize("hook", ["on_batch_end", "on_epoch_end"])
+def test_callbacks_see_the_weights_as_they_are(hook):
     seen = []
 
-    class Look(Callback):
-        def on_batch_end(self, net, training=False, **_):
-            if training:
-                seen.append(net.module_.direct.weight.detach().clone())
+    def look(self, net, training=True, **_):
+        if training:
+            seen.append(_weights(net))
 
-    model = make(max_epochs=1, batch_size=100, callbacks=[("look", Look())])
-    model.fit(X, MaskedLabels.from_dense(y))
-    assert len(seen) == 3
+    watch = type("Watch", (Callback,), {hook: look})()
+    model = make(max_epochs=3, batch_size=300, callbacks=[("watch", watch)])
+    model.fit(*_many_pairs())
+    assert len(seen) == 3 and (seen[0] != 0).any()
+    assert all((one != other).any() for one, other in itertools.pairwise(seen))
+
+
+def test_validation_rows_are_judged_by_the_weights_as_they_are(monkeypatch):
+    seen, step = [], MaskedNet.validation_step
+
+    def look(net, batch, **kwargs):
+        seen.append(_weights(net))
+        return step(net, batch, **kwargs)
+
+    monkeypatch.setattr(MaskedNet, "validation_step", look)
+    model = make(max_epochs=3, batch_size=300, early_stopping=True)
+    model.fit(*_many_pairs())
+    assert len(seen) == 3 and (seen[0] != 0).any()
     assert all((one != other).any() for one, other in itertools.pairwise(seen))
 
 

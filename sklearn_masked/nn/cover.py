@@ -64,19 +64,29 @@ class Covered:
         self.ends = np.append(0, np.cumsum(lengths, dtype=np.int64))
         self.index = np.int32 if self.ends[-1] < np.iinfo(np.int32).max else np.int64
         self.number = np.empty(self.ends[-1], self.index)
-        self.n_several, parts = 0, []
+        self.n_several, sizes = 0, [0]
+        touched = self._room(X.indices.dtype, np.int32, bool)
+        alone, n_alone = self._room(self.index, X.dtype), 0
         for cells in _by_labels(cell_cols, lengths, max(BLOCK, X.shape[1])):
             labels = cell_cols[cells].astype(np.int32)
-            parts.append(self._sort(X[cell_rows[cells]], cells, labels))
-        sizes = np.append(0, np.cumsum([len(part.columns) for part in parts]))
-        self.columns, self.labels, self.is_several, self.cells, self.data = (
-            np.concatenate(each) for each in zip(*parts, strict=True)
+            part = self._sort(X[cell_rows[cells]], cells, labels)
+            _put(part[:3], touched, sizes[-1])
+            _put(part[3:], alone, n_alone)
+            sizes.append(sizes[-1] + len(part.columns))
+            n_alone += len(part.cells)
+        self.columns, self.labels, self.is_several = (
+            array[: sizes[-1]] for array in touched
         )
+        self.cells, self.data = (array[:n_alone] for array in alone)
         # Parts come with their labels increasing: one stable sort by feature is enough.
         numbered = (np.arange(sizes[-1], dtype=self.index), self.columns, sizes)
-        shape = len(parts), X.shape[1]
+        shape = len(sizes) - 1, X.shape[1]
         table = sp.csr_array(numbered, shape=shape).tocsc()
         self.counts, self.by_feature = np.diff(table.indptr), table.data
+
+    def _room(self, *kinds):
+        """Return arrays that no pairs can be too many for: unused room is no memory."""
+        return [np.empty(self.ends[-1], kind) for kind in kinds]
 
     def _sort(self, rows, cells, labels):
         """Return the pairs of these cells, and number the nonzeros of their rows."""
@@ -104,6 +114,11 @@ class Covered:
         cells = cells[by_feature.indices[alone]].astype(self.index)
         data = rows.data[by_feature.data[alone]]
         return _Part(columns, label[first], is_several, cells, data)
+
+
+def _put(parts, arrays, start):
+    for part, array in zip(parts, arrays, strict=True):
+        array[start : start + len(part)] = part
 
 
 def _by_labels(cols, lengths, block):

@@ -141,7 +141,8 @@ class MaskedNet(NeuralNet):
                 self.notify("on_batch_end", batch=batch, training=training, **step)
         if training and self.dual is not None:
             self.dual.end_epoch()
-            self.dual.write()
+            if self._is_watched():
+                self.dual.write()
         values = torch.stack(losses).tolist() if losses else []
         if not listens:
             # skorch opens a batch's row of the history in its own hook.
@@ -170,6 +171,11 @@ class MaskedNet(NeuralNet):
             for _, callback in self.callbacks_
             for hook in hooks
         )
+
+    def _is_watched(self):
+        """Return whether validation rows or a user's callbacks see each epoch."""
+        callbacks = self.callbacks or "disable"
+        return self.train_split is not None or callbacks != "disable"
 
     def train_step(self, batch, **fit_params):
         """Take a step: the dual trainer's, where there is one, else the optimizer's."""

@@ -44,6 +44,7 @@ class TouchedPairs:
         def tensor(array):
             return torch.from_numpy(array).to(device)
 
+        is_new = not len(direct.weight)  # all weights are 0 then
         covered, positions = direct.cover(X, rows, cols)
         self.starts, pairs, data = _several(covered, X, rows, scale)
         self.entries = tensor(np.diff(self.starts))
@@ -57,7 +58,7 @@ class TouchedPairs:
         self.alone_data = tensor(covered.data * scale[covered.columns[is_alone]])
         self.weight = direct.weight.detach()[self.at]
         self.label = direct.labels[self.at]
-        self.first = direct.weight.detach()[self.alone_at]
+        self.first = None if is_new else direct.weight.detach()[self.alone_at]
         self._sum_alone()
         self.changed = False
 
@@ -71,7 +72,9 @@ class TouchedPairs:
     def _sum_alone(self):
         """Add up by cell what the entries that are its alone are."""
         self.square = self._by_cell(self.alone_data.square())
-        self.base = self._by_cell(self.alone_data * self.first)
+        self.base = torch.zeros_like(self.square)
+        if self.first is not None:
+            self.base = self._by_cell(self.alone_data * self.first)
 
     def _by_cell(self, values):
         zero = values.new_zeros(len(self.entries))
@@ -131,7 +134,8 @@ class TouchedPairs:
             return
         weight = self.direct.weight.detach()
         weight[self.at] = self.weight
-        weight[self.alone_at] = self.first + self.alone_data * amount[self.alone_cell]
+        alone = self.alone_data * amount[self.alone_cell]
+        weight[self.alone_at] = alone if self.first is None else self.first + alone
         self.changed = False
 
 
@@ -140,18 +144,20 @@ def _several(covered, X, rows, scale):
 
     Of the entries whose pair several cells touch, in the order of the cells.
     """
-    ends, starts, pairs, data = covered.ends, [np.zeros(1, np.int64)], [], []
+    ends, starts = covered.ends, np.zeros(len(rows) + 1, np.int64)
+    several = np.count_nonzero(covered.number >= 0)
+    pairs = np.empty(several, covered.number.dtype)
+    data = np.empty(several, np.result_type(X.dtype, scale))
     for cells in _blocks(ends):
         first, last = ends[cells.start], ends[cells.stop]
         number, part = covered.number[first:last], X[rows[cells]]
-        kept = np.flatnonzero(number >= 0)
-        starts.append(
-            starts[-1][-1]
-            + np.searchsorted(kept, ends[cells.start + 1 : cells.stop + 1] - first)
-        )
-        pairs.append(number[kept])
-        data.append(part.data[kept] * scale[part.indices[kept]])
-    return tuple(np.concatenate(each) for each in (starts, pairs, data))
+        kept, done = np.flatnonzero(number >= 0), starts[cells.start]
+        cut = ends[cells.start + 1 : cells.stop + 1] - first
+        starts[cells.start + 1 : cells.stop + 1] = done + np.searchsorted(kept, cut)
+        own = slice(done, done + len(kept))
+        pairs[own] = number[kept]
+        np.multiply(part.data[kept], scale[part.indices[kept]], out=data[own])
+    return starts, pairs, data
 
 
 def _blocks(ends):

@@ -2,19 +2,21 @@
 
     python benchmarks/training.py [--data FOLDER] [--threads N] [--json FILE]
                                   [--parts steps fits] [--batch-sizes 256 ...]
+                                  [--width 64]
 
 FOLDER holds `texts.csv.gz` (columns id, text, split) and `labels.npz`; without it the
 rows are synthetic. One labeled cell a row is kept. Contestants work on the same rows,
 in turns; those that are not installed are named and left out.
 
-*Steps*: an embedding bag of width 64 and a linear layer, the masked loss of the
+*Steps*: an embedding bag of that width and a linear layer, the masked loss of the
 labeled cells; the batch, forward, backward and update are timed together. Every
 contestant gets its batches from this package's slicing, so that only the bag, its
 gradient and the optimizer differ. Ours multiplies the gradient out block by block of
 rows, or makes a sparse one as torch's do; "fixed batches" keep their members and what
 was prepared for them, as ``iterator_train__fixed=True`` does; "the default's epoch" is
 that of `MaskedMultiLabelClassifier` by its own algorithm, by batch. *Fits*: each in a
-process of its own, with its peak memory.
+process of its own, with its peak memory; ours and fastText's are of the same width and
+of as many epochs at most.
 """
 # ruff: noqa: D102
 
@@ -44,7 +46,7 @@ from sklearn_masked.nn.batches import CellDataset
 from sklearn_masked.nn.optim import LazyAdam, RowWiseAdagrad, SparseSGD
 from sklearn_masked.nn.sparse import embedding_bag, keep_transpose
 
-WIDTH = 64
+WIDTH = 64  # of all contestants; `--width` sets another
 EPOCHS = 6
 LOSS = MaskedBCEWithLogitsLoss()
 
@@ -242,8 +244,9 @@ def time_steps(X, labels, batch_size, rounds, steps):
 
 
 def fit_default(X, labels):
-    model = MaskedMultiLabelClassifier(max_epochs=EPOCHS, random_state=0, device="cpu")
-    model.fit(X, labels)
+    model = MaskedMultiLabelClassifier(
+        embedding_dim=WIDTH, max_epochs=EPOCHS, random_state=0, device="cpu"
+    ).fit(X, labels)
     epochs = [row["dur"] for row in model.history_]
     return {"epoch_seconds": float(np.median(epochs)), "passes": EPOCHS}
 
@@ -431,7 +434,7 @@ def time_fits(X, labels, names, repeats, threads):
             for name in names:
                 command = [sys.executable, __file__, "--fit", name, folder]
                 done = subprocess.run(
-                    [*command, "--threads", str(threads)],
+                    [*command, "--threads", str(threads), "--width", str(WIDTH)],
                     capture_output=True,
                     text=True,
                 )
@@ -470,6 +473,7 @@ def _print_fit(name, rows, base):
 
 
 def main():
+    global WIDTH
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -477,6 +481,7 @@ def main():
     parser.add_argument("--json", default="training.json", help="file to write")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--parts", nargs="+", default=["steps", "fits"])
+    parser.add_argument("--width", type=int, default=WIDTH, help="of the embeddings")
     sizes = [256, 512, 1024, 2048, 4096, 8192]
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=sizes)
     parser.add_argument("--rounds", type=int, default=5)
@@ -489,6 +494,7 @@ def main():
     parser.add_argument("--labels", type=int, default=85, help="synthetic")
     parser.add_argument("--fit", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    WIDTH = args.width
     if args.fit:
         run_fit(*args.fit, args.threads)
         return

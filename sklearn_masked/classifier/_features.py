@@ -171,27 +171,27 @@ class _SmallModels:
     def choose_power(self, begun, first, options):
         """Return the settings of a power that is surely better than the first.
 
-        One that is not even likely to be, by one fold, is not tried on the others.
+        One that is not even likely to be, by the folds so far, is not tried on others.
         """
-        if len(options) == 1:
-            return first
-        found = [self._judge_power(begun, power, folds=1) for power in options]
-        before = found[0][1]
-        errors = [_error(after, before) for _, after in found[1:]]
-        likely = [i for i, error in enumerate(errors, 1) if error > _LIKELY]
-        if not likely:
-            return first
-        tried, scores = (0, *likely), []
-        for i in tried:
-            known = found[i][0]
-            scores.append(self._judge_power(begun, options[i], known=known)[1])
-        gains = [_choices.gain(after, scores[0]) for after in scores]
-        sure = [gain * (errors > _choices.SURE) for gain, errors in gains]
-        return first._replace(power=options[tried[int(np.argmax(sure))]])
+        known, scores = dict.fromkeys(options), {}
+        for folds in range(1, FOLDS + 1):
+            if len(known) == 1:
+                return first
+            for power in known:
+                args = begun, power, folds, known[power]
+                known[power], scores[power] = self._judge_power(*args)
+            before = scores[options[0]]
+            gains = {p: _choices.gain(scores[p], before) for p in known}
+            known = {
+                p: known[p] for p in known if p == options[0] or gains[p][1] > _LIKELY
+            }
+        sure = [power for power in gains if gains[power][1] > _choices.SURE]
+        best = max(sure, key=lambda power: gains[power][0], default=options[0])
+        return first._replace(power=best)
 
-    def _judge_power(self, begun, power, **kwargs):
+    def _judge_power(self, begun, power, folds, known):
         begun[0].rescale(begun[0].module.feature_factors(self.scales, power))
-        return self.judge(begun, **kwargs)
+        return self.judge(begun, folds, known)
 
     def choose_common(self, best, common):
         """Return the settings with so much in common, unless they are surely worse.

@@ -189,10 +189,8 @@ class PairDirect(nn.Module):
             Where each of them is among all weights.
         """
         covered = Covered(X, cell_rows, cell_cols)
-        labels = covered.labels[covered.by_feature]
-        merged = self._merge(covered.counts, labels)
-        few = len(self.labels) < np.iinfo(np.int32).max
-        positions = np.empty(len(merged), np.int32 if few else np.int64)
+        merged = self._merge(covered.counts, covered.labels[covered.by_feature])
+        positions = np.empty_like(merged)
         positions[covered.by_feature] = merged
         return covered, positions
 
@@ -208,11 +206,13 @@ class PairDirect(nn.Module):
 
         Returns
         -------
-        int64 array
+        integer array
         """
         device = self.weight.device
         weight = torch.zeros(len(labels), dtype=self.weight.dtype)
-        position = np.arange(len(labels))
+        n_pairs = len(labels) + len(self.labels)  # at most
+        kind = np.int32 if n_pairs < np.iinfo(np.int32).max else np.int64
+        position = np.arange(len(labels), dtype=kind)
         if len(self.labels):
             known = self._keys().cpu().numpy()
             features = np.repeat(np.arange(self.n_features), counts)
@@ -222,7 +222,7 @@ class PairDirect(nn.Module):
             weight[np.searchsorted(merged, known)] = self.weight.detach().cpu()
             counts = np.bincount(merged // self.n_labels, minlength=self.n_features)
             labels = (merged % self.n_labels).astype(np.int32)
-            position = np.searchsorted(merged, touched)
+            position = np.searchsorted(merged, touched).astype(kind)
         starts = np.append(0, np.cumsum(counts, dtype=np.int64))
         self.starts = torch.from_numpy(starts).to(device)
         self.labels = torch.from_numpy(labels).to(device)

@@ -44,21 +44,20 @@ class TouchedPairs:
         def tensor(array):
             return torch.from_numpy(array).to(device)
 
-        is_new = not len(direct.weight)  # all weights are 0 then
+        is_new = not len(direct.weight)
         covered, positions = direct.cover(X, rows, cols)
         self.starts, pairs, data = _several(covered, X, rows, scale)
         self.entries = tensor(np.diff(self.starts))
         self.pairs, self.data = tensor(pairs), tensor(data)
-        is_alone = ~covered.is_several
-        self.at, self.alone_at = (
-            tensor(positions[~is_alone]),
-            tensor(positions[is_alone]),
-        )
+        several, alone = covered.is_several, ~covered.is_several
+        self.at, self.alone_at = tensor(positions[several]), tensor(positions[alone])
         self.alone_cell = tensor(covered.cells)
-        self.alone_data = tensor(covered.data * scale[covered.columns[is_alone]])
-        self.weight = direct.weight.detach()[self.at]
-        self.label = direct.labels[self.at]
-        self.first = None if is_new else direct.weight.detach()[self.alone_at]
+        self.alone_data = tensor(covered.data * scale[covered.columns[alone]])
+        weight = direct.weight.detach()
+        # New weights are 0: there is nothing to read.
+        self.weight = weight.new_zeros(len(self.at)) if is_new else weight[self.at]
+        self.first = None if is_new else weight[self.alone_at]
+        self.label = tensor(covered.labels[several])
         self._sum_alone()
         self.changed = False
 

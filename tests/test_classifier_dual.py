@@ -158,7 +158,8 @@ def test_the_power_that_is_surely_best_is_taken(monkeypatch):
 
     def judged(self, begun, power, folds, known):
         assert known == (None if folds == 1 else (folds - 1, power))
-        return (folds, power), noise + {0.5: 0.0, 0.0: -1.0, 1.0: 1.0}[power] * rng.random(20)
+        gain = {0.5: 0.0, 0.0: -1.0, 1.0: 1.0}[power] * rng.random(20)
+        return (folds, power), noise + gain
 
     monkeypatch.setattr(name + "_SmallModels._judge_power", judged)
     assert idf_power(make(common=0.0, interactions=0.0).fit(X, y)) == 1

@@ -74,8 +74,9 @@ def test_pair_weights_equal_a_dense_table(device):
     features = np.repeat(np.arange(30), np.diff(pairs.starts.cpu()))
     table[features, pairs.labels.cpu()] = pairs.weight.detach().cpu()
     # Each pair that is touched has its weight where it says.
-    weight = pairs.weight.detach().cpu().numpy()[positions]
-    np.testing.assert_array_equal(weight, table[covered.columns, covered.labels])
+    assert positions is None
+    touched = (part[covered.by_feature] for part in (covered.columns, covered.labels))
+    np.testing.assert_array_equal(pairs.weight.detach().cpu(), table[tuple(touched)])
     inputs = {k: v.to(device) for k, v in bag_inputs(X).items()}
     want = X @ table
     got = pairs(**inputs).detach().cpu()
@@ -810,7 +811,33 @@ def test_the_training_has_arrived_where_the_duality_gap_is_small():
     assert trainer.apart.item() == pytest.approx(gap, rel=1e-3)
     _, trainer = trained(X, targets, "dense", epochs=60)
     assert trainer.has_arrived
-    trainer.was_apart = 0.002 * trainer.strength.sum()
+
+
+@pytest.mark.parametrize(
+    ("found", "arrived"),
+    [
+        ([0.9e-3], True),  # of one epoch alone, what it found
+        ([1.1e-3], False),
+        ([40e-3, 3.3e-3], True),  # leaves 0.95
+        ([40e-3, 3.5e-3], False),  # 1.04
+        ([1.5e-3, 1.2e-3], False),  # slow: 1.07
+        ([1.5e-3, 1.1e-3], True),  # 0.94
+        ([1e-3, 1.2e-3], False),  # no nearer: as much as it found
+        ([0.0, 0.0], True),
+        ([1e-3, -1e-9], True),  # by rounding
+    ],
+)
+def test_an_epoch_leaves_less_than_it_found_by_as_much_as_the_last(found, arrived):
+    rng = np.random.default_rng(13)
+    X, targets = random_rows(rng), random_targets(rng, 40, 3)
+    _, trainer = trained(X, targets, "dense", epochs=0)
+    trainer.n_steps = 100
+    assert not trainer.has_arrived  # before any epoch
+    for each in found:
+        trainer.apart = each * trainer.strength.sum()
+        trainer.end_epoch()
+    assert trainer.has_arrived == arrived
+    trainer.n_steps = 99
     assert not trainer.has_arrived
 
 

@@ -172,7 +172,7 @@ class PairDirect(nn.Module):
         return features * self.n_labels + self.labels
 
     def cover(self, X, cell_rows, cell_cols):
-        """Add the pairs that these cells touch, and return which entries touch them.
+        """Make room for the pairs that these cells touch.
 
         Parameters
         ----------
@@ -185,49 +185,28 @@ class PairDirect(nn.Module):
         -------
         covered : Covered
             The pairs.
-        positions : integer array of shape (n_touched,)
-            Where each of them is among all weights.
+        positions : int64 array of shape (n_touched,) or None
+            Where they are among all weights, by feature; None, where they are all.
         """
         covered = Covered(X, cell_rows, cell_cols)
-        merged = self._merge(covered.counts, covered.labels[covered.by_feature])
-        positions = np.empty_like(merged)
-        positions[covered.by_feature] = merged
-        return covered, positions
-
-    def _merge(self, counts, labels):
-        """Make room for the touched pairs, and return where each of them now is.
-
-        Parameters
-        ----------
-        counts : array of shape (n_features,)
-            How many pairs of each feature are touched.
-        labels : int32 array
-            Their labels, increasing within a feature.
-
-        Returns
-        -------
-        integer array
-        """
-        device = self.weight.device
-        weight = torch.zeros(len(labels), dtype=self.weight.dtype)
-        n_pairs = len(labels) + len(self.labels)  # at most
-        kind = np.int32 if n_pairs < np.iinfo(np.int32).max else np.int64
-        position = np.arange(len(labels), dtype=kind)
+        counts, labels = covered.counts, covered.labels[covered.by_feature]
+        positions, weight = None, torch.zeros(len(labels), dtype=self.weight.dtype)
         if len(self.labels):
             known = self._keys().cpu().numpy()
             features = np.repeat(np.arange(self.n_features), counts)
             touched = features * self.n_labels + labels
             merged = np.union1d(known, touched)
-            weight = torch.zeros(len(merged), dtype=self.weight.dtype)
+            weight = weight.new_zeros(len(merged))
             weight[np.searchsorted(merged, known)] = self.weight.detach().cpu()
             counts = np.bincount(merged // self.n_labels, minlength=self.n_features)
             labels = (merged % self.n_labels).astype(np.int32)
-            position = np.searchsorted(merged, touched).astype(kind)
+            positions = np.searchsorted(merged, touched)
+        device = self.weight.device
         starts = np.append(0, np.cumsum(counts, dtype=np.int64))
         self.starts = torch.from_numpy(starts).to(device)
         self.labels = torch.from_numpy(labels).to(device)
         self.weight = nn.Parameter(weight.to(device))
-        return position
+        return covered, positions
 
 
 def spread_ranges(starts, lengths, total):

@@ -44,28 +44,40 @@ class TouchedPairs:
         def tensor(array):
             return torch.from_numpy(array).to(device)
 
-        is_new = not len(direct.weight)
         covered, positions = direct.cover(X, rows, cols)
         self.starts, pairs, data = _several(covered, X, rows, scale)
         self.entries = tensor(np.diff(self.starts))
         self.pairs, self.data = tensor(pairs), tensor(data)
-        several, alone = covered.is_several, ~covered.is_several
-        self.at, self.alone_at = tensor(positions[several]), tensor(positions[alone])
+        self.columns, self.is_several = map(
+            tensor, (covered.columns, covered.is_several)
+        )
+        self.by_feature = tensor(covered.by_feature)
+        self.positions = None if positions is None else tensor(positions)
+        self.label = self._of_pairs(tensor(covered.labels))[0]
         self.alone_cell = tensor(covered.cells)
-        self.alone_data = tensor(covered.data * scale[covered.columns[alone]])
-        weight = direct.weight.detach()
+        scales = self._of_pairs(tensor(scale[covered.columns]))[1]
+        self.alone_data = tensor(covered.data) * scales
         # New weights are 0: there is nothing to read.
-        self.weight = weight.new_zeros(len(self.at)) if is_new else weight[self.at]
-        self.first = None if is_new else weight[self.alone_at]
-        self.label = tensor(covered.labels[several])
+        self.weight, self.first = scales.new_zeros(covered.n_several), None
+        if positions is not None:
+            self.weight, self.first = self._of_pairs(self._read())
         self._sum_alone()
         self.changed = False
 
+    def _of_pairs(self, values):
+        """Return what a value a pair is for those of several cells, and of one."""
+        return values[self.is_several], values[~self.is_several]
+
+    def _read(self):
+        """Return the weights that the model has, pair by pair."""
+        weight = self.direct.weight.detach()[self.positions]
+        return torch.empty_like(weight).index_copy_(0, self.by_feature.long(), weight)
+
     def rescale(self, factor):
         """Multiply the columns of X by these."""
-        of_pair = torch.repeat_interleave(factor, self.direct.starts.diff())
-        self.data *= of_pair[self.at].index_select(0, self.pairs)
-        self.alone_data *= of_pair[self.alone_at]
+        several, alone = self._of_pairs(factor.index_select(0, self.columns))
+        self.data *= several.index_select(0, self.pairs)
+        self.alone_data *= alone
         self._sum_alone()
 
     def _sum_alone(self):
@@ -131,10 +143,15 @@ class TouchedPairs:
         """
         if not self.changed:
             return
-        weight = self.direct.weight.detach()
-        weight[self.at] = self.weight
         alone = self.alone_data * amount[self.alone_cell]
-        weight[self.alone_at] = alone if self.first is None else self.first + alone
+        alone = alone if self.first is None else self.first + alone
+        pairs, weight = alone.new_empty(len(self.columns)), self.direct.weight.detach()
+        pairs.masked_scatter_(self.is_several, self.weight)
+        pairs.masked_scatter_(~self.is_several, alone)
+        if self.positions is None:
+            torch.index_select(pairs, 0, self.by_feature, out=weight)
+        else:
+            weight[self.positions] = pairs.index_select(0, self.by_feature)
         self.changed = False
 
 

@@ -37,8 +37,8 @@ from ._weights import Weights
 # The bias takes part in each step as a feature of this squared length. It is penalized
 # by so much that it could stand still, and for that moves freely after each epoch.
 _BIAS = 0.25
-# An epoch is the last if it found the probabilities nearer than this, in nats a cell,
-# to where they belong, after so many steps, since biases take small ones.
+# An epoch is the last if it leaves the probabilities nearer than about this, in nats a
+# cell, to where they belong, after so many steps, since biases take small ones.
 _ARRIVED, _FEWEST = 1e-3, 100
 # Cells or rows that are looked at in one go.
 _BLOCK = 4096
@@ -103,7 +103,7 @@ class DualTrainer:
         self.parts, self.blocks, self.n_kept = {}, {}, 0
         self.margin = torch.zeros_like(self.target)
         self.apart, self.n_steps = self.anchor.new_zeros(()), 0
-        self.was_apart = self.anchor.new_full((), torch.inf)
+        self.was_apart, self.left = self.apart, self.apart + torch.inf
         if fresh:
             self._start()
         else:
@@ -305,6 +305,9 @@ class DualTrainer:
         self.module.bias += share * shifts
         if self.counts is not None:
             self.module.output[:, -1] += share * tilt
+        # What an epoch found shrinks by ever less: by about the root of the last time.
+        shrunk = (self.apart / self.was_apart.clamp_min(1e-30)).clamp(0, 1)
+        self.left = self.apart * shrunk.sqrt()
         self.was_apart, self.apart = self.apart, torch.zeros_like(self.apart)
 
     @property
@@ -315,7 +318,7 @@ class DualTrainer:
         that they give, times the strength, add up to the duality gap.
         """
         most = _ARRIVED * self.strength.sum()
-        return self.n_steps >= _FEWEST and bool(self.was_apart <= most)
+        return self.n_steps >= _FEWEST and bool(self.left <= most)
 
     def epochs(self, batches, n_epochs):
         """Go through these batches so often."""

@@ -104,11 +104,9 @@ class Covered:
         number = np.cumsum(is_several, dtype=self.index) + (self.n_several - 1)
         self.n_several += int(is_several.sum())
         number[~is_several] = -1
-        of_entry = np.empty(rows.nnz, self.index)
-        of_entry[by_feature.data] = np.repeat(number, lengths)
         shift = (self.ends[cells] - rows.indptr[:-1]).astype(self.index)
-        entries += np.repeat(shift, np.diff(rows.indptr))
-        self.number[entries] = of_entry
+        entries = by_feature.data + shift[by_feature.indices]
+        self.number[entries] = np.repeat(number, lengths)
         alone = first[~is_several]
         columns = rows.indices[by_feature.data[first]]
         cells = cells[by_feature.indices[alone]].astype(self.index)

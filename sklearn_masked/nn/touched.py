@@ -48,17 +48,20 @@ class TouchedPairs:
         self.starts, pairs, data = _several(covered, X, rows, scale)
         self.entries = tensor(np.diff(self.starts))
         self.pairs, self.data = tensor(pairs), tensor(data)
-        self.columns, self.is_several = map(
-            tensor, (covered.columns, covered.is_several)
+        self.columns, self.by_feature = (
+            tensor(covered.columns),
+            tensor(covered.by_feature),
         )
-        self.by_feature = tensor(covered.by_feature)
+        self.is_several = tensor(covered.is_several)
         self.positions = None if positions is None else tensor(positions)
-        self.label = self._of_pairs(tensor(covered.labels))[0]
-        self.alone_cell = tensor(covered.cells)
-        scales = self._of_pairs(tensor(scale[covered.columns]))[1]
-        self.alone_data = tensor(covered.data) * scales
+        self.label = tensor(covered.labels[covered.is_several])
+        alone = covered.columns[~covered.is_several]
+        self.alone_cell, self.alone_data = (
+            tensor(covered.cells),
+            tensor(covered.data * scale[alone]),
+        )
         # New weights are 0: there is nothing to read.
-        self.weight, self.first = scales.new_zeros(covered.n_several), None
+        self.weight, self.first = self.data.new_zeros(covered.n_several), None
         if positions is not None:
             self.weight, self.first = self._of_pairs(self._read())
         self._sum_alone()
@@ -66,7 +69,8 @@ class TouchedPairs:
 
     def _of_pairs(self, values):
         """Return what a value a pair is for those of several cells, and of one."""
-        return values[self.is_several], values[~self.is_several]
+        both = self.is_several, ~self.is_several
+        return tuple(torch.masked_select(values, which) for which in both)
 
     def _read(self):
         """Return the weights that the model has, pair by pair."""

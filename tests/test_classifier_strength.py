@@ -120,14 +120,16 @@ def test_of_many_cells_some_labels_choose(monkeypatch):
     ("told", "slopes", "gains", "asked", "chosen"),
     [
         # What another choice found is enough, or one fold does not agree with it.
-        (1.0, [], [], [], None),
-        (2.0, [1.0], [], [(1, None)], None),
-        # One fold, then all of them, say that the other value is no better.
-        (2.0, [2.0], [-1], [(1, None), (1, 50.0)], None),
-        (0.5, [0.5, 1.0], [1], [(1, None), (1, 0.5), (3, None)], None),
-        (2.0, [2.0, 2.0], [1, 0.9], [(1, None), (1, 50.0), (3, None), (3, 50.0)], None),
-        (2.0, [2.0, 2.0], [1, 1.1], [(1, None), (1, 50.0), (3, None), (3, 50.0)], 50.0),
-        (None, [0.5, 0.5], [1, 1.1], [(3, None), (1, 0.5), (3, None), (3, 0.5)], 0.5),
+        (1.0, [], [], "", None),
+        (2.0, [1.0], [], "1", None),
+        # Fold by fold, until the other value is not called for, or no better.
+        (2.0, [2.0], [-1], "1 1*", None),
+        (0.5, [0.5, 1.0], [1], "1 1* 2", None),
+        (2.0, [2.0, 2.0], [1, -1], "1 1* 2 2*", None),
+        (0.5, [0.5, 0.5, 1.0], [1, 1], "1 1* 2 2* 3", None),
+        (2.0, [2.0, 2.0, 2.0], [1, 1, 0.9], "1 1* 2 2* 3 3*", None),
+        (2.0, [2.0, 2.0, 2.0], [1, 1, 1.1], "1 1* 2 2* 3 3*", 50.0),
+        (None, [0.5] * 3, [1, 1, 1.1], "3 1* 2 2* 3 3*", 0.5),
     ],
 )
 def test_no_more_folds_are_asked_than_are_needed(
@@ -136,7 +138,8 @@ def test_no_more_folds_are_asked_than_are_needed(
     found, trained = [], []
 
     def held_out(dual, batches, folds=3, known=None, C=None):
-        found.append((folds, C))
+        found.append(f"{folds}*" if C else f"{folds}")
+        assert C in (None, 50.0 if told == 2.0 else 0.5)
         return folds
 
     slopes, gains = iter(slopes), iter(gains)
@@ -148,4 +151,4 @@ def test_no_more_folds_are_asked_than_are_needed(
     label = SimpleNamespace(cpu=lambda: SimpleNamespace(numpy=lambda: np.zeros(1000)))
     dual = SimpleNamespace(slot=range(1000), label=label, common=0.4)
     _choices.choose_strength(dual, [None] * 12, 1, 5, slope=told)
-    assert found == asked and trained == [chosen] * (chosen is not None)
+    assert " ".join(found) == asked and trained == [chosen] * (chosen is not None)

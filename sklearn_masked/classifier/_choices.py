@@ -23,7 +23,8 @@ from ..nn.held_out import (
 # orders held-out cells better. Fewer cells than this choose by chance.
 SHARING = 0.3, 0.1
 _FEWEST_FOR_SHARING = 10_000
-_EPOCHS = 2
+# Epochs with the second: to be judged, and to be kept.
+_TO_JUDGE, _TO_KEEP = 1, 2
 # Those of C="auto", which starts from the first. Log-odds that are less, or more, than
 # this times the held-out margins call for the second, or for the third.
 STRENGTHS = 5.0, 0.5, 50.0
@@ -69,19 +70,19 @@ def choose_sharing(dual, batches, n_labels):
     part, cut = _some_labels(dual, batches, *_ENOUGH_FOR_SHARING)
     with without_fold(part, cut) as (out, rest, _):
         more = margins_of(part, out)
-        _share_less(part, rest)
+        _share_less(part, rest, _TO_JUDGE)
         less = margins_of(part, out)
         part.set_sharing(SHARING[0])
     scores = (ranking(part, known, n_labels) for known in (less, more))
     if gain(*scores)[0] > 0:
-        _share_less(dual, batches)
+        _share_less(dual, batches, _TO_KEEP)
         return None, _slope(part, less)
     return more if part is dual else None, _slope(part, more)
 
 
-def _share_less(dual, batches):
+def _share_less(dual, batches, n_epochs):
     dual.set_sharing(SHARING[1])
-    dual.epochs(batches, _EPOCHS)
+    dual.epochs(batches, n_epochs)
     dual.settle(batches)
 
 
@@ -138,16 +139,22 @@ def _called_for(slope):
 
 
 def _compare_strength(part, cut, n_labels, C, now):
-    """Return cells held out with the C that is there, and with another if better."""
-    then = held_out_margins(part, cut, folds=1, C=C)
-    if gain(ranking(part, then, n_labels), ranking(part, now, n_labels))[0] <= 0:
-        return now, None
-    now = held_out_margins(part, cut, known=now)
-    if _called_for(_slope(part, now)) != C:
-        return now, None
-    then = held_out_margins(part, cut, known=then, C=C)
-    scores = ranking(part, then, n_labels), ranking(part, now, n_labels)
-    return now, then if gain(*scores)[1] > SURE else None
+    """Return cells held out with the C that is there, and with another if better.
+
+    Fold by fold, until the other one is not called for, or no better.
+    """
+    then = None
+    for folds in range(1, FOLDS + 1):
+        if folds > 1:
+            now = held_out_margins(part, cut, folds=folds, known=now)
+            if _called_for(_slope(part, now)) != C:
+                return now, None
+        then = held_out_margins(part, cut, folds=folds, known=then, C=C)
+        scores = ranking(part, then, n_labels), ranking(part, now, n_labels)
+        mean, errors = gain(*scores)
+        if mean <= 0:
+            return now, None
+    return now, then if errors > SURE else None
 
 
 def _slope(dual, held_out):

@@ -258,8 +258,9 @@ def _weights(net):
     return net.module_.direct.weight.detach().clone()
 
 
+@pytest.mark.parametrize("way", ["callbacks", "net_params"])
 @pytest.mark.parametrize("hook", ["on_batch_end", "on_epoch_end"])
-def test_callbacks_see_the_weights_as_they_are(hook):
+def test_callbacks_see_the_weights_as_they_are(hook, way):
     seen = []
 
     def look(self, net, training=True, **_):
@@ -267,13 +268,17 @@ def test_callbacks_see_the_weights_as_they_are(hook):
             seen.append(_weights(net))
 
     watch = type("Watch", (Callback,), {hook: look})()
-    model = make(max_epochs=3, batch_size=300, callbacks=[("watch", watch)])
+    given = [("watch", watch)]
+    if way == "net_params":  # in the place of one of skorch's own
+        given = {"callbacks__print_log": watch}
+    model = make(max_epochs=3, batch_size=300, **{way: given})
     model.fit(*_many_pairs())
     assert len(seen) == 3 and (seen[0] != 0).any()
     assert all((one != other).any() for one, other in itertools.pairwise(seen))
 
 
-def test_validation_rows_are_judged_by_the_weights_as_they_are(monkeypatch):
+@pytest.mark.parametrize("callbacks", [None, "disable"])
+def test_validation_rows_are_judged_by_the_weights_as_they_are(monkeypatch, callbacks):
     seen, step = [], MaskedNet.validation_step
 
     def look(net, batch, **kwargs):
@@ -281,8 +286,8 @@ def test_validation_rows_are_judged_by_the_weights_as_they_are(monkeypatch):
         return step(net, batch, **kwargs)
 
     monkeypatch.setattr(MaskedNet, "validation_step", look)
-    model = make(max_epochs=3, batch_size=300, early_stopping=True)
-    model.fit(*_many_pairs())
+    params = {"early_stopping": True, "callbacks": callbacks}
+    make(max_epochs=3, batch_size=300, **params).fit(*_many_pairs())
     assert len(seen) == 3 and (seen[0] != 0).any()
     assert all((one != other).any() for one, other in itertools.pairwise(seen))
 

@@ -70,17 +70,19 @@ def test_covered_pairs_are_those_of_a_dictionary(case, block):
             assert (number >= 0) == (len(want[pair]) > 1)
 
 
+@pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("case", CASES)
-def test_touched_pairs_keep_the_weights_of_a_table(case, block):
+def test_touched_pairs_keep_the_weights_of_a_table(case, known, block):
     X, rows, cols = draw(case, seed=1)
     rng = np.random.default_rng(2)
     direct = PairDirect(N_FEATURES, N_LABELS)
-    # Weights are there already, of some of the pairs and of others.
-    direct.cover(*draw("some cells", seed=3))
-    direct.weight.data.normal_()
+    if known:  # weights are there already, of some of the pairs and of others
+        direct.cover(*draw("some cells", seed=3))
+        direct.weight.data.normal_()
     table = dense(direct)
-    scale = rng.uniform(0.5, 2, N_FEATURES).astype(np.float32)
-    touched = TouchedPairs(direct, X, rows, cols, scale)
+    scale, other = rng.uniform(0.5, 2, (2, N_FEATURES)).astype(np.float32)
+    touched = TouchedPairs(direct, X, rows, cols, other)
+    touched.rescale(torch.from_numpy(scale / other))
     scaled = X.toarray()[rows] * scale
     cells, total = slice(0, len(rows)), np.zeros(len(rows), np.float32)
     for _ in range(2):

@@ -219,8 +219,12 @@ def test_directions_are_orthonormal_whatever_the_spectrum(spectrum, dim):
     got = _krylov(lambda table: X.T @ (X @ table), 800, dim, CPU).double().numpy()
     found = got[:, np.linalg.norm(got, axis=0) > 0.5]
     np.testing.assert_allclose(found.T @ found, np.eye(found.shape[1]), atol=1e-5)
-    best = np.square(values[:dim]).sum()
-    assert 0.96 * best < np.square(X.double().numpy() @ got).sum() < 1.0001 * best
+    # The first three may hide the others, and single precision what is far smaller.
+    square = np.square(X.double().numpy() @ found).sum(0)
+    got, best = square[3:].sum(), np.square(values[3:dim]).sum()
+    slack = 1e-6 * values[0] ** 2
+    least = 0.96 if spectrum == "steps" else 0.9999
+    assert least * best - slack <= got <= 1.0001 * best + slack
 
 
 def test_directions_stay_apart_over_many_blocks():

@@ -70,8 +70,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
     idf_power : float or "auto", default="auto"
         Power of its inverse document frequency by which each column of a sparse X is
         scaled on the direct path, beside what a vectorizer did. "auto" is 0.5, or 0 or
-        1 where small models with these order held-out cells better: asked by `fit`
-        with 500 labeled cells or more. The value taken is
+        1 where small models with these surely order held-out cells better: asked by
+        `fit` with two labels and 500 labeled cells or more. The value taken is
         ``net_.module_.feature_power``.
     std_power : float, "auto" or None, default="auto"
         For X that is an array: its columns are centered, standardized for the shared
@@ -82,8 +82,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         Inverse strength of the penalty on the weights, as in
         :class:`sklearn.linear_model.LogisticRegression`; must be above 0. Rows are
         scaled to length 1 in the quadratic mean first. "auto" is 5, or 0.5 or 50 where
-        that surely orders held-out cells better: asked by `fit` with 500 labeled cells
-        or more, not with `early_stopping`. The value taken is `C_`.
+        that surely orders held-out cells better: asked by `fit` with two labels and
+        500 labeled cells or more, not with `early_stopping`. The value taken is `C_`.
     scale_output : bool, default=True
         Whether `fit` ends with a line a label that makes the logits log-odds, fitted
         to the logits of cells that were held out for it. It makes the
@@ -123,8 +123,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator
         Learning rate of an optimizer.
     max_epochs : int, default=5
         Passes over the rows that have a labeled cell, at most: dual coordinate ascent
-        ends after 100 steps or more with a duality gap of at most 0.001 nats a cell,
-        unless rows are set aside by `early_stopping`.
+        ends after 100 steps or more where it leaves a duality gap of about 0.001 nats
+        a cell or less, unless rows are set aside by `early_stopping`.
     batch_size : int or "auto", default="auto"
         Rows a step; -1 takes all at once. "auto" takes 512, for dual coordinate ascent
         up to 1,024, but fewer where a label would have more than some 32 cells in a

@@ -185,7 +185,7 @@ class PairDirect(nn.Module):
         -------
         covered : Covered
             The pairs.
-        positions : int64 array of shape (n_touched,) or None
+        positions : integer array of shape (n_touched,) or None
             Where they are among all weights, by feature; None, where they are all.
         """
         covered = Covered(X, cell_rows, cell_cols)
@@ -200,7 +200,7 @@ class PairDirect(nn.Module):
             weight[np.searchsorted(merged, known)] = self.weight.detach().cpu()
             counts = np.bincount(merged // self.n_labels, minlength=self.n_features)
             labels = (merged % self.n_labels).astype(np.int32)
-            positions = np.searchsorted(merged, touched)
+            positions = np.searchsorted(merged, touched).astype(covered.index)
         device = self.weight.device
         starts = np.append(0, np.cumsum(counts, dtype=np.int64))
         self.starts = torch.from_numpy(starts).to(device)

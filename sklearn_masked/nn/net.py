@@ -6,13 +6,15 @@ import io
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EpochTimer, PassthroughScoring, PrintLog
 from skorch.utils import to_device, to_tensor
 
 from .batches import BatchIterator, CellBatch, in_form, model_input
 from .device.prefetch import place
 from .losses import MaskedBCEWithLogitsLoss
 
+# Callbacks of skorch's own that look at times and losses alone.
+_BLIND = {EpochTimer, PassthroughScoring, PrintLog}
 # What a saved net carries as tensors, in one file, so that they stay tied.
 # A learning rate schedule among the callbacks holds the optimizer.
 _TORCH_PARTS = ("module_", "criterion_", "optimizer_", "callbacks_")
@@ -174,8 +176,8 @@ class MaskedNet(NeuralNet):
 
     def _is_watched(self):
         """Return whether validation rows or a user's callbacks see each epoch."""
-        callbacks = self.callbacks or "disable"
-        return self.train_split is not None or callbacks != "disable"
+        kinds = {type(callback) for _, callback in self.callbacks_}
+        return self.train_split is not None or not kinds <= _BLIND
 
     def train_step(self, batch, **fit_params):
         """Take a step: the dual trainer's, where there is one, else the optimizer's."""

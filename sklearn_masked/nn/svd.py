@@ -18,7 +18,7 @@ _NARROW = 1024
 _LEAST, _MOST = 8, 32
 # The blocks of the Krylov space, at least, and its vectors for each one wanted.
 _BLOCKS, _BASIS = 8, 4
-# Passes to make a block orthonormal, at most, and what counts as nothing there.
+# Full passes to make a block orthonormal, at most, and what counts as nothing there.
 _PASSES, _NOTHING = 4, 1e-8
 
 
@@ -145,15 +145,17 @@ def _krylov(gram_times, n_columns, dim, device):
     length = size * min(n_blocks, -(-n_columns // size))
     image = torch.randn(n_columns, size).to(device)
     basis = image.new_zeros(n_columns, length)
-    ritz = image.new_zeros(length, length)
+    ritz, are_lost = image.new_zeros(length, length), False
     for start in range(0, length, size):
         own = slice(start, start + size)
-        # An image is outside all but the last two blocks but for rounding.
-        first = max(start - 2 * size, 0)
+        # But for rounding an image is outside all but the last two blocks, as long as
+        # the next block has all that it has outside.
+        first = 0 if are_lost else max(start - 2 * size, 0)
         block, inside = _outside(basis[:, :start], image, first)
         basis[:, own] = block
         if start + size < n_columns:
-            block = block + _in_place_of_lost(block, basis[:, : start + size])
+            anew = _in_place_of_lost(block, basis[:, : start + size])
+            block, are_lost = block + anew, are_lost or bool(anew.any())
             basis[:, own] = block
         if start:  # what the last image has inside the basis: above the diagonal
             ritz[first:start, start - size : start] = inside

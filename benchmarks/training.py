@@ -231,7 +231,7 @@ def time_steps(X, labels, batch_size, rounds, steps):
         except ImportError as error:
             print(f"left out: {name} ({error})")
     times = engine.in_turns(contestants, rounds, steps)
-    times |= time_default(X, labels, batch_size, rounds)
+    times |= time_default(X, labels, batch_size, 1 + rounds)
     nonzeros = X.nnz / X.shape[0] * batch_size
     print(f"\nB = {batch_size}, {nonzeros:.0f} nonzeros a batch")
     print(f"{'':37s}  median ms  (quartiles)      CPU ms  Mnnz/s  x ours  x ours, CPU")

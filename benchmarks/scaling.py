@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import warnings
+from unittest.mock import patch
 
 import _engine as engine
 import numpy as np
@@ -44,6 +45,7 @@ def run(sizes):
     """Fit once, predict the labeled cells, and print a line of JSON."""
     from sklearn_masked import MaskedMultiLabelClassifier
     from sklearn_masked.metrics import masked_roc_auc_scorer
+    from sklearn_masked.nn.dual import DualTrainer
 
     engine.pin(sizes["threads"])
     warnings.simplefilter("ignore")  # labels that no cell speaks of
@@ -60,7 +62,9 @@ def run(sizes):
         device="cpu",
     )
     start, used = time.perf_counter(), time.process_time()
-    model.fit(X, labels)
+    # All epochs are run: the first is dearer, and would be half of two.
+    with patch.object(DualTrainer, "has_arrived", False):
+        model.fit(X, labels)
     row = {"fit_s": time.perf_counter() - start, "cpu_s": time.process_time() - used}
     times = dict(model.net_.callbacks_)["EpochTimes"]
     row["epoch_s"] = float(np.median(times.wall))

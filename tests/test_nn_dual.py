@@ -227,6 +227,19 @@ def test_directions_are_orthonormal_whatever_the_spectrum(spectrum, dim):
     assert least * best - slack <= got <= 1.0001 * best + slack
 
 
+@pytest.mark.parametrize("large", [[100.0], [300.0, 30.0]])
+def test_blocks_that_lost_directions_still_span_the_whole_space(large):
+    # A few large values hide the others in the first images; the basis is square.
+    rng = np.random.default_rng(8)
+    values = np.append(large, np.arange(1, 257 - len(large)) ** -0.5)
+    V, _ = np.linalg.qr(rng.normal(size=(256, 256)))
+    X = torch.from_numpy((V * values).T).float()
+    torch.manual_seed(1)
+    got = _krylov(lambda table: X.T @ (X @ table), 256, 64, CPU).double().numpy()
+    square = np.square(X.double().numpy() @ got).sum(0)[len(large) :].sum()
+    assert square == pytest.approx(np.square(values[len(large) : 64]).sum(), rel=5e-3)
+
+
 def test_directions_stay_apart_over_many_blocks():
     # What a block has inside the basis before it, by rounding, grows with each block.
     rng = np.random.default_rng(6)

@@ -13,6 +13,7 @@ ROOT = Path(sklearn_masked.__file__).parent
 # From the top of the house to its bottom. `nn` stands apart: see below.
 TABLE = [
     "_version",
+    "exceptions",
     "labels",
     "_targets",
     "metrics",

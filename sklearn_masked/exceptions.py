@@ -1,0 +1,3 @@
+"""Public warnings and errors of the package."""
+
+__all__: list[str] = []

@@ -507,7 +507,7 @@ def test_unlabeled_entries_of_a_one_dimensional_y_take_no_part():
 def test_accuracy_without_labeled_entry_is_nan():
     X, Y = make_data(n=60)
     clf = MaskedCalibratedClassifierCV(LogisticRegression(), cv=2).fit(X, Y[:, 0])
-    with pytest.warns(UserWarning, match=r"^Accuracy is undefined without a labeled "):
+    with pytest.warns(UserWarning, match=r"^`y` has no labeled entry"):
         assert np.isnan(clf.score(X, np.full(60, np.nan)))
 
 

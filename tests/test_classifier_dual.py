@@ -60,15 +60,6 @@ def test_one_cell_is_no_certainty_for_every_row(max_epochs):
     assert 0.5 < proba.mean() < 0.999
 
 
-def test_score_of_a_binary_target_without_a_cell_says_so():
-    rng = np.random.default_rng(3)
-    X = rng.normal(size=(40, 3)).astype(np.float32)
-    y = (X[:, 0] > 0).astype(int)
-    model = make().fit(X, y)
-    with pytest.raises(ValueError, match="labeled cell of weight above 0 to score"):
-        model.score(X, y, sample_weight=np.zeros(40))
-
-
 def test_a_batch_of_all_rows_is_as_good_as_small_ones():
     rng = np.random.default_rng(4)
     X = rng.normal(size=(1500, 10)).astype(np.float32)

@@ -17,6 +17,7 @@ TABLE = [
     "labels",
     "_targets",
     "metrics",
+    "_base",
     "model_selection",
     "datasets",
     "multioutput",

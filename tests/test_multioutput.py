@@ -490,7 +490,7 @@ def test_one_dimensional_y_is_a_binary_problem(case, container):
 
 def test_accuracy_without_a_labeled_entry_is_nan():
     model = MaskedMultiOutputClassifier(LogisticRegression()).fit(X, Y[:, 0])
-    with pytest.warns(UndefinedMetricWarning, match="without a labeled entry"):
+    with pytest.warns(UndefinedMetricWarning, match="has no labeled entry"):
         assert np.isnan(model.score(X, np.full(60, NAN)))
 
 

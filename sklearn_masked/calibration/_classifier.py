@@ -14,7 +14,6 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from .._targets import check_same_labels, encode_target, shown_labels
-from ..metrics import masked_roc_auc_scorer
 from ..metrics._cells import score_cells
 from ..metrics._rows import count_rows
 from ..metrics._scorers import _response, predict_cells
@@ -333,29 +332,6 @@ default=None
         if self._one_dimensional:
             return self.classes_[np.argmax(proba, axis=1)]
         return self._decide(proba > 0.5)
-
-    def score(self, X, y, sample_weight=None):
-        """Return the macro ROC AUC of the labeled cells; accuracy after a 1-D y.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, data frame or list of length n_samples
-            The data.
-        y : MaskedLabels, array-like or sparse matrix of shape (n_samples, n_labels)
-            Labels in any form; or 1-D.
-        sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), \
-default=None
-            Weight of each row or cell.
-
-        Returns
-        -------
-        float
-            The score; NaN where nothing can be scored.
-        """
-        check_is_fitted(self)
-        if self._one_dimensional:
-            return self._accuracy(X, y, sample_weight)
-        return masked_roc_auc_scorer(self, X, y, sample_weight=sample_weight)
 
     def _inner(self):
         if self.estimator is not None:

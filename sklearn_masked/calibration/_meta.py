@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn import get_config
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.exceptions import NotFittedError, UndefinedMetricWarning
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags, indexable
 from sklearn.utils.metadata_routing import (
@@ -16,9 +16,10 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from .._targets import encode_target, judge_target, require_y
-from ..labels import cell_weights, check_sample_weight
-from ..metrics._rows import count_rows, take_rows
+from .._base import MaskedClassifierMixin
+from .._targets import judge_target, require_y
+from ..labels import check_sample_weight
+from ..metrics._rows import count_rows
 from ..metrics._scorers import _columns, _response
 from ._folds import read_task
 
@@ -27,7 +28,7 @@ class IgnoredWeightsWarning(UserWarning):
     """The wrapped estimator takes no weights: only what is built on it uses them."""
 
 
-class MaskedMetaClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Base of the classifiers that correct another classifier label by label."""
 
     def _inner(self):
@@ -115,37 +116,13 @@ class MaskedMetaClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             vars(self).pop(name, None)
             if hasattr(fitted, name):
                 setattr(self, name, getattr(fitted, name))
-        self._one_dimensional = task.classes is not None
-        self.n_labels_ = task.labels.n_labels
-        self.label_names_ = task.labels.label_names
-        # An arange of integers would read as the classes of one problem.
-        self.classes_ = (
-            task.classes
-            if self._one_dimensional
-            else np.arange(self.n_labels_).astype(object)
-        )
+        self._set_classes(task.labels, task.classes)
 
     def _decide(self, positive):
         """Return decisions (n, n_labels) as `predict` gives them."""
         if self._one_dimensional:
             return self.classes_[positive[:, 0].astype(np.intp)]
         return positive.astype(np.intp)
-
-    def _accuracy(self, X, y, sample_weight):
-        """Return the share of labeled entries of a 1-D y that are predicted right."""
-        labels = encode_target(y, count_rows(X), classes=self.classes_).labels
-        cells = labels.cells()
-        weights = cell_weights(cells, sample_weight, labels.shape)
-        if not len(cells.rows) or (weights is not None and not weights.any()):
-            warnings.warn(
-                "Accuracy is undefined without a labeled entry, and is set to NaN.",
-                UndefinedMetricWarning,
-                stacklevel=3,
-            )
-            return np.nan
-        predicted = self.predict(take_rows(X, cells.rows))
-        right = predicted == self.classes_[cells.values.astype(np.intp)]
-        return float(np.average(right, weights=weights))
 
     def get_metadata_routing(self):
         """Return what is routed where, for scikit-learn's metadata routing.

@@ -4,10 +4,11 @@ from numbers import Integral, Real
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._base import MaskedClassifierMixin
 from .._targets import (
     check_same_labels,
     encode_target,
@@ -16,8 +17,6 @@ from .._targets import (
     require_y,
     warn_unlabeled_labels,
 )
-from ..labels import cell_weights
-from ..metrics import masked_roc_auc_scorer
 from ..nn.batches import in_form
 from . import _build, _device, _training
 from ._prediction import PredictionMixin
@@ -26,7 +25,7 @@ from ._prediction import PredictionMixin
 _PRIVATE = ("_n_negative", "_n_positive", "_one_dimensional")
 
 
-class MaskedMultiLabelClassifier(PredictionMixin, ClassifierMixin, BaseEstimator):
+class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEstimator):
     """A multi-label classifier that learns from the labeled cells alone.
 
     The default model is an embedding-bag network. A *direct* path has a weight for
@@ -457,47 +456,8 @@ default=None
         return self.classes_ if self._one_dimensional else None
 
     def _set_labels(self, target):
-        labels = target.labels
-        self.n_labels_ = labels.n_labels
-        self.label_names_ = labels.label_names
-        self._one_dimensional = target.classes is not None
-        self.classes_ = (
-            np.arange(labels.n_labels).astype(object)
-            if target.classes is None
-            else target.classes
-        )
-        self._n_positive = self._n_negative = np.zeros(labels.n_labels)
-
-    def score(self, X, y, sample_weight=None):
-        """Return the macro masked ROC AUC; for 1-D y the accuracy.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-        y : as in `fit`
-            Their labels; unlabeled cells do not count.
-        sample_weight : array-like, default=None
-            As in `fit`.
-
-        Returns
-        -------
-        float
-            The larger, the better.
-        """
-        check_is_fitted(self)
-        if not self._one_dimensional:
-            return masked_roc_auc_scorer(self, X, y, sample_weight=sample_weight)
-        predicted = self.predict(X)
-        target = encode_target(y, len(predicted), classes=self.classes_)
-        cells = target.labels.cells()
-        right = predicted[cells.rows] == self.classes_[cells.values]
-        weights = cell_weights(cells, sample_weight, target.labels.shape)
-        if not len(right) or (weights is not None and not weights.any()):
-            raise ValueError(
-                "`y` must have a labeled cell of weight above 0 to score; got none."
-            )
-        return float(np.average(right, weights=weights))
+        self._set_classes(target.labels, target.classes)
+        self._n_positive = self._n_negative = np.zeros(self.n_labels_)
 
     def _has_cells(self):
         """Return which labels have had a labeled cell to learn from."""

@@ -1,13 +1,11 @@
 """The estimator: clones of a binary classifier, a label each."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.metadata_routing import (
@@ -23,8 +21,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .._base import MaskedClassifierMixin
 from .._targets import check_same_labels, encode_target, judge_target, require_y
-from ..metrics import masked_roc_auc_scorer
 from ..metrics._rows import count_rows
 from ._columns import Columns, training_set
 from ._constants import ConstantLabel, constant_labels, warn_constant_labels
@@ -39,7 +37,9 @@ def _estimator_has(method):
     return check
 
 
-class MaskedMultiOutputClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class MaskedMultiOutputClassifier(
+    MaskedClassifierMixin, MetaEstimatorMixin, BaseEstimator
+):
     """Fit one clone of a binary classifier a label, on the labeled rows of the label.
 
     Unlabeled cells take no part: the classifier of a label is exactly the one that
@@ -289,33 +289,6 @@ default=None
         scores = self._columnwise("decision_function", X, np.float64)
         return scores[:, 0] if self._one_dimensional else scores
 
-    def score(self, X, y, sample_weight=None):
-        """Return the macro ROC AUC of the labeled cells; accuracy after a 1-D y.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, data frame or list of length n_samples
-            The data.
-        y : MaskedLabels, array-like or sparse matrix of shape (n_samples, n_labels)
-            Labels in any form; or 1-D.
-        sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), \
-default=None
-            Weight of each row or cell.
-
-        Returns
-        -------
-        float
-            The score; NaN where nothing can be scored.
-
-        Warns
-        -----
-        UnscoredLabelsWarning
-            If labels lack positive or negative cells.
-        """
-        if self._is_one_dimensional():
-            return self._accuracy(X, y, sample_weight)
-        return masked_roc_auc_scorer(self, X, y, sample_weight=sample_weight)
-
     def get_metadata_routing(self):
         """Return what is routed where, for scikit-learn's metadata routing.
 
@@ -413,14 +386,7 @@ default=None
             for name in ("n_features_in_", "feature_names_in_"):
                 vars(self).pop(name, None)
             validate_data(self, X, skip_check_array=True)
-            n_labels = target.labels.n_labels
-            self._one_dimensional = target.classes is not None
-            self.classes_ = target.classes
-            if not self._one_dimensional:
-                # An arange of integers would read as the classes of one problem.
-                self.classes_ = np.arange(n_labels).astype(object)
-            self.n_labels_ = n_labels
-            self.label_names_ = target.labels.label_names
+            self._set_classes(target.labels, target.classes)
         self.estimators_ = estimators
         self._n_positive, self._n_negative = n_positive, n_negative
         return self
@@ -442,21 +408,6 @@ default=None
             for label, estimator in enumerate(self.estimators_)
         )
         return result
-
-    def _accuracy(self, X, y, sample_weight):
-        """Return the share of labeled entries that are predicted right."""
-        labels = encode_target(y, count_rows(X), classes=self.classes_).labels
-        column = Columns(labels, sample_weight)[0]
-        if not len(column.rows):
-            warnings.warn(
-                "Accuracy is undefined without a labeled entry, and is set to NaN.",
-                UndefinedMetricWarning,
-                stacklevel=3,
-            )
-            return np.nan
-        predicted = self.predict(column.select(X))
-        right = predicted == self.classes_[column.values]
-        return float(np.average(right, weights=column.weights))
 
 
 def _with_rows(X):

@@ -190,6 +190,7 @@ default="auto"
     array([[1, 0]])
     """
 
+    _scorer = masked_f1_scorer  # of labels (n_samples, n_labels)
     _parameter_constraints = {
         "estimator": [
             HasMethods(["fit", "predict_proba"]),
@@ -389,29 +390,6 @@ default=None
         """
         check_is_fitted(self)
         return self.estimator_.decision_function(X)
-
-    def score(self, X, y, sample_weight=None):
-        """Return the macro F1 of the labeled cells; accuracy after a 1-D y.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, data frame or list of length n_samples
-            The data.
-        y : MaskedLabels, array-like or sparse matrix of shape (n_samples, n_labels)
-            Labels in any form; or 1-D.
-        sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), \
-default=None
-            Weight of each row or cell.
-
-        Returns
-        -------
-        float
-            The score; NaN where nothing can be scored.
-        """
-        check_is_fitted(self)
-        if self._one_dimensional:
-            return self._accuracy(X, y, sample_weight)
-        return masked_f1_scorer(self, X, y, sample_weight=sample_weight)
 
     def _methods(self):
         if self.response_method == "auto":

@@ -1,0 +1,84 @@
+"""Base of the four classifiers: `score`, and what `fit` records about the labels."""
+
+import warnings
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ._targets import check_same_labels, encode_target
+from .labels import cell_weights
+from .metrics import UnscoredLabelsWarning, masked_roc_auc_scorer
+from .metrics._rows import count_rows, take_rows
+
+
+class MaskedClassifierMixin(ClassifierMixin):
+    """Mixin of classifiers of label matrices and of 1-D binary targets.
+
+    Fitting sets `classes_`, `n_labels_`, `label_names_` and `_one_dimensional`.
+    """
+
+    _scorer = masked_roc_auc_scorer  # of labels (n_samples, n_labels)
+
+    def score(self, X, y, sample_weight=None):
+        """Return the macro ROC AUC of the labeled cells; after a 1-D y the accuracy.
+
+        :class:`~sklearn_masked.thresholds.MaskedTunedThresholdClassifierCV`, whose
+        subject is decisions, returns the macro F1 instead of the ROC AUC. Unlabeled
+        cells, and unlabeled entries of a 1-D y, do not count.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or list of length n_samples
+            The data.
+        y : MaskedLabels, array-like or sparse matrix of shape (n_samples, n_labels)
+            Labels in any form; or 1-D, of shape (n_samples,), as in `fit`.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), \
+default=None
+            Weight of each row or cell, times the weights that y carries.
+
+        Returns
+        -------
+        float
+            The score, larger for better; NaN where nothing can be scored.
+
+        Raises
+        ------
+        ValueError
+            If y cannot be read, does not fit X, or is not of the number of dimensions
+            that the classifier was fitted with.
+
+        Warns
+        -----
+        UnscoredLabelsWarning
+            If labels lack positive or negative cells, or if a 1-D y has no labeled
+            entry of a weight above 0.
+        """
+        check_is_fitted(self)
+        if not self._one_dimensional:
+            return self._scorer(self, X, y, sample_weight=sample_weight)
+        target = encode_target(y, count_rows(X), classes=self.classes_)
+        check_same_labels(target, self)
+        cells = target.labels.cells()
+        weights = cell_weights(cells, sample_weight, target.labels.shape)
+        if not len(cells.rows) or (weights is not None and not weights.any()):
+            warnings.warn(
+                "`y` has no labeled entry of a weight above 0, so that the accuracy is "
+                "undefined; the result is NaN.",
+                UnscoredLabelsWarning,
+                stacklevel=2,
+            )
+            return float("nan")
+        predicted = self.predict(take_rows(X, cells.rows))
+        right = predicted == self.classes_[cells.values.astype(np.intp)]
+        return float(np.average(right, weights=weights))
+
+    def _set_classes(self, labels, classes):
+        """Record the labels; `classes` are the two values of a 1-D y, else None."""
+        self._one_dimensional = classes is not None
+        self.n_labels_ = labels.n_labels
+        self.label_names_ = labels.label_names
+        # An arange of integers would read as the classes of one problem.
+        self.classes_ = (
+            np.arange(labels.n_labels).astype(object) if classes is None else classes
+        )

@@ -1,7 +1,5 @@
 """A table of metrics, a row a label."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from ._averaging import Limits
@@ -19,6 +17,7 @@ from ._ranking import (
     masked_roc_auc_score,
     roc_auc,
 )
+from .label_table import MAX_ENDS, LabelTable, align, label_column, printed_labels
 
 _COUNTS = ("labeled", "positive", "negative")
 _METRICS = {
@@ -27,12 +26,10 @@ _METRICS = {
     "brier": masked_brier_score_loss,
 }
 _ENDS_OF_INTERVAL = ("low", "high")
-_MAX_ROWS = 60  # of a printed table, as in pandas
-_SHOWN = 5  # rows shown at either end of a longer one
-_WIDTH = 80
+_GAPS = ["  ", "  ", "  ", " ", " ", " "]
 
 
-class MaskedReport(Mapping):
+class MaskedReport(LabelTable):
     """Counts and metrics of every label, from its labeled cells alone.
 
     A mapping from column names to arrays of shape (n_labels,): "label" (names, or
@@ -52,44 +49,15 @@ class MaskedReport(Mapping):
     """
 
     def __init__(self, columns, macro, micro, confidence_level=None):
-        self._columns = columns
+        super().__init__(columns)
         self.macro = macro
         self.micro = micro
         self.confidence_level = confidence_level
 
-    def __getitem__(self, column):
-        """Return one column."""
-        return self._columns[column]
-
-    def __iter__(self):
-        """Iterate over the names of the columns."""
-        return iter(self._columns)
-
-    def __len__(self):
-        """Return the number of columns."""
-        return len(self._columns)
-
-    def to_records(self):
-        """Return the table as a structured array of shape (n_labels,)."""
-        dtype = [(name, column.dtype) for name, column in self.items()]
-        records = np.empty(len(self["label"]), dtype=dtype)
-        for name, column in self.items():
-            records[name] = column
-        return records
-
-    def to_frame(self):
-        """Return the table as a pandas DataFrame with the labels as its index."""
-        import pandas as pd
-
-        return pd.DataFrame(dict(self)).set_index("label")
-
     def __repr__(self):
         """Return the table in 80 columns; of many labels the first and last ones."""
         n_labels, ends = len(self["label"]), self._ends()
-        shown, hidden = list(range(n_labels)), None
-        if n_labels * (1 + len(ends)) > _MAX_ROWS and n_labels > 2 * _SHOWN:
-            hidden = _SHOWN * (1 + len(ends))
-            shown = shown[:_SHOWN] + shown[-_SHOWN:]
+        shown, cut = printed_labels(n_labels, 1 + len(ends))
         rows = [["label", *_COUNTS, *_METRICS]]
         for label in shown:
             numbers = {name: column[label] for name, column in self.items()}
@@ -98,11 +66,11 @@ class MaskedReport(Mapping):
         totals = [str(self[name].sum()) for name in _COUNTS]
         rows += _lines("macro", ["", "", ""], self.macro, ends)
         rows += _lines("micro", totals, self.micro, ends)
-        lines = _align(rows)
-        if hidden is not None:
-            lines.insert(1 + hidden, "...")
+        lines = align(rows, _GAPS)
+        if cut:
+            lines.insert(1 + MAX_ENDS * (1 + len(ends)), "...")
         lines.insert(-2 * (1 + len(ends)), "")
-        if hidden is not None or ends:
+        if cut or ends:
             lines += ["", self._foot(n_labels)]
         return "\n".join(lines)
 
@@ -203,8 +171,7 @@ or (n_samples, 2)
         resampled.add_ends(per_label, None, confidence_level)
         resampled.add_ends(macro, "macro", confidence_level)
         resampled.add_ends(micro, "micro", confidence_level)
-    names = cells.names
-    labels = np.arange(cells.n_labels) if names is None else np.asarray(names)
+    labels = label_column(cells.n_labels, cells.names)
     n_positive, n_negative = cells.count()
     counts = [n_positive + n_negative, n_positive, n_negative]
     columns = {"label": labels, **dict(zip(_COUNTS, counts, strict=True)), **per_label}
@@ -262,20 +229,3 @@ def _lines(label, counts, numbers, ends):
         entries = [f"{numbers[f'{name}_{end}']:.4f}" for name in _METRICS]
         rows.append([f"  {end}", "", "", "", *entries])
     return rows
-
-
-def _align(rows):
-    """Align the entries of rows, cutting labels so that a line has 80 columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    gaps = [" ", "  ", "  ", "  ", " ", " ", " "]
-    room = _WIDTH - sum(widths[1:]) - sum(map(len, gaps[1:]))
-    widths[0] = min(widths[0], room)
-    lines = []
-    for label, *entries in rows:
-        if len(label) > room:
-            label = label[: room - 3] + "..."
-        line = label.ljust(widths[0])
-        for gap, entry, width in zip(gaps[1:], entries, widths[1:], strict=True):
-            line += gap + entry.rjust(width)
-        lines.append(line)
-    return lines

@@ -1,16 +1,11 @@
 """What each threshold buys, as a table."""
 
-from collections.abc import Mapping
-
-import numpy as np
+from ..metrics.label_table import MAX_ENDS, LabelTable, align, printed_labels
 
 _SHOWN = ("labeled", "positive", "predicted")
-_MAX_ROWS = 60
-_ENDS = 5
-_WIDTH = 80
 
 
-class ThresholdReport(Mapping):
+class ThresholdReport(LabelTable):
     """Thresholds, and what they give on the cells left out of their folds.
 
     A mapping from column names to arrays of shape (n_labels,):
@@ -27,41 +22,10 @@ class ThresholdReport(Mapping):
     - "score": the objective, at the threshold.
     """
 
-    def __init__(self, columns):
-        self._columns = columns
-
-    def __getitem__(self, column):
-        """Return one column."""
-        return self._columns[column]
-
-    def __iter__(self):
-        """Iterate over the names of the columns."""
-        return iter(self._columns)
-
-    def __len__(self):
-        """Return the number of columns."""
-        return len(self._columns)
-
-    def to_records(self):
-        """Return the table as a structured array of shape (n_labels,)."""
-        dtype = [(name, column.dtype) for name, column in self.items()]
-        records = np.empty(len(self["label"]), dtype=dtype)
-        for name, column in self.items():
-            records[name] = column
-        return records
-
-    def to_frame(self):
-        """Return the table as a pandas DataFrame with the labels as its index."""
-        import pandas as pd
-
-        return pd.DataFrame(dict(self)).set_index("label")
-
     def __repr__(self):
         """Return the main columns in 80 characters; of many labels the ends."""
         n_labels = len(self["label"])
-        shown = list(range(n_labels))
-        if n_labels > _MAX_ROWS:
-            shown = shown[:_ENDS] + shown[-_ENDS:]
+        shown, cut = printed_labels(n_labels)
         head = [
             "label",
             "thresh.",
@@ -73,18 +37,11 @@ class ThresholdReport(Mapping):
             "recall",
         ]
         rows = [[*head, "reason"]] + [self._line(label) for label in shown]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        widths[0] = min(widths[0], _WIDTH - sum(widths[1:]) - 2 * len(head))
-        lines = [
-            "  ".join(
-                [_cut(row[0], widths[0])]
-                + [e.rjust(w) for e, w in zip(row[1:-1], widths[1:-1], strict=True)]
-                + [row[-1]]
-            ).rstrip()
-            for row in rows
-        ]
-        if n_labels > _MAX_ROWS:
-            lines.insert(1 + _ENDS, "...")
+        reasons = max(len(row[-1]) for row in rows)
+        rows = [[*row[:-1], row[-1].ljust(reasons)] for row in rows]
+        lines = align(rows, ["  "] * len(head))
+        if cut:
+            lines.insert(1 + MAX_ENDS, "...")
             lines += ["", f"[{n_labels} labels]"]
         return "\n".join(lines)
 
@@ -100,8 +57,3 @@ class ThresholdReport(Mapping):
             f"{one['recall']:.3f}",
             str(one["reason"]),
         ]
-
-
-def _cut(name, width):
-    """Return a name of exactly some width, cut where it is longer."""
-    return name.ljust(width) if len(name) <= width else name[: width - 3] + "..."

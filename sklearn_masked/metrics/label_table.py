@@ -1,0 +1,85 @@
+"""Base of the reports: a table of one row per label, as a mapping of its columns."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+MAX_LINES = 60  # of labels in a printed table, as in pandas
+MAX_ENDS = 5  # labels printed at either end of a longer table
+WIDTH = 80  # characters of a printed line
+
+
+class LabelTable(Mapping):
+    """A table of one row per label: a mapping from column names to arrays.
+
+    Each array has shape (n_labels,). The column "label" holds the labels' names, or
+    their positions.
+
+    Parameters
+    ----------
+    columns : dict of str to ndarray of shape (n_labels,)
+        The columns in their order.
+    """
+
+    def __init__(self, columns: dict[str, np.ndarray]):
+        self._columns = columns
+
+    def __getitem__(self, column: str) -> np.ndarray:
+        """Return one column."""
+        return self._columns[column]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of the columns."""
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        """Return the number of columns."""
+        return len(self._columns)
+
+    def to_records(self) -> np.ndarray:
+        """Return the table as a structured array of shape (n_labels,)."""
+        dtype = [(name, column.dtype) for name, column in self.items()]
+        records = np.empty(len(self["label"]), dtype=dtype)
+        for name, column in self.items():
+            records[name] = column
+        return records
+
+    def to_frame(self) -> Any:
+        """Return the table as a pandas DataFrame with the labels as its index."""
+        import pandas as pd
+
+        return pd.DataFrame(dict(self)).set_index("label")
+
+
+def printed_labels(n_labels, lines_per_label=1):
+    """Return the positions of the labels to print, and whether others are left out."""
+    labels = range(n_labels)
+    if n_labels * lines_per_label <= MAX_LINES or n_labels <= 2 * MAX_ENDS:
+        return list(labels), False
+    return [*labels[:MAX_ENDS], *labels[-MAX_ENDS:]], True
+
+
+def align(rows, gaps):
+    """Align rows of text entries into lines of at most `WIDTH` characters.
+
+    The first entry of a row is a label, written to the left and cut where the line
+    would be too long; the others are written to the right, after `gaps`.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    room = WIDTH - sum(widths[1:]) - sum(map(len, gaps))
+    widths[0] = min(widths[0], room)
+    lines = []
+    for label, *entries in rows:
+        if len(label) > room:
+            label = label[: room - 3] + "..."
+        line = label.ljust(widths[0])
+        for gap, entry, width in zip(gaps, entries, widths[1:], strict=True):
+            line += gap + entry.rjust(width)
+        lines.append(line.rstrip())
+    return lines
+
+
+def label_column(n_labels, names):
+    """Return the column "label": names, or positions where there are none."""
+    return np.arange(n_labels) if names is None else np.asarray(names)

@@ -29,6 +29,8 @@ METRICS = {
     "masked_recall_score": ("pred", {"zero_division": 1.0, "min_positive": 0}),
     "masked_f1_score": ("pred", {"zero_division": NAN, "min_positive": 0}),
     "masked_fbeta_score": ("pred", {"beta": 2.0}),
+    "masked_balanced_accuracy_score": ("pred", {"adjusted": True}),
+    "masked_matthews_corrcoef": ("pred", {"min_positive": 0}),
 }
 AVERAGES = ("macro", "micro", "weighted", None)
 

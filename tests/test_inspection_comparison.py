@@ -20,6 +20,8 @@ METRICS = {
     "masked_recall_score": ("pred", {}),
     "masked_f1_score": ("pred", {}),
     "masked_fbeta_score": ("pred", {"beta": 0.5}),
+    "masked_balanced_accuracy_score": ("pred", {}),
+    "masked_matthews_corrcoef": ("pred", {}),
 }
 
 
@@ -264,7 +266,8 @@ def test_random_state_decides_the_numbers():
             "`metric` accepts one of masked_roc_auc_score, "
             "masked_average_precision_score, masked_log_loss, masked_brier_score_loss, "
             "masked_precision_score, masked_recall_score, masked_f1_score, "
-            "masked_fbeta_score; got <built-in function len>.",
+            "masked_fbeta_score, masked_balanced_accuracy_score, "
+            "masked_matthews_corrcoef; got <built-in function len>.",
         ),
         (
             {"n_resamples": 0},

@@ -253,6 +253,13 @@ METRICS = {
         "pred",
         {"zero_division": 0, "beta": 0.5},
     ),
+    "masked_balanced_accuracy_score": (
+        skm.balanced_accuracy_score,
+        both_classes,
+        "pred",
+        {},
+    ),
+    "masked_matthews_corrcoef": (skm.matthews_corrcoef, both_classes, "pred", {}),
 }
 FUNCTIONS = {
     f"{name}-{average}": Metric(name, oracle, scorable, kind, average, **kwargs)

@@ -16,10 +16,12 @@ from sklearn_masked.labels import MaskedLabels
 from sklearn_masked.metrics import (
     UnscoredLabelsWarning,
     masked_average_precision_score,
+    masked_balanced_accuracy_score,
     masked_brier_score_loss,
     masked_f1_score,
     masked_fbeta_score,
     masked_log_loss,
+    masked_matthews_corrcoef,
     masked_precision_score,
     masked_recall_score,
     masked_roc_auc_score,
@@ -29,7 +31,8 @@ NAN = np.nan
 RANKING = [masked_roc_auc_score, masked_average_precision_score]
 PROBABILITIES = [masked_log_loss, masked_brier_score_loss]
 DECISIONS = [masked_precision_score, masked_recall_score, masked_f1_score]
-ALL = RANKING + PROBABILITIES + DECISIONS
+BALANCED = [masked_balanced_accuracy_score, masked_matthews_corrcoef]
+ALL = RANKING + PROBABILITIES + DECISIONS + BALANCED
 
 
 def loop(function, Y, scores, weights=None):

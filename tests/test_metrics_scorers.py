@@ -38,6 +38,8 @@ SCORERS = {
     "masked_f1_scorer": (metrics.masked_f1_score, 1),
     "masked_precision_scorer": (metrics.masked_precision_score, 1),
     "masked_recall_scorer": (metrics.masked_recall_score, 1),
+    "masked_balanced_accuracy_scorer": (metrics.masked_balanced_accuracy_score, 1),
+    "masked_matthews_corrcoef_scorer": (metrics.masked_matthews_corrcoef, 1),
 }
 
 

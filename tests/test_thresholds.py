@@ -38,6 +38,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import check_estimator
 
+from sklearn_masked import metrics
 from sklearn_masked.calibration import (
     MaskedCalibratedClassifierCV,
     inverse_propensity_weights,
@@ -81,6 +82,7 @@ def mean_cost(y_true, y_pred):
 # Ours, and the same for scikit-learn.
 OBJECTIVES = {
     "balanced_accuracy": ({}, "balanced_accuracy"),
+    "matthews_corrcoef": ({}, "matthews_corrcoef"),
     "f1": ({}, "f1"),
     "fbeta": ({"beta": 2.0}, make_scorer(fbeta_score, beta=2.0)),
     "cost": (
@@ -203,6 +205,33 @@ def test_a_callable_is_an_objective_of_the_counts():
     ).fit(X, Y[:, 0])
     ours.fit(X, Y)
     assert ours.thresholds_[0] == pytest.approx(theirs.best_threshold_, 1e-12)
+
+
+@pytest.mark.parametrize("name", ["balanced_accuracy", "matthews_corrcoef", "f1"])
+def test_metrics_and_scorers_of_the_package_are_objectives(name):
+    X, Y = make_data(n=200, labeled=0.6)
+    suffix = "" if name == "matthews_corrcoef" else "_score"
+    want = None
+    for scoring in (
+        name,
+        getattr(metrics, f"masked_{name}{suffix}"),
+        getattr(metrics, f"masked_{name}_scorer"),
+    ):
+        clf = MaskedTunedThresholdClassifierCV(separate(), scoring=scoring, cv=2)
+        found = clf.fit(X, Y).thresholds_
+        want = found if want is None else want
+        np.testing.assert_array_equal(found, want)
+
+
+def test_a_scorer_that_is_no_objective_is_refused():
+    X, Y = make_data(n=60)
+    for scorer in (
+        metrics.masked_roc_auc_scorer,
+        metrics.make_masked_scorer(metrics.masked_f1_score, average="micro"),
+    ):
+        clf = MaskedTunedThresholdClassifierCV(separate(), scoring=scorer)
+        with pytest.raises(ValueError, match="^`scoring` accepts an objective by name"):
+            clf.fit(X, Y)
 
 
 def test_a_callable_that_is_undefined_everywhere_tunes_nothing():

@@ -1,6 +1,7 @@
 """Metrics that read the labeled cells of a label matrix alone, and their scorers."""
 
 from ._averaging import UnscoredLabelsWarning
+from ._balanced import masked_balanced_accuracy_score, masked_matthews_corrcoef
 from ._decisions import (
     masked_f1_score,
     masked_fbeta_score,
@@ -14,7 +15,9 @@ from ._scorers import (
     MaskedScorer,
     make_masked_scorer,
     masked_average_precision_scorer,
+    masked_balanced_accuracy_scorer,
     masked_f1_scorer,
+    masked_matthews_corrcoef_scorer,
     masked_precision_scorer,
     masked_recall_scorer,
     masked_roc_auc_scorer,
@@ -29,11 +32,15 @@ __all__ = [
     "make_masked_scorer",
     "masked_average_precision_score",
     "masked_average_precision_scorer",
+    "masked_balanced_accuracy_score",
+    "masked_balanced_accuracy_scorer",
     "masked_brier_score_loss",
     "masked_f1_score",
     "masked_f1_scorer",
     "masked_fbeta_score",
     "masked_log_loss",
+    "masked_matthews_corrcoef",
+    "masked_matthews_corrcoef_scorer",
     "masked_precision_score",
     "masked_precision_scorer",
     "masked_recall_score",

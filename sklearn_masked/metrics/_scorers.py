@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from ..labels import check_labels
+from ._balanced import masked_balanced_accuracy_score, masked_matthews_corrcoef
 from ._cells import binary_labels, encode_binary, is_one_dimensional
 from ._decisions import masked_f1_score, masked_precision_score, masked_recall_score
 from ._probabilities import masked_brier_score_loss, masked_log_loss
@@ -384,6 +385,8 @@ neg_masked_log_loss_scorer = make_masked_scorer(
 neg_masked_brier_score_scorer = make_masked_scorer(
     masked_brier_score_loss, response_method="predict_proba", greater_is_better=False
 )
+masked_balanced_accuracy_scorer = make_masked_scorer(masked_balanced_accuracy_score)
+masked_matthews_corrcoef_scorer = make_masked_scorer(masked_matthews_corrcoef)
 masked_f1_scorer = make_masked_scorer(masked_f1_score)
 masked_precision_scorer = make_masked_scorer(masked_precision_score)
 masked_recall_scorer = make_masked_scorer(masked_recall_score)

@@ -61,7 +61,9 @@ class MaskedTunedThresholdClassifierCV(MaskedMetaClassifier):
     scoring : str or callable, default="balanced_accuracy"
         What to maximize, for each label:
 
-        - "balanced_accuracy", "f1", or "fbeta" with `beta`;
+        - "balanced_accuracy", "matthews_corrcoef", "f1", or "fbeta" with `beta`; for
+          the first three also the metric or the scorer of the package, such as
+          `masked_f1_scorer`;
         - "cost": minus the mean cost of a cell by `cost_matrix`;
         - "recall_at_precision": recall, where precision is at least `target`;
         - "precision_at_recall": precision, where recall is at least `target`;

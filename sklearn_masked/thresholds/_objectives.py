@@ -2,7 +2,46 @@
 
 import numpy as np
 
-OBJECTIVES = ("balanced_accuracy", "f1", "fbeta", "cost")
+from ..metrics import (
+    MaskedScorer,
+    masked_balanced_accuracy_score,
+    masked_f1_score,
+    masked_matthews_corrcoef,
+)
+from ..metrics._balanced import matthews_corrcoef
+
+OBJECTIVES = ("balanced_accuracy", "matthews_corrcoef", "f1", "fbeta", "cost")
+# The metrics of the package that say the same as an objective by its name.
+_NAMES = {
+    masked_balanced_accuracy_score: "balanced_accuracy",
+    masked_f1_score: "f1",
+    masked_matthews_corrcoef: "matthews_corrcoef",
+}
+
+
+def objective_name(scoring):
+    """Return the name of the objective that a metric or scorer of the package means.
+
+    Anything else, a function of the four counts among it, comes back unchanged.
+
+    Raises
+    ------
+    ValueError
+        For a scorer that reads scores, or has arguments, or is not in the table.
+    """
+    is_scorer = isinstance(scoring, MaskedScorer)
+    metric = scoring._score_func if is_scorer else scoring
+    names = [name for known, name in _NAMES.items() if known is metric]
+    if not is_scorer:
+        return names[0] if names else scoring
+    if not names or scoring._kwargs:
+        known = ", ".join(function.__name__ for function in _NAMES)
+        raise ValueError(
+            "`scoring` accepts an objective by name, a function of the counts tp, fp, "
+            f"fn and tn, or a scorer of {known} without further arguments; got "
+            f"{scoring!r}."
+        )
+    return names[0]
 
 
 def make_objective(scoring, beta, costs):
@@ -21,6 +60,8 @@ def make_objective(scoring, beta, costs):
         return lambda counts: _called(scoring, counts)
     if scoring == "balanced_accuracy":
         return _balanced_accuracy
+    if scoring == "matthews_corrcoef":
+        return _matthews_corrcoef
     if scoring == "cost":
         return lambda counts: -_mean_cost(counts, costs)
     square = 1.0 if scoring == "f1" else beta**2
@@ -41,6 +82,11 @@ def _called(scoring, counts):
 def _balanced_accuracy(counts):
     tp, fp, fn, tn = counts
     return (_ratio(tn, tn + fp) + _ratio(tp, tp + fn)) / 2
+
+
+def _matthews_corrcoef(counts):
+    # Differences of cumulated weights can fall below 0 by rounding.
+    return np.nan_to_num(matthews_corrcoef(*(np.maximum(c, 0.0) for c in counts)))
 
 
 def _fbeta(counts, square):

@@ -9,6 +9,7 @@ import numpy as np
 from .._targets import shown_labels
 from ..calibration._per_label import as_floats, read_per_label
 from ._constraints import precision_at_recall, recall_at_precision
+from ._objectives import objective_name
 
 CONSTRAINED = {
     "recall_at_precision": recall_at_precision,
@@ -68,7 +69,7 @@ def read_settings(tuner, labels, default):
     if isinstance(tuner.fallback, Real) and np.isnan(tuner.fallback):
         raise ValueError("`fallback` accepts a number that is one; got nan.")
     return Settings(
-        scoring=tuner.scoring,
+        scoring=objective_name(tuner.scoring),
         beta=tuner.beta,
         costs=_costs(tuner, labels.n_labels),
         target=_target(tuner, labels) if constrained else None,

@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 
 from .._averaging import AVERAGES, Limits
+from .._balanced import masked_balanced_accuracy_score, masked_matthews_corrcoef
 from .._decisions import (
     masked_f1_score,
     masked_fbeta_score,
@@ -15,7 +16,15 @@ from .._probabilities import masked_brier_score_loss, masked_log_loss
 from .._ranking import masked_average_precision_score, masked_roc_auc_score
 from ._areas import average_precision, roc_auc
 from ._draws import share_ends, shifted_ends
-from ._sums import Counts, Sums, brier_score, fbeta, log_loss
+from ._sums import (
+    Counts,
+    Sums,
+    balanced_accuracy,
+    brier_score,
+    fbeta,
+    log_loss,
+    matthews_corrcoef,
+)
 
 _OWN = object()  # stands for the average of the replicates
 
@@ -47,6 +56,8 @@ class Replicates:
             )
         least, prepare = _METRICS[metric]
         self._metric = metric
+        # From -1 to 1: intervals are those of the share (value + 1) / 2.
+        self._signed = metric is masked_matthews_corrcoef or options.get("adjusted")
         limits = Limits(
             options["min_positive"], options["min_negative"], least=least or (0, 0)
         )
@@ -102,7 +113,10 @@ class Replicates:
         average = self.average if average is _OWN else average
         if average in ("macro", "weighted"):
             least = _harmonic_mean(least)
-        return share_ends(estimate, replicates, confidence_level, least)
+        if not self._signed:
+            return share_ends(estimate, replicates, confidence_level, least)
+        shares = (np.asarray(estimate) + 1) / 2, (replicates + 1) / 2
+        return 2 * share_ends(*shares, confidence_level, least) - 1
 
 
 def _harmonic_mean(least):
@@ -128,6 +142,8 @@ KINDS = {
     masked_recall_score: "pred",
     masked_f1_score: "pred",
     masked_fbeta_score: "pred",
+    masked_balanced_accuracy_score: "pred",
+    masked_matthews_corrcoef: "pred",
 }
 # Below how many positive and negative cells its values are NaN by themselves (None:
 # they are not, even without any cell), and how each is prepared.
@@ -140,4 +156,6 @@ _METRICS = {
     masked_recall_score: (None, fbeta(np.inf)),
     masked_f1_score: (None, fbeta(1.0)),
     masked_fbeta_score: (None, fbeta()),
+    masked_balanced_accuracy_score: ((1, 1), balanced_accuracy),
+    masked_matthews_corrcoef: ((1, 1), matthews_corrcoef),
 }

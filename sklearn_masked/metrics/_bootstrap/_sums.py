@@ -3,6 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
+from .._balanced import balanced_accuracy as balanced
+from .._balanced import matthews_corrcoef as matthews
 from .._decisions import _check_zero_division
 
 _MOST_SINGLE = 1 << 20  # cells whose counts single precision holds exactly
@@ -116,3 +118,41 @@ def fbeta(beta=None):
         return _FBeta(cells, rows, n_rows, float(given), filler)
 
     return prepare
+
+
+class _Confusion:
+    """A function of the four counts of decisions and truths."""
+
+    def __init__(self, cells, rows, n_rows, function):
+        sums = Sums(cells, rows, n_rows)
+        decided = cells.scores == 1
+        self._counts = [
+            sums.of(truth & decision)
+            for truth, decision in [
+                (cells.positive, decided),
+                (~cells.positive, decided),
+                (cells.positive, ~decided),
+                (~cells.positive, ~decided),
+            ]
+        ]
+        self._function = function
+        truths = cells.positive, ~cells.positive
+        # As for the ROC AUC: the class with fewer cells decides.
+        self.least = np.minimum(*(count_rows(sums.of(truth)) for truth in truths))
+
+    def __call__(self, multiplicity):
+        return self._function(*(count @ multiplicity for count in self._counts))
+
+
+def balanced_accuracy(cells, rows, n_rows, options):
+    """Prepare the balanced accuracy."""
+    if options["adjusted"]:
+        return _Confusion(
+            cells, rows, n_rows, lambda *counts: 2 * balanced(*counts) - 1
+        )
+    return _Confusion(cells, rows, n_rows, balanced)
+
+
+def matthews_corrcoef(cells, rows, n_rows, options):
+    """Prepare the Matthews correlation."""
+    return _Confusion(cells, rows, n_rows, matthews)

@@ -17,8 +17,9 @@ SEARCH_CELLS = 10_000
 def fit(task, seed, ova):
     """Choose rate and epochs on a fifth of the cells left out, then fit on all."""
     data, labels = task.data, task.labels
-    grams = 5 if "smiles" in data.name else 1 if "ecfp" in data.name else 2
+    grams = {"text": 2, "molecules": 5 if "smiles" in data.name else 1}[data.kind]
     train, test = data.tokens
+    train = [train[row] for row in task.rows]
     cells = labels.cells()
     order = np.random.default_rng(seed).permutation(labels.n_cells)[:SEARCH_CELLS]
     left_out = np.zeros(labels.n_cells, bool)
@@ -35,7 +36,6 @@ def fit(task, seed, ova):
     models = _models(train, cells, shape, _params(rate, epochs, grams, seed), ova)
     return Fitted(
         lambda: models.predict(test),
-        models.n_bytes,
         {"lr": rate, "epoch": epochs, "wordNgrams": grams},
     )
 
@@ -97,9 +97,6 @@ class _Separate:
                 proba[:, label] = _probabilities(model, lines, 2)[:, 1]
         return proba
 
-    def n_bytes(self):
-        return sum(_size(model) for model in self.models if model is not None)
-
 
 class _Ova:
     """One model; rows without a positive say nothing to it, as fastText skips them."""
@@ -114,9 +111,6 @@ class _Ova:
 
     def predict(self, lines):
         return _probabilities(self.model, lines, self.n_labels)
-
-    def n_bytes(self):
-        return _size(self.model)
 
 
 def _train(lines, params):
@@ -142,10 +136,3 @@ def _probabilities(model, lines, n_labels):
         for probability, label in model.f.predict(f"{line}\n", -1, 0.0, "strict"):
             proba[i, int(label.removeprefix("__label__"))] = probability
     return np.clip(proba, 0.0, 1.0)
-
-
-def _size(model):
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.bin"
-        model.save_model(str(file))
-        return file.stat().st_size

@@ -1,106 +1,100 @@
 """The models that `quality.py` compares, each set up as its own users would.
 
 A model is a function of a `Task` and a seed that returns a `Fitted`. Everything that it
-chooses, it chooses on training cells.
+chooses, it chooses on training cells. A name carries parameters: "ours:C=5,sharing=0.3"
+is the default model with two of its parameters set, "separate:C=1" has no search.
 """
 
-import pickle
 import warnings
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+import scipy.sparse as sp
+from scipy.special import expit, logit
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import RepeatedKFold, train_test_split
+from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import StandardScaler, normalize
 
 from sklearn_masked import (
     MaskedLabels,
     MaskedMultiLabelClassifier,
     MaskedMultiOutputClassifier,
 )
-from sklearn_masked.metrics import masked_average_precision_score
 
-GRID = (0.3, 1.0, 3.0, 10.0, 30.0)
-# From an edge of the grid the search goes on while a step gains as much.
-STEP, MORE_STEPS, ENOUGH = 10**0.5, 4, 0.001
-# The search leaves out cells where a fold's fits would take minutes.
+C_GRID = np.logspace(-2, 2, 6)
+N_FOLDS = 3
+# The search takes a sample of the cells where a fold's fits would take minutes.
 SEARCH_ALL, SEARCH_SAMPLE = 300_000, 150_000
+# How `separate` may scale X; with two, the search chooses. None leaves X as it is.
+SCALINGS = {"dense": ("standard",), "embedding": ("unit", "standard")}
 
 
 class Task(NamedTuple):
-    """What a model is fitted on and asked for."""
+    """Set, positions of the training rows that are passed, and their X and labels."""
 
     data: object
+    rows: np.ndarray
+    X: object
     labels: MaskedLabels
 
 
 class Fitted(NamedTuple):
-    """A fitted model: what it predicts, its bytes and what it chose."""
+    """A function that returns the probabilities of the test rows, and the choices."""
 
     predict: object
-    n_bytes: object
     chosen: dict
-
-
-def _pickled(model, X_test, chosen):
-    return Fitted(
-        lambda: model.predict_proba(X_test),
-        lambda: len(pickle.dumps(model)),
-        chosen,
-    )
 
 
 def ours(task, seed, **params):
     """Fit the default, or the default with the parameters named."""
     model = MaskedMultiLabelClassifier(random_state=seed, **params)
-    return _pickled(model.fit(task.data.X, task.labels), task.data.X_test, params)
+    model.fit(task.X, task.labels)
+    chosen = getattr(model, "auto_params_", None) or {"C": getattr(model, "C_", None)}
+    plain = {name: np.asarray(value).tolist() for name, value in chosen.items()}
+    return Fitted(lambda: model.predict_proba(task.data.X_test), plain)
 
 
-def separate_at(C):
-    """Return C separate logistic regressions at a fixed C."""
+def separate(
+    task,
+    seed,
+    C=None,
+    per_label=False,
+    scaling="auto",
+    solver="liblinear",
+    unlabeled="ignored",
+):
+    """Fit a logistic regression per label on the rows with a labeled cell of it.
 
-    def fit(task, seed):
-        return _fit_separate(task, _logistic(seed, C=C), {"C": C})
-
-    return fit
-
-
-def separate(task, seed):
-    """C separate liblinear logistic regressions, one C by masked cross-validation.
-
-    The C (on molecules also the class weight) with the best macro average precision
-    in three folds, repeated three times where cells are few.
+    C, one for all labels or one per label, has the least log loss on left-out cells:
+    three folds, stratified per label; labels with a single cell of a class take no part
+    in the choice, and take the C of all. Each fit sees only the columns that its rows
+    have: the same weights in less time. `solver="snapml"` is the dual coordinate
+    ascent of snapml, which is not among the extras: its license is proprietary.
+    `unlabeled="negative"` reads each unlabeled cell of these rows as a negative.
     """
-    X, labels = _labeled_rows(task.data.X, _sample(task.labels, seed))
-    weights = (None, "balanced") if task.data.name.startswith("tox21") else (None,)
+    X, labels = _labeled_rows(task)
+    if unlabeled == "negative":
+        labels = MaskedLabels.from_dense(np.nan_to_num(labels.to_dense(), nan=0.0))
+    scalings = SCALINGS.get(task.data.kind, (None,)) if scaling == "auto" else [scaling]
+    searched = _sample(labels, seed)
     found = [
-        (*_search(X, labels, seed, class_weight=weight), weight) for weight in weights
+        _left_out_losses(_scaler(name, X)(X), searched, seed, solver)
+        for name in (scalings if C is None else ())
     ]
-    _, C, tried, weight = max(found, key=lambda result: result[0])
-    chosen = {
-        "C": round(C, 4),
-        "class_weight": weight,
-        "tried": tried,
-        "cells_searched": labels.n_cells,
-    }
-    return _fit_separate(task, _logistic(seed, C=C, class_weight=weight), chosen)
+    best, chosen = _choose(found, labels.n_labels, per_label, C)
+    scale = _scaler(scalings[best], X)
+    coef, intercept = _fit_labels(scale(X), labels, chosen, seed, solver)
+    told = {"C": np.unique(np.round(chosen, 3)).tolist(), "scaling": scalings[best]}
+    return Fitted(
+        lambda: expit(np.asarray(scale(task.data.X_test) @ coef) + intercept), told
+    )
 
 
-def _logistic(seed, **params):
-    return LogisticRegression(solver="liblinear", random_state=seed, **params)
-
-
-def _fit_separate(task, estimator, chosen):
-    X, labels = _labeled_rows(task.data.X, task.labels)
-    model = MaskedMultiOutputClassifier(estimator).fit(X, labels)
-    return _pickled(model, task.data.X_test, chosen)
-
-
-def _labeled_rows(X, labels):
+def _labeled_rows(task):
     """Leave out the rows without a labeled cell: no separate model can use them."""
-    rows = np.unique(labels.cells().rows)
-    return X[rows], labels[rows]
+    rows = np.unique(task.labels.cells().rows)
+    return task.X[rows], task.labels[rows]
 
 
 def _sample(labels, seed):
@@ -114,161 +108,139 @@ def _sample(labels, seed):
     )
 
 
-class QuickLogistic(LogisticRegression):
-    """The same weights in less time: features that no row has get none anyway."""
-
-    def fit(self, X, y):
-        """Fit on the features that the rows have."""
-        used = np.flatnonzero(X.getnnz(axis=0))
-        super().fit(X[:, used], y)
-        coef = np.zeros((1, X.shape[1]))
-        coef[:, used] = self.coef_
-        self.coef_, self.n_features_in_ = coef, X.shape[1]
-        return self
+def _scaler(name, X):
+    """Return a function that scales rows of X, or of test rows."""
+    if name == "standard":
+        return StandardScaler().fit(X).transform
+    return normalize if name == "unit" else lambda X: X
 
 
-def _search(X, labels, seed, **params):
-    """Return the best score, its C and how many were tried; go on from an edge.
+def _label_cells(labels):
+    """Yield the rows and the values of each label's cells."""
+    cells = labels.cells()
+    order = np.argsort(cells.cols, kind="stable")
+    ends = np.cumsum(np.bincount(cells.cols, minlength=labels.n_labels))
+    for part in np.split(order, ends[:-1]):
+        yield cells.rows[part], cells.values[part].astype(int)
 
-    The mean over folds of the macro average precision within a fold: pooled over folds
-    it would reward large C on few cells, since a fold that is rich in positives is
-    predicted by models that saw few.
-    """
-    repeats = 3 if labels.n_cells < 10_000 else 1
-    splitter = RepeatedKFold(n_splits=3, n_repeats=repeats, random_state=seed)
-    folds = list(splitter.split(X))
-    scores = {}
 
-    def score(C):
-        logistic = QuickLogistic(C=C, solver="liblinear", random_state=seed, **params)
-        model = MaskedMultiOutputClassifier(logistic)
-        scores[C] = np.mean(
-            [
-                masked_average_precision_score(
-                    labels[test],
-                    model.fit(X[train], labels[train]).predict_proba(X[test]),
-                )
-                for train, test in folds
-            ]
+def _narrow(X):
+    """Return X without its empty columns, and the positions of the others."""
+    if not sp.issparse(X):
+        return X, np.arange(X.shape[1])
+    used, indices = np.unique(X.indices, return_inverse=True)
+    shape = (X.shape[0], len(used))
+    return sp.csr_matrix((X.data, indices, X.indptr), shape=shape), used
+
+
+def _fit_one(X, y, C, seed, solver):
+    """Return the weights and the intercept of one logistic regression."""
+    if solver == "snapml":
+        import snapml
+
+        model = snapml.LogisticRegression(
+            dual=True, regularizer=1 / C, fit_intercept=True, random_state=seed
         )
-
-    for C in GRID:
-        score(C)
-    edge = max(scores, key=scores.get)
-    factor = {GRID[0]: 1 / STEP, GRID[-1]: STEP}.get(edge)
-    for _ in range(MORE_STEPS if factor else 0):
-        score(edge * factor)
-        if scores[edge * factor] < scores[edge] + ENOUGH:
-            break
-        edge *= factor
-    best = max(scores, key=scores.get)
-    return scores[best], best, len(scores)
+    else:
+        model = LogisticRegression(C=C, solver="liblinear", random_state=seed)
+    model.fit(X, y)
+    return np.ravel(model.coef_), np.ravel(model.intercept_)[0]
 
 
-def negative_lr(task, seed):
-    """Logistic regressions that read each unlabeled cell as a negative.
+def _left_out_losses(X, labels, seed, solver):
+    """Return the summed log loss of left-out cells per C and label, NaN if not asked.
 
-    On the rows with a labeled cell; C by cross-validation of the labels read so, on
-    5,000 rows at most.
+    Two folds where a label has two cells of its rarer class.
     """
-    X, labels = _labeled_rows(task.data.X, task.labels)
-    read = MaskedLabels.from_dense(np.nan_to_num(labels.to_dense(), nan=0.0))
-    part = np.random.default_rng(seed).permutation(len(read))[:5000]
-    _, C, _ = _search(X[part], read[part], seed)
-    model = MaskedMultiOutputClassifier(_logistic(seed, C=C)).fit(X, read)
-    return _pickled(model, task.data.X_test, {"C": round(C, 4)})
+    losses = np.full((len(C_GRID), labels.n_labels), np.nan)
+    for label, (rows, y) in enumerate(_label_cells(labels)):
+        rarer = np.bincount(y, minlength=2).min()
+        if rarer < 2:
+            continue
+        own, _ = _narrow(X[rows])
+        folds = StratifiedKFold(min(N_FOLDS, rarer), shuffle=True, random_state=seed)
+        losses[:, label] = 0
+        for train, test in folds.split(rows, y):
+            part, used = _narrow(own[train])
+            left_out = own[test][:, used]
+            for i, C in enumerate(C_GRID):
+                coef, intercept = _fit_one(part, y[train], C, seed, solver)
+                margin = (left_out @ coef + intercept) * (2 * y[test] - 1)
+                losses[i, label] += np.logaddexp(0, -margin).sum()
+    return losses
+
+
+def _choose(losses, n_labels, per_label, C):
+    """Return the position of the scaling and a C per label.
+
+    `losses` has an array per scaling; there is none where C is given.
+    """
+    if C is not None or np.isnan(losses).all():
+        return 0, np.full(n_labels, 1.0 if C is None else C)
+    totals = np.nansum(losses, axis=2)
+    best = int(totals.min(axis=1).argmin())
+    chosen = np.full(n_labels, C_GRID[totals[best].argmin()])
+    if per_label:
+        asked = ~np.isnan(losses[best]).any(axis=0)
+        chosen[asked] = C_GRID[losses[best][:, asked].argmin(axis=0)]
+    return best, chosen
+
+
+def _fit_labels(X, labels, C, seed, solver):
+    """Return weights (n_features, n_labels) and intercepts (n_labels,).
+
+    A label with cells of one class gets its rate, smoothed by the rate of all cells.
+    """
+    coef = np.zeros((X.shape[1], labels.n_labels))
+    intercept = np.empty(labels.n_labels)
+    pooled = np.clip(labels.cells().values.mean(), 0.001, 0.999)
+    for label, (rows, y) in enumerate(_label_cells(labels)):
+        if np.bincount(y, minlength=2).min() == 0:
+            intercept[label] = logit((y.sum() + pooled) / (len(y) + 1))
+            continue
+        part, used = _narrow(X[rows])
+        coef[used, label], intercept[label] = _fit_one(part, y, C[label], seed, solver)
+    return coef, intercept
 
 
 def forest(task, seed):
-    """Return a random forest a label: 500 trees, classes balanced."""
-    forest = RandomForestClassifier(
+    """Fit a random forest per label: 500 trees, classes balanced."""
+    trees = RandomForestClassifier(
         500, class_weight="balanced", random_state=seed, n_jobs=1
     )
-    return _fit_separate(task, forest, {})
+    X, labels = _labeled_rows(task)
+    model = MaskedMultiOutputClassifier(trees).fit(X, labels)
+    return Fitted(lambda: model.predict_proba(task.data.X_test), {})
 
 
-class StoppedBoosting(ClassifierMixin, BaseEstimator):
-    """LightGBM, stopped by the log loss of a fifth of the rows where it can be."""
+def fasttext(task, seed, ova=False):
+    """Fit fastText per label, or once with `ova` loss: no positive is a negative."""
+    import _quality_fasttext  # few have the package
 
-    def __init__(self, random_state=0):
-        self.random_state = random_state
-
-    def fit(self, X, y):
-        """Fit one label."""
-        from lightgbm import LGBMClassifier, early_stopping
-
-        params = {"learning_rate": 0.05, "n_jobs": 1, "verbose": -1}
-        model = LGBMClassifier(
-            n_estimators=1000, random_state=self.random_state, **params
-        )
-        self.classes_ = np.unique(y)
-        if np.bincount(y.astype(int), minlength=2).min() < 5:
-            self.model_ = model.set_params(n_estimators=100).fit(X, y)
-            return self
-        parts = train_test_split(
-            X, y, test_size=0.2, stratify=y, random_state=self.random_state
-        )
-        self.model_ = model.fit(
-            parts[0],
-            parts[2],
-            eval_set=[(parts[1], parts[3])],
-            callbacks=[early_stopping(50, verbose=False)],
-        )
-        return self
-
-    def predict(self, X):
-        """Return the classes."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
-
-    def predict_proba(self, X):
-        """Return the probabilities of both classes."""
-        return self.model_.predict_proba(X)
+    return _quality_fasttext.fit(task, seed, ova)
 
 
-def boosting(task, seed):
-    """LightGBM a label, its rounds by early stopping on a fifth of the cells."""
-    return _fit_separate(task, StoppedBoosting(seed), {})
-
-
-def fasttext(task, seed, **params):
-    """fastText; in a module of its own, as few have the package."""
-    import _quality_fasttext
-
-    return _quality_fasttext.fit(task, seed, **params)
-
-
-def separate_fasttext(task, seed):
-    """C binary fastText models, learning rate and epochs by left-out cells."""
-    return fasttext(task, seed, ova=False)
-
-
-def fasttext_ova(task, seed):
-    """One fastText model with `ova` loss: what is not positive is a negative."""
-    return fasttext(task, seed, ova=True)
-
-
-SEPARATE = {
-    "separate": separate,
-    "separate_C1": separate_at(1.0),
-    "separate_C30": separate_at(30.0),
-    "separate_fasttext": separate_fasttext,
-    "forest": forest,
-    "boosting": boosting,
+MODELS = {"ours": ours, "separate": separate, "forest": forest, "fasttext": fasttext}
+# The kinds of features that a model of the panel is run on; others are run on all.
+KINDS = {
+    "forest": ("molecules", "dense"),
+    "separate:C=1,scaling=unit": ("embedding",),
 }
-RIVALS = {**SEPARATE, "negative_lr": negative_lr, "fasttext_ova": fasttext_ova}
-TOX21_ONLY = ("forest", "boosting")
+
+
+def applies(name, kind):
+    """Return True if a model is run on sets of this kind."""
+    return kind in KINDS.get(name, (kind,))
 
 
 def get(name):
     """Return the function of a model's name; "ours:a=b,c=d" sets parameters."""
-    if name in RIVALS:
-        return RIVALS[name]
     head, _, settings = name.partition(":")
-    if head != "ours":
-        raise ValueError(f"model {name!r} is none of ours, {', '.join(RIVALS)}.")
+    if head not in MODELS:
+        raise ValueError(f"model {name!r} is none of {', '.join(MODELS)}.")
     pairs = [setting.split("=", 1) for setting in settings.split(",") if setting]
     params = {key: _value(text) for key, text in pairs}
-    return lambda task, seed: ours(task, seed, **params)
+    return lambda task, seed: MODELS[head](task, seed, **params)
 
 
 def _value(text):

@@ -1,85 +1,94 @@
-"""Tables in Markdown of what `quality.py` measured, and the bars it is held to."""
+"""Tables in Markdown of what `quality.py` measured.
+
+Differences are paired: the same cells, model minus rival, draw by draw. The rival is,
+score by score, the one with the best mean over the settings of the panel, so one for
+all settings. Models of earlier versions are named "ours@VERSION".
+"""
 
 from collections import defaultdict
+from typing import NamedTuple
 
 import numpy as np
-from _quality_data import DEFAULT_SETS
-from _quality_rivals import SEPARATE
 from scipy import stats
 
 SCORES = ("macro_auc", "macro_ap", "micro_auc", "micro_ap", "log_loss")
-# What the averages are over; other masks and sizes stand in tables of their own.
-MASKS = ("one-sought", "random-60", "full-budget")
-SIZES = ("1000", "3000", "10000", "full")
-FULL_SEEDS = 3
+# A setting is lost where a difference plus two standard errors is below minus this.
+BARS = {"macro_auc": 0.003, "macro_ap": 0.005}
+
+
+class Setting(NamedTuple):
+    """What the draws of a mean have in common."""
+
+    set: str
+    mask: str
+    rows: str
+    size: str
+
+    def place(self):
+        """Return what settings are sorted by."""
+        return *self[:3], np.inf if self.size == "full" else int(self.size)
 
 
 class Results:
-    """The lines by (set, mask, size), then by model, then by seed."""
+    """The lines by setting, then by model, then by seed."""
 
-    def __init__(self, lines, version=None):
-        versions = [line["version"] for line in lines if line["model"] == "ours"]
-        self.version = version or (versions[-1] if versions else None)
-        self.cells = defaultdict(lambda: defaultdict(dict))
+    def __init__(self, lines):
+        versions = [line["version"] for line in lines if is_ours(line["model"])]
+        self.version = versions[-1] if versions else None
+        self.at = defaultdict(lambda: defaultdict(dict))
+        self.again = defaultdict(dict)
+        self.models = []
         for line in lines:
-            if line["model"] == "ours" and line["version"] != self.version:
-                continue
-            cell = line["set"], line["mask"], str(line["size"])
-            self.cells[cell][line["model"]][line["seed"]] = line
+            model = line["model"]
+            if is_ours(model) and line["version"] != self.version:
+                model += f"@{line['version']}"
+            if model not in self.models:
+                self.models.append(model)
+            setting = Setting(*(str(line[name]) for name in Setting._fields))
+            self.again[setting, model, line["seed"]][line["run"]] = line
+            if line["run"] == "plain":
+                self.at[setting][model][line["seed"]] = line
 
-    def seeds(self, cell, models):
-        """Return the seeds that all the models were run with."""
-        found = [set(self.cells[cell].get(model, ())) for model in models]
-        return sorted(set.intersection(*found)) if found else []
+    def by_seed(self, setting, model):
+        """Return the lines of a model; rivals have them for the labeled rows alone."""
+        found = self.at[setting].get(model)
+        other = setting._replace(rows="labeled")
+        return found or (self.at[other].get(model, {}) if other in self.at else {})
 
-    def mean(self, cell, model, name):
+    def settings(self, model):
+        """Return the settings of a model in order."""
+        found = [setting for setting in list(self.at) if model in self.at[setting]]
+        return sorted(found, key=Setting.place)
+
+    def mean(self, setting, model, name):
         """Return the mean over all seeds of the model, NaN where there is none."""
-        by_seed = self.cells[cell].get(model, {}) if cell in self.cells else {}
+        by_seed = self.by_seed(setting, model)
         return np.mean([line[name] for line in by_seed.values()]) if by_seed else np.nan
 
-    def differences(self, cell, rival, name):
-        """Return ours minus the rival's by seed."""
-        ours, theirs = (self.cells[cell].get(model, {}) for model in ("ours", rival))
-        seeds = self.seeds(cell, ("ours", rival))
-        return {seed: ours[seed][name] - theirs[seed][name] for seed in seeds}
+    def differences(self, setting, model, rival, name):
+        """Return the model's score minus the rival's by seed."""
+        ours, theirs = (self.by_seed(setting, one) for one in (model, rival))
+        return {s: ours[s][name] - theirs[s][name] for s in sorted({*ours} & {*theirs})}
 
-    def strongest(self, cell, name, all_seeds=False):
-        """Return the separate rival that is strongest against ours, and differences.
-
-        `all_seeds` leaves out rivals that were run with fewer seeds than others.
-        """
+    def best_rival(self, models, name):
+        """Return the rival with the best mean, of those that were run most widely."""
+        rivals = [model for model in self.models if not is_ours(model)]
+        # The settings of the models, without regard to the rows that were passed.
+        asked = {s._replace(rows="labeled") for m in models for s in self.settings(m)}
+        ran = {rival: asked.intersection(self.settings(rival)) for rival in rivals}
+        most = max(map(len, ran.values()), default=0)
         sign = -1 if name == "log_loss" else 1
-        found = {
-            rival: differences
-            for rival in SEPARATE
-            if (differences := self.differences(cell, rival, name))
-        }
-        if not found:
-            return None, {}
-        if all_seeds:
-            most = max(len(differences) for differences in found.values())
-            found = {rival: d for rival, d in found.items() if len(d) == most}
-        rival = min(found, key=lambda r: sign * np.mean(list(found[r].values())))
-        return rival, found[rival]
+        widest = [rival for rival in rivals if len(ran[rival]) == most]
 
-    def ordered(self, masks=None):
-        """Return the cells in the order of sets, masks and sizes."""
+        def mean(rival):
+            return sign * np.mean([self.mean(s, rival, name) for s in ran[rival]])
 
-        def place(cell):
-            name, mask, size = cell
-            number = float("inf") if size == "full" else int(size)
-            return name, MASKS.index(mask) if mask in MASKS else 9, mask, number
+        return max(widest, key=mean) if most else None
 
-        cells = [cell for cell in self.cells if masks is None or cell[1] in masks]
-        return sorted(cells, key=place)
 
-    def averaged(self):
-        """Return the cells that the averages are over."""
-        return [
-            cell
-            for cell in self.ordered(MASKS)
-            if cell[0] in DEFAULT_SETS and cell[2] in SIZES
-        ]
+def is_ours(model):
+    """Return True for the default model and its variants."""
+    return model.startswith("ours")
 
 
 def markdown(header, rows):
@@ -90,223 +99,205 @@ def markdown(header, rows):
 
 def interval(values):
     """Return the mean and half the width of its 95 % interval by Student's t."""
+    mean, error = mean_and_error(values)
+    return mean, float(stats.t.ppf(0.975, max(len(values) - 1, 1)) * error)
+
+
+def mean_and_error(values):
+    """Return the mean and its standard error, NaN where there are too few values."""
     values = np.asarray(values, float)
     if len(values) < 2:
         return float(np.mean(values)) if len(values) else np.nan, np.nan
-    t = stats.t.ppf(0.975, len(values) - 1)
-    return float(values.mean()), float(t * values.std(ddof=1) / len(values) ** 0.5)
+    return float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5)
 
 
-def report(lines, version=None):
+def pooled(differences):
+    """Return the mean over settings of the mean over draws, and its standard error.
+
+    `differences` has a dict {seed: difference} per setting. The error is that of the
+    draws' means over the settings that have the most draws; a setting with fewer, as
+    all cells with one, adds to the mean alone.
+    """
+    found = [d for d in differences if d]
+    if not found:
+        return np.nan, np.nan
+    most = max(map(len, found))
+    whole = [d for d in found if len(d) == most]
+    seeds = sorted(set.intersection(*map(set, whole)))
+    _, error = mean_and_error([np.mean([d[s] for d in whole]) for s in seeds])
+    mean = np.mean([np.mean(list(d.values())) for d in found])
+    return float(mean), error * len(whole) / len(found)
+
+
+def report(lines, models=None, rival=None):
     """Return all tables."""
-    results = Results(lines, version)
-    parts = [
-        f"Version of ours: {results.version}; {len(lines)} lines of results.",
-        "### Scores, means over seeds",
-        scores(results),
-        "### Ours minus the separate rival that is strongest against it",
-        per_mask(results),
-        "### Averages over sets x masks x sizes",
-        *(averages(results, rival) for rival in ("strongest", "separate")),
-        "### One-sought minus full-budget, as many cells",
-        gaps(results),
-        "### Bars",
-        bars(results),
+    results = Results(lines)
+    models = models or [m for m in results.models if is_ours(m) and "@" not in m]
+    rivals = {name: rival or results.best_rival(models, name) for name in SCORES}
+    parts = [f"Version of ours: {results.version}; {len(lines)} lines of results."]
+    if all(rivals.values()):
+        named = ", ".join(f"{name} {model}" for name, model in rivals.items())
+        parts += [
+            f"Compared with: {named}.",
+            "### Means over all settings, minus the rival's, with standard errors",
+            overview(results, models, rivals),
+            "### Per set and mask: means over sizes, minus the rival's",
+            per_mask(results, models, rivals),
+            "### Settings that are lost by more than two standard errors",
+            lost(results, models, rivals),
+        ]
+    parts += [
+        "### CPU seconds of a fit",
+        times(results, models),
+        "### Scores, means over draws",
+        scores(results, models),
     ]
+    if spreads := spread(results, models):
+        parts += ["### Spread over random states and orders of rows; noise", spreads]
     return "\n\n".join(parts)
 
 
-def scores(results):
-    """Return a row a set, mask, size and model."""
-    header = ["set", "mask", "cells", "model", "seeds", *SCORES]
-    header += ["labels scored", "fit, CPU s", "predict, CPU s", "MB"]
-    rows = []
-    for cell in results.ordered():
-        for model, by_seed in sorted(results.cells[cell].items()):
-
-            def mean(name, cell=cell, model=model):
-                return results.mean(cell, model, name)
-
-            size = cell[2] if cell[2] != "full" else f"full: {mean('n_cells'):.0f}"
-            rows.append(
-                [cell[0], cell[1], size, model, len(by_seed)]
-                + [f"{mean(name):.4f}" for name in SCORES]
-                + [f"{mean('labels_scored'):.0f}", f"{mean('fit_cpu_s'):.1f}"]
-                + [f"{mean('predict_cpu_s'):.2f}", f"{mean('model_bytes') / 1e6:.2f}"]
-            )
-    return markdown(header, rows)
+def _groups(results, model):
+    """Return the settings of a model by the rows that are passed, then set and mask."""
+    groups = defaultdict(lambda: defaultdict(list))
+    for setting in results.settings(model):
+        groups[setting.rows][setting[:2]].append(setting)
+    return groups
 
 
-def by_mask(results, name):
-    """Return {(set, mask): mean difference to the strongest over sizes and seeds}."""
-    found = defaultdict(list)
-    for cell in results.ordered((*MASKS, "natural")):
-        if cell[2] in SIZES:
-            _, differences = results.strongest(cell, name)
-            if differences:
-                found[cell[:2]].append(np.mean(list(differences.values())))
-    return {pair: float(np.mean(values)) for pair, values in found.items()}
+def _shown(results, settings, model, rivals):
+    """Return the pooled difference of each score as text."""
+    row = []
+    for name in SCORES:
+        found = [results.differences(s, model, rivals[name], name) for s in settings]
+        row.append("{:+.4f} ± {:.4f}".format(*pooled(found)))
+    return row
 
 
-def per_mask(results):
-    """Return the differences a set and mask, and a set, mask and size."""
-    means = {name: by_mask(results, name) for name in SCORES}
-    rows = []
-    for pair in means["macro_auc"]:
-        sizes = [c for c in results.ordered() if c[:2] == pair and c[2] in SIZES]
-        rows.append([*pair, "mean"] + [f"{means[s][pair]:+.4f}" for s in SCORES])
-        for cell in sizes:
-            found = {name: results.strongest(cell, name) for name in SCORES}
-            if found["macro_auc"][0]:
-                numbers = [
-                    f"{np.mean(list(d.values())):+.4f} ({rival}, {len(d)})"
-                    for rival, d in found.values()
-                ]
-                rows.append([*cell, *numbers])
-    return markdown(["set", "mask", "cells (rival, seeds)", *SCORES], rows)
-
-
-def seed_means(results, rival, name, sets=None):
-    """Return the mean over sets x masks x sizes of each seed, and how many cells.
-
-    Only cells that have all the seeds that any has: the means are then paired.
-    """
-    found = []
-    for cell in results.averaged():
-        if sets is None or cell[0] in sets:
-            if rival == "strongest":
-                differences = results.strongest(cell, name, all_seeds=True)[1]
-            else:
-                differences = results.differences(cell, rival, name)
-            found.append(differences)
-    most = max((len(differences) for differences in found), default=0)
-    kept = [d for d in found if len(d) == most and most]
-    seeds = sorted(set.intersection(*map(set, kept))) if kept else []
-    return [np.mean([d[seed] for d in kept]) for seed in seeds], len(kept)
-
-
-FAMILIES = {
-    "all sets": None,
-    "texts": [name for name in DEFAULT_SETS if not name.startswith("tox21")],
-    "molecules": [name for name in DEFAULT_SETS if name.startswith("tox21")],
-}
-
-
-def averages(results, rival):
-    """Return the averaged paired differences with intervals over seeds."""
-    rows = []
-    for family, sets in FAMILIES.items():
-        row = [rival, family]
-        for name in SCORES:
-            means, n_cells = seed_means(results, rival, name, sets)
-            center, half = interval(means)
-            row.append(f"{center:+.4f} ± {half:.4f}")
-        rows.append([*row, len(means), n_cells])
-    header = ["ours minus", "over", *SCORES, "seeds", "set-mask-sizes"]
-    return markdown(header, rows)
-
-
-def gaps(results):
-    """Return the gap between the masks for ours and the separate models."""
-    rows = []
-    for cell in results.ordered(("one-sought",)):
-        other = (cell[0], "full-budget", cell[2])
-        for model in ("ours", "separate"):
-            gap = [
-                results.mean(cell, model, name) - results.mean(other, model, name)
-                for name in SCORES
+def overview(results, models, rivals):
+    """Return a row per model and way to pass rows."""
+    table = []
+    for model in models:
+        for rows, by_mask in _groups(results, model).items():
+            settings = [s for group in by_mask.values() for s in group]
+            row = [
+                model,
+                rows,
+                len(settings),
+                *_shown(results, settings, model, rivals),
             ]
-            if np.isfinite(gap).all():
-                rows.append([cell[0], cell[2], model, *(f"{g:+.4f}" for g in gap)])
-    return markdown(["set", "cells", "model", *SCORES], rows)
+            for name, bar in BARS.items():
+                means = {
+                    pair: pooled(
+                        results.differences(s, model, rivals[name], name) for s in group
+                    )[0]
+                    for pair, group in by_mask.items()
+                }
+                worst = min(means, key=means.get)
+                n_lost = len(_lost(results, settings, model, rivals, name, bar))
+                row += [f"{means[worst]:+.4f} {' '.join(worst)}", n_lost]
+            ratio = [
+                results.mean(s, model, "fit_cpu_s")
+                / results.mean(s, rivals["macro_ap"], "fit_cpu_s")
+                for s in settings
+            ]
+            table.append([*row, f"{np.exp(np.nanmean(np.log(ratio))):.2f}"])
+    header = ["model", "rows", "settings", *SCORES]
+    header += [text for name in BARS for text in (f"worst mean, {name}", "lost")]
+    return markdown([*header, "fit time, ratio (geometric mean)"], table)
 
 
-def bars(results):
-    """Return each bar with what was measured, and whether it is met."""
-    rows = [*_average_bars(results), *_worst_bars(results), *_named_bars(results)]
-    shown = [
-        [what, f"{least:+.4f}", f"{value:+.4f}", _verdict(value >= least, value, short)]
-        for what, least, value, short in rows
+def per_mask(results, models, rivals):
+    """Return a row per set, mask, model and way to pass rows."""
+    table = [
+        [*pair, model, rows, *_shown(results, settings, model, rivals)]
+        for model in models
+        for rows, by_mask in _groups(results, model).items()
+        for pair, settings in by_mask.items()
     ]
-    return markdown(["bar", "at least", "measured", "met"], shown) + _time(results)
+    table.sort(key=lambda row: row[:2])
+    return markdown(["set", "mask", "model", "rows", *SCORES], table)
 
 
-def _verdict(met, value, short):
-    if np.isnan(value):
-        return "not run"
-    return ("met" if met else "**not met**") + (" (not all seeds run)" if short else "")
+def _lost(results, settings, model, rivals, name, bar):
+    """Return setting, mean difference and standard error where a setting is lost."""
+    found = []
+    for setting in settings:
+        draws = results.differences(setting, model, rivals[name], name)
+        mean, error = mean_and_error(list(draws.values()))
+        if mean + 2 * error < -bar:  # never where one draw has no error
+            found.append((setting, mean, error))
+    return found
 
 
-def _average_bars(results):
-    bars = {"macro_auc": 0.005, "macro_ap": 0.010, "micro_auc": 0.010}
-    for name, least in bars.items():
-        means, _ = seed_means(results, "strongest", name)
-        value = np.mean(means) if means else np.nan
-        yield f"average {name} above separate", least, value, len(means) < FULL_SEEDS
+def lost(results, models, rivals):
+    """Return a row per lost setting and score."""
+    table = [
+        [*setting, model, name, f"{mean:+.4f}", f"{error:.4f}"]
+        for model in models
+        for name, bar in BARS.items()
+        for setting, mean, error in _lost(
+            results, results.settings(model), model, rivals, name, bar
+        )
+    ]
+    header = [*Setting._fields, "model", "score", "difference", "standard error"]
+    return markdown(header, table) if table else "None."
 
 
-def _worst_bars(results):
-    for name, least in {"macro_auc": -0.003, "macro_ap": -0.005}.items():
-        means = by_mask(results, name)
-        if not means:
-            yield f"worst set and mask, {name}", least, np.nan, False
+def _columns(results, models):
+    """Return the models and the rivals, and the settings that any of them has."""
+    columns = [*models, *(m for m in results.models if not is_ours(m))]
+    settings = {s for model in models for s in results.settings(model)}
+    return columns, sorted(settings, key=Setting.place)
+
+
+def times(results, models):
+    """Return the mean CPU seconds of a fit, a column per model."""
+    columns, settings = _columns(results, models)
+    table = [
+        [*s, *(f"{results.mean(s, model, 'fit_cpu_s'):.2f}" for model in columns)]
+        for s in settings
+    ]
+    return markdown([*Setting._fields, *columns], table)
+
+
+def scores(results, models):
+    """Return a row per setting and model."""
+    columns, settings = _columns(results, models)
+    table = []
+    for setting in settings:
+        for model in columns:
+            if by_seed := results.by_seed(setting, model):
+                means = [results.mean(setting, model, name) for name in SCORES]
+                seconds = results.mean(setting, model, "predict_cpu_s")
+                shown = [*(f"{value:.4f}" for value in means), f"{seconds:.2f}"]
+                table.append([*setting, model, len(by_seed), *shown])
+    header = [*Setting._fields, "model", "draws", *SCORES, "predict, CPU s"]
+    return markdown(header, table)
+
+
+def spread(results, models):
+    """Return what other random states, orders of rows and noise change, or nothing.
+
+    Of the runs with an order: the standard deviation of the test scores. Of those with
+    noise: the largest change.
+    """
+    table = []
+    for (setting, model, seed), runs in results.again.items():
+        orders, noises = (
+            [run for run in runs if run.startswith(kind)] for kind in ("order", "noise")
+        )
+        if model not in models or not orders:
             continue
-        worst = min(means, key=means.get)
-        yield f"worst set and mask, {name}: {', '.join(worst)}", least, means[worst], 0
-
-
-def _named_bars(results):
-    arxiv = ("arxiv_cs", "one-sought", "full")
-    for name, least in {
-        "macro_auc": 0.945,
-        "macro_ap": 0.410,
-        "micro_auc": 0.955,
-    }.items():
-        yield _bar(results, arxiv, name, least)
-    for kind in ("smiles", "ecfp"):
-        for split, least in (("random", 0.840), ("scaffold", 0.760)):
-            cell = (f"tox21_{kind}_{split}", "natural", "full")
-            yield _bar(results, cell, "macro_auc", least)
-
-
-def _bar(results, cell, name, least):
-    n_seeds = len(results.cells[cell]["ours"]) if cell in results.cells else 0
-    value = results.mean(cell, "ours", name)
-    return f"{', '.join(cell)}: {name}", least, value, n_seeds < FULL_SEEDS
-
-
-def _time(results):
-    """Return the fit time on the largest one-sought set, and its ratio."""
-    cell = ("arxiv_cs", "one-sought", "full")
-    ours, theirs = (
-        results.mean(cell, model, "fit_cpu_s") for model in ("ours", "separate")
-    )
-    if not np.isfinite(ours + theirs):
-        return ""
-    return (
-        f"\n\nFit of ours on {', '.join(cell)}: {ours:.1f} s of CPU; separate models "
-        f"with their search for C: {theirs:.1f} s, {theirs / ours:.1f} times as long."
-    )
-
-
-def losses(lines, models, seeds):
-    """Return the loss parameters' scores minus those of the default."""
-    versions = [line["version"] for line in lines if line["model"].startswith("ours")]
-    found = defaultdict(dict)
-    for line in lines:
-        if line["version"] == versions[-1] and line["seed"] in seeds:
-            cell = line["set"], line["mask"], str(line["size"])
-            found[cell].setdefault(line["model"], []).append(line)
-    rows = []
-    for cell, by_model in found.items():
-        for model in (m for m in models if m in by_model and "ours" in by_model):
-            base, own = (
-                {s: np.mean([line[s] for line in by_model[m]]) for s in SCORES}
-                for m in ("ours", model)
-            )
-            mark = "" if model == "ours" else "+"
-            off = {s: 0.0 if model == "ours" else base[s] for s in SCORES}
-            rows.append(
-                [*cell, model, *(f"{own[s] - off[s]:{mark}.4f}" for s in SCORES)]
-            )
-    return markdown(["set", "mask", "cells", "parameters", *SCORES], rows)
+        row = [*setting, model, seed, len(orders)]
+        for name in ("macro_auc", "macro_ap"):
+            values = [runs[run][name] for run in orders]
+            changes = [abs(runs[r][name] - runs["plain"][name]) for r in noises]
+            low, high = min(values), max(values)
+            row += [f"{np.std(values, ddof=1):.4f}", f"{low:.4f} to {high:.4f}"]
+            row.append(f"{max(changes):.4f}" if changes else "")
+        table.append(row)
+    header = [*Setting._fields, "model", "draw", "runs"]
+    for name in ("AUC", "AP"):
+        header += [f"{name}, standard deviation", "range", "by noise"]
+    return markdown(header, table) if table else ""

@@ -13,7 +13,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from _quality_tables import Results, interval
+from _quality_tables import Results, interval, is_ours
 from matplotlib.ticker import FuncFormatter, NullLocator
 from quality import read_lines
 
@@ -31,25 +31,29 @@ MASKS = {
 OURS = "MaskedMultiLabelClassifier()"
 RIVALS = {
     "separate": "logistic regressions, C searched",
-    "separate_C30": "logistic regressions, C=30",
-    "separate_C1": "logistic regressions, C=1",
+    "separate:C=30": "logistic regressions, C=30",
+    "separate:C=1": "logistic regressions, C=1",
 }
 
 
 def points(results, name, mask, model, score):
-    """Return cells, mean scores and half-widths of the intervals, by cells."""
+    """Return cells, mean scores and half-widths of the intervals, by cells.
+
+    All training rows are passed to ours; rivals use the labeled ones alone.
+    """
     found = []
-    for cell in results.ordered((mask,)):
-        by_seed = results.cells[cell].get(model, {})
-        if cell[0] == name and by_seed:
+    for setting in results.at:
+        by_seed = results.at[setting].get(model, {})
+        rows = "all" if is_ours(model) else "labeled"
+        if setting[:3] == (name, mask, rows) and by_seed:
             center, half = interval([line[score] for line in by_seed.values()])
             n_cells = np.mean([line["n_cells"] for line in by_seed.values()])
             found.append((n_cells, center, 0.0 if np.isnan(half) else half))
     return np.array(sorted(found)).reshape(-1, 3).T
 
 
-def draw_score(axes, results, name, score, rival):
-    models = {"ours": ("one model", "-", True), rival: ("separate", "--", False)}
+def draw_score(axes, results, name, score, ours, rival):
+    models = {ours: ("one model", "-", True), rival: ("separate", "--", False)}
     for mask, (mask_name, marker, color) in MASKS.items():
         for model, (model_name, dash, filled) in models.items():
             cells, center, half = points(results, name, mask, model, score)
@@ -79,12 +83,12 @@ def draw_score(axes, results, name, score, rival):
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def draw(lines, name, image, rival="separate", version=None):
+def draw(lines, name, image, ours="ours", rival="separate"):
     """Write the picture."""
-    results = Results(lines, version)
+    results = Results(lines)
     figure, panels = plt.subplots(1, len(TITLES), figsize=(12, 4.9))
     for axes, score in zip(panels, TITLES, strict=True):
-        draw_score(axes, results, name, score, rival)
+        draw_score(axes, results, name, score, ours, rival)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=3, frameon=False)
     figure.suptitle(
@@ -104,10 +108,10 @@ def main(arguments=None):
     parser.add_argument("--out", required=True, help="the JSON lines")
     parser.add_argument("--set", default="arxiv_cs")
     parser.add_argument("--rival", choices=RIVALS, default="separate")
-    parser.add_argument("--version", help="of ours; the last one run if not given")
+    parser.add_argument("--ours", default="ours", help="the name with its parameters")
     parser.add_argument("--image", default="labeling_cost.png")
     args = parser.parse_args(arguments)
-    draw(read_lines(args.out), args.set, args.image, args.rival, args.version)
+    draw(read_lines(args.out), args.set, args.image, args.ours, args.rival)
 
 
 if __name__ == "__main__":

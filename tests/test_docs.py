@@ -1,8 +1,10 @@
 """The README's code runs as it stands; the examples read what they say they do."""
 
+import contextlib
 import csv
 import gzip
 import importlib.util
+import io
 import re
 from pathlib import Path
 
@@ -14,15 +16,20 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def blocks(file):
-    return re.findall(r"^```python\n(.*?)^```", file.read_text(), re.M | re.S)
+    """Return (code, what it prints or "") of the blocks of a page."""
+    pattern = r"^```python\n(.*?)^```(?:\n\n```text\n(.*?)^```)?"
+    return re.findall(pattern, file.read_text(), re.M | re.S)
 
 
-def test_readme_blocks_run_in_their_order():
+def test_readme_blocks_run_in_their_order_and_print_what_they_say():
     found = blocks(ROOT / "README.md")
-    assert len(found) >= 4
+    assert len(found) >= 4 and found[0][1]
     names = {}
-    for block in found:
-        exec(compile(block, "README.md", "exec"), names)
+    for block, expected in found:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(block, "README.md", "exec"), names)
+        assert not expected or printed.getvalue() == expected
     assert names["model"].predict_proba(["The keeper saves a penalty"]).shape == (1, 2)
     assert str(names["labels"]) in (ROOT / "README.md").read_text()
     assert set(names["param_grid"]) <= set(names["model"].get_params())

@@ -14,7 +14,7 @@ from sklearn_masked.nn.batches import Targets, bag_inputs, model_input
 from sklearn_masked.nn.direct import DenseDirect, PairDirect, choose_direct
 from sklearn_masked.nn.dual import DualDataset, DualTrainer, agreement
 from sklearn_masked.nn.dual._by_label import newton_shifts
-from sklearn_masked.nn.held_out import held_out_margins, output_lines
+from sklearn_masked.nn.held_out import held_out_margins
 from sklearn_masked.nn.modules import DirectSharedModule
 from sklearn_masked.nn.scaling import (
     document_frequency,
@@ -932,111 +932,6 @@ def test_many_cells_are_held_out_in_part_and_one_batch_not_at_all(monkeypatch):
     assert cells.tolist() == [cell for each in part for cell in each]
     margin, _, cells, _ = held_out_margins(trainer, [slice(0, len(trainer.slot))])
     assert len(margin) == len(cells) == 0
-
-
-def lines_of(rows, base, y, label, bias, weight=None):
-    """Return slopes and intercepts of margins that are a base and what rows add."""
-    weight = np.ones(len(y)) if weight is None else weight
-    arrays = (rows + base, base, y, label, weight, bias)
-    slope, intercept = output_lines(*map(torch.from_numpy, arrays))
-    return slope.numpy(), intercept.numpy()
-
-
-def drawn(seed, n, n_labels, rows_count, base_counts, rest=0.0, noise=0.0):
-    """Return rows, base, y, label and bias: a truth that is a line of rows and base."""
-    rng = np.random.default_rng(seed)
-    label, bias = rng.integers(n_labels, size=n), rng.normal(size=n_labels)
-    rows, base = rng.normal(size=n), bias[label] + noise * rng.normal(size=n)
-    truth = rows_count * rows + base_counts * base + rest
-    return rows, base, (rng.random(n) < expit(truth)).astype(float), label, bias
-
-
-def test_output_lines_find_what_rows_and_base_count():
-    rows, base, y, label, bias = drawn(10, 90000, 3, 2.0, 0.8, 0.3)
-    slope, intercept = lines_of(rows, base, y, label, bias)
-    np.testing.assert_allclose(slope, 2.0, atol=0.08)
-    # A margin with its own bias: 2 (m - b) + 0.8 b + 0.3 = 2 m + (0.3 - 1.2 b).
-    np.testing.assert_allclose(intercept, 0.3 - 1.2 * bias, atol=0.15)
-
-
-def test_output_lines_lean_on_all_labels_where_a_label_has_few_cells():
-    rows, base, y, label, bias = drawn(11, 60000, 40, 2.0, 0.8, 0.3)
-    label[:3], bias = 40, np.append(bias, [0.5, -0.5])
-    base[:3] = 0.5
-    slope, intercept = lines_of(rows, base, y, label, bias)
-    np.testing.assert_allclose(slope[40], 2.0, rtol=0.15)
-    # Without a cell of its own: the line of all labels.
-    np.testing.assert_allclose(slope[41], 2.0, rtol=0.05)
-    np.testing.assert_allclose(intercept[41], 0.3 - 1.2 * -0.5, atol=0.1)
-
-
-def test_output_lines_of_one_label_equal_a_penalized_regression():
-    rows, base, y, label, bias = drawn(12, 500, 1, 1.0, 1.0)
-    slope, intercept = lines_of(rows, base, y, label, bias)
-    one = sigmoid_regression(rows, base, y)
-    two = sigmoid_line(one[0] * rows, one[1] * base + one[2], y)
-    want = one[0] * two[0]
-    np.testing.assert_allclose(slope, want, rtol=1e-3)
-    want = one[2] + two[1] + (one[1] - want) * bias
-    np.testing.assert_allclose(intercept, want, atol=1e-3)
-
-
-def log_loss_of(logit, y):
-    return np.logaddexp(0, np.where(y == 1, -logit, logit)).sum()
-
-
-def sigmoid_regression(rows, base, y):
-    length = np.sqrt(np.mean(rows**2))
-
-    def total(line):
-        logit = np.exp(line[0]) * rows / length + line[1] * base + line[2]
-        off = line - np.array([np.log(0.5), 1.0, 0.0])
-        return log_loss_of(logit, y) + 0.5 * off**2 @ [4.0, 1e-3, 1e-3]
-
-    line = minimize(total, [0.0, 1.0, 0.0], tol=1e-12).x
-    return np.exp(line[0]) / length, line[1], line[2]
-
-
-def sigmoid_line(rows, offset, y):
-    def total(line):
-        logit = line[0] * rows + offset + line[1]
-        return log_loss_of(logit, y) + 4.0 * (line[0] - 1) ** 2 + line[1] ** 2
-
-    return minimize(total, [1.0, 0.0], tol=1e-12).x
-
-
-@pytest.mark.parametrize("kind", ["one class", "one cell", "no rows", "huge rows"])
-def test_output_lines_are_finite_and_turn_no_order_round(kind):
-    rows, base, y, label, bias = drawn(13, 200, 4, 1.0, 1.0)
-    if kind == "one class":
-        y[:] = 0.0
-    elif kind == "one cell":
-        rows, base, y, label = rows[:1], base[:1], y[:1], label[:1]
-    elif kind == "no rows":
-        rows[:] = 0.0
-    else:
-        rows *= 1e4
-    slope, intercept = lines_of(rows, base, y, label, bias)
-    assert np.isfinite(slope).all()
-    assert np.isfinite(intercept).all()
-    assert (slope > 0).all()
-
-
-def test_output_lines_weigh_cells():
-    rows, base, y, label, bias = drawn(14, 300, 2, 1.0, 1.0)
-    repeat = np.random.default_rng(0).integers(0, 3, size=300)
-    got = lines_of(rows, base, y, label, bias, repeat.astype(float))
-    parts = (np.repeat(part, repeat) for part in (rows, base, y, label))
-    want = lines_of(*parts, bias)
-    np.testing.assert_allclose(got[0], want[0], rtol=1e-6)
-    np.testing.assert_allclose(got[1], want[1], rtol=1e-5, atol=1e-6)
-
-
-def test_without_held_out_cells_the_output_stays_as_it_is():
-    none = np.zeros(0)
-    slope, intercept = lines_of(none, none, none, none.astype(int), np.zeros(2))
-    np.testing.assert_array_equal(slope, 1.0)
-    np.testing.assert_array_equal(intercept, 0.0)
 
 
 def test_a_batch_with_many_cells_of_a_label_moves_in_parts(monkeypatch):

@@ -15,9 +15,9 @@ from ..nn.held_out import (
     FOLDS,
     held_out_margins,
     margins_of,
-    shared_line,
     without_fold,
 )
+from ..nn.platt import shared_line
 
 # The values of sharing="auto": it starts from the first, and takes the second if that
 # orders held-out cells better. Fewer cells than this choose by chance.

@@ -1,6 +1,6 @@
-"""What follows the dual ascent: choices that were left open, and the output's scale.
+"""After the dual ascent: choices that were left open, and Platt scaling.
 
-All are judged on cells that were held out; see :mod:`sklearn_masked.nn.held_out`.
+Both use held-out cells; see :mod:`sklearn_masked.nn.held_out`.
 """
 
 import numpy as np
@@ -8,7 +8,8 @@ import torch
 from skorch.utils import to_tensor
 
 from ..nn.batches import concatenated_ranges, model_input
-from ..nn.held_out import held_out_margins, output_lines
+from ..nn.held_out import held_out_margins
+from ..nn.platt import base_log_odds, output_lines
 from . import _build, _choices
 
 
@@ -31,11 +32,10 @@ def finish(estimator, X, targets, data, valid, *, first):
     if valid is not None:
         # The validation rows were held out already, and chose the weights.
         if estimator.scale_output:
-            parts = _validation_margins(estimator, X, targets, valid.rows)
-            module = estimator.net_.module_
-            _set_lines(module, output_lines(*parts, module.bias.detach()))
+            parts = _validation_cells(estimator, X, targets, valid.rows)
+            _scale_output(estimator, targets, parts, are_counted=False)
         return
-    dual, module = estimator.net_.dual, estimator.net_.module_
+    dual = estimator.net_.dual
     batches = data.batches(_choices.held_out_size(estimator.net_, len(data)))
     dual.settle(batches)
     known = slope = None
@@ -51,7 +51,39 @@ def finish(estimator, X, targets, data, valid, *, first):
         # a choice has found: a slope minds it little.
         held_out = held_out_margins(dual, batches, known=known, n_more=1)
         parts = _choices.cell_parts(dual, held_out)
-        _set_lines(module, output_lines(*parts, module.bias.detach()))
+        _scale_output(estimator, targets, parts, are_counted=True)
+
+
+def _scale_output(estimator, targets, parts, *, are_counted):
+    """Fit and set each label's line, by cells that were held out of the training.
+
+    Parameters
+    ----------
+    estimator, targets
+        As `finish` takes them.
+    parts : tensors of shape (n_cells,)
+        Logit, bias, target, label and weight of the cells.
+    are_counted : bool
+        Whether they are among the dual trainer's cells, which give the base rates.
+    """
+    dual, module = estimator.net_.dual, estimator.net_.module_
+    labeled = targets.labeled.weights
+    unit = 1.0 if labeled is None or not len(labeled) else float(labeled.mean())
+    margin, bias, target, label, weight = parts
+    target, weight = target.double(), weight.double() / unit
+    totals = [total / unit for total in dual.totals()]
+    own = (target, weight) if are_counted else (0.0, 0.0)
+    lines = output_lines(
+        margin - bias,
+        base_log_odds(*totals, *own, label),
+        target,
+        label,
+        weight,
+        label_base=base_log_odds(*totals),
+        bias=module.bias.detach(),
+        train_rms=dual.row_rms(),
+    )
+    _set_lines(module, lines)
 
 
 def _set_lines(module, lines):
@@ -59,8 +91,8 @@ def _set_lines(module, lines):
 
 
 @torch.no_grad()
-def _validation_margins(estimator, X, targets, rows, block=1024):
-    """Return margin, base, target, label and weight of these rows' labeled cells."""
+def _validation_cells(estimator, X, targets, rows, block=1024):
+    """Return logit, bias, target, label and weight of these rows' labeled cells."""
     module = estimator.net_.module_
     ones = torch.ones_like(module.bias)
     _set_lines(module, (ones, torch.zeros_like(ones)))
@@ -81,6 +113,5 @@ def _validation_margins(estimator, X, targets, rows, block=1024):
             )
         )
         margin = module.cell_logits(at, label, **inputs)
-        base = module.bias[label]
-        parts.append((margin, base, targets_here, label, weights))
+        parts.append((margin, module.bias[label], targets_here, label, weights))
     return [torch.cat(part) for part in zip(*parts, strict=True)]

@@ -1,4 +1,4 @@
-"""What the model says of cells that it has not learnt from, and its output's scale.
+"""Cross-validated margins, by removing a fold of cells from the dual solution.
 
 The dual solution makes it cheap: the weights are a sum over the cells, so that a part
 of the cells is taken out of it, the others move a little to where they now belong, and
@@ -7,7 +7,6 @@ label's cells overlap so much that the others would remember the part for long.
 """
 
 import contextlib
-import math
 from typing import NamedTuple
 
 import torch
@@ -19,14 +18,6 @@ FOLDS, _EPOCHS = 3, 2
 _ALIKE, _ANEW, _ON = 0.9, 5, 8
 # Parts are held out until so many cells have been judged.
 _ENOUGH = 20_000
-_STEPS = 15
-# No line turns the order of a label's rows round.
-_LEAST_SLOPE = 0.05
-# What the rows add, root mean square, before any cell is seen, and how firmly its
-# logarithm holds to that: give or take a factor of exp(1/2).
-_USUAL, _HOLD_USUAL = 0.5, 4.0
-# Units of curvature by which a label's slope and intercept hold to all labels'.
-_HOLD = 8.0, 2.0
 
 
 class HeldOut(NamedTuple):
@@ -172,87 +163,3 @@ def _leave(trainer, batches):
         )
         trainer.add(batch, part)
         trainer.strength[batch] = 0
-
-
-@torch.no_grad()
-def output_lines(margin, base, target, label, weight, bias):
-    """Return a slope and an intercept a label that make its margins probabilities.
-
-    A margin is the label's bias, the base, and what the row adds to it. Of few cells
-    a model learns base rates well and rows badly, so that all labels together say how
-    much each of the two counts, a logistic regression; then a line a label, Platt's
-    (1999), is fitted to what the rows add and drawn towards that of all: as if 8 and 2
-    units of curvature had been seen there, so that a label with few cells keeps close.
-
-    Parameters
-    ----------
-    margin, base, target, weight : tensors of shape (n_cells,)
-        Of cells that were held out.
-    label : int64 tensor of shape (n_cells,)
-        Their labels.
-    bias : tensor of shape (n_labels,)
-        The biases that the lines are for.
-
-    Returns
-    -------
-    slope, intercept : float32 tensors of shape (n_labels,)
-    """
-    if not len(margin):
-        return torch.ones_like(bias), torch.zeros_like(bias)
-    rows, base = (margin - base).double(), base.double()
-    target, weight = target.double(), weight.double()
-    of_rows, of_base, rest = shared_line(rows, base, target, weight)
-    slope, shift = _newton_lines(
-        of_rows * rows, of_base * base + rest, target, label, weight, len(bias)
-    )
-    slope = of_rows * slope.clamp_min(_LEAST_SLOPE)
-    intercept = rest + shift + (of_base - slope) * bias.double()
-    return slope.float(), intercept.float()
-
-
-def shared_line(rows, base, target, weight):
-    """Return how much rows and base count for all labels, and the intercept.
-
-    A logistic regression by Newton's steps in the logarithm of what the rows count for,
-    which is positive; few cells leave it near a usual value.
-    """
-    length = (weight @ rows.square() / weight.sum()).sqrt().clamp_min(1e-30)
-    features = torch.stack([rows / length, base, torch.ones_like(rows)], dim=1)
-    start = features.new_tensor([math.log(_USUAL), 1.0, 0.0])
-    line, hold = (
-        start.clone(),
-        torch.diag(features.new_tensor([_HOLD_USUAL, 1e-3, 1e-3])),
-    )
-    for _ in range(2 * _STEPS):
-        factors = torch.stack([line[0].exp(), line[1], line[2]])
-        p = torch.sigmoid(features @ factors)
-        curve = weight * (p * (1 - p)).clamp_min(1e-6)
-        moved = features * torch.cat([factors[:1], factors.new_ones(2)])
-        slope = moved.T @ (weight * (target - p)) - hold @ (line - start)
-        step = torch.linalg.solve((moved * curve[:, None]).T @ moved + hold, slope)
-        line = line + step.clamp(-1, 1)
-    return line[0].exp() / length, line[1].clamp_min(0), line[2]
-
-
-def _newton_lines(rows, offset, target, label, weight, n_labels):
-    """Return each label's slope and intercept beside an offset, held to 1 and 0."""
-    slope = rows.new_ones(n_labels)
-    intercept = rows.new_zeros(n_labels)
-
-    def total(values):
-        return rows.new_zeros(n_labels).index_add_(0, label, values)
-
-    for _ in range(_STEPS):
-        p = torch.sigmoid(slope[label] * rows + offset + intercept[label])
-        curve = weight * (p * (1 - p)).clamp_min(1e-6)
-        rest = weight * (p - target)
-        g_slope = total(rest * rows) + _HOLD[0] * (slope - 1)
-        g_intercept = total(rest) + _HOLD[1] * intercept
-        h_slope = total(curve * rows * rows) + _HOLD[0]
-        h_intercept, h_both = total(curve) + _HOLD[1], total(curve * rows)
-        det = h_slope * h_intercept - h_both * h_both
-        d_slope = (h_intercept * g_slope - h_both * g_intercept) / det
-        d_intercept = (h_slope * g_intercept - h_both * g_slope) / det
-        slope = slope - d_slope.clamp(-1, 1)
-        intercept = intercept - d_intercept.clamp(-1, 1)
-    return slope, intercept

@@ -335,6 +335,23 @@ class DualTrainer:
         self.end_epoch(share=1.0)
 
     @torch.no_grad()
+    def totals(self):
+        """Return the weight of each label's positive cells, and of all its cells."""
+        weight = self.strength.double() / self.C
+        zeros = weight.new_zeros(len(self.module.bias))
+        positive = zeros.index_add(0, self.label, weight * self.target)
+        return positive, zeros.index_add(0, self.label, weight)
+
+    @torch.no_grad()
+    def row_rms(self):
+        """Return the root mean square of what rows add to the cells' logits."""
+        square = 0.0
+        for cells in self._slices():
+            rows = self.margins(cells) - self.module.bias[self.label[cells]]
+            square = square + self.strength[cells] @ rows.square()
+        return float((square / self.strength.sum().clamp_min(1e-30)).sqrt())
+
+    @torch.no_grad()
     def set_sharing(self, sharing):
         """Let the shared path count so much, the cells' probabilities as they are."""
         change = float(sharing / self.module.sharing)

@@ -1,0 +1,84 @@
+"""Probabilities that were wrong in silence: of few cells, copies and later calls."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import make_pipeline
+
+from sklearn_masked import MaskedMultiLabelClassifier, check_labels
+
+
+def make(**params):
+    return MaskedMultiLabelClassifier(**{"random_state": 0, "device": "cpu", **params})
+
+
+def few_cells(n_cells, sparse, seed, n_labels=6, n_features=30):
+    """Return rows and labels: this number of cells per label, one per row."""
+    rng = np.random.default_rng(seed)
+    n = n_cells * n_labels
+    X = rng.random((n, n_features)) * (rng.random((n, n_features)) < 0.3)
+    label = np.repeat(np.arange(n_labels), n_cells)
+    y = np.full((n, n_labels), np.nan)
+    y[np.arange(n), label] = rng.random(n) < rng.random(n_labels)[label]
+    y[:2, 0] = [0, 1][: len(y[:2])]  # both classes somewhere
+    return sp.csr_array(X.astype(np.float32)) if sparse else X, check_labels(y)
+
+
+def test_three_texts_give_no_certainty():
+    texts = ["Troops cross the border", "The striker scores twice", "Shelling at night"]
+    y = np.array([[1, np.nan], [0, 1], [1, 0]])
+    model = make_pipeline(TfidfVectorizer(), make()).fit(texts, y)
+    unknown, known = model.predict_proba(["Banana", "Troops at the border"])
+    rates = (np.array([2, 1]) + 2 * 0.6) / (np.array([3, 2]) + 2)
+    np.testing.assert_allclose(unknown, rates, atol=0.15)
+    assert 0.5 < known[0] < 0.95
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_one_cell_per_label_gives_no_certainty(sparse):
+    rng = np.random.default_rng(0)
+    X = np.eye(24) + 0.1 * rng.normal(size=(24, 24))
+    y = np.full((24, 24), np.nan)
+    np.fill_diagonal(y, np.arange(24) % 2)
+    X = sp.csr_array(X.astype(np.float32)) if sparse else X
+    proba = make().fit(X, y).predict_proba(X)
+    assert 0.02 < proba.min() < proba.max() < 0.98
+    X, y = few_cells(1, sparse, seed=1)
+    proba = make().fit(X, y).predict_proba(X)
+    assert 0.02 < proba.min() < proba.max() < 0.98
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("n_cells", [1, 3])
+def test_a_row_without_information_gets_the_rate_of_the_label(n_cells, sparse):
+    for seed in range(3):
+        X, y = few_cells(n_cells, sparse, seed)
+        mean = sp.csr_array(X[:1] * 0) if sparse else X.mean(axis=0, keepdims=True)
+        pooled = y.n_positive.sum() / y.n_labeled.sum()
+        rates = (y.n_positive + 2 * pooled) / (y.n_labeled + 2)
+        got = make().fit(X, y).predict_proba(mean)[0]
+        np.testing.assert_allclose(got, rates, atol=0.15)
+
+
+def test_few_cells_are_predicted_no_worse_than_by_the_rates_of_the_labels():
+    losses, baseline = [], []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        shift, weight = 2 * rng.normal(size=6), 0.3 * rng.normal(size=(20, 6))
+        X, X_test = (rng.normal(size=(n, 20)) for n in (40, 400))
+        y, y_test = (
+            rows @ weight + shift + rng.logistic(size=(len(rows), 6)) > 0
+            for rows in (X, X_test)
+        )
+        y = np.where(rng.random(y.shape) < 0.2, y, np.nan)
+        proba = make().fit(X, check_labels(y)).predict_proba(X_test)
+        n = (~np.isnan(y)).sum(axis=0)
+        rates = (np.nansum(y, axis=0) + 2 * np.nanmean(y)) / (n + 2)
+        losses.append(log_loss(y_test, proba))
+        baseline.append(log_loss(y_test, np.broadcast_to(rates, y_test.shape)))
+    assert np.mean(losses) < np.mean(baseline) + 0.005
+
+
+def log_loss(y, proba):
+    return -np.log(np.where(y, proba, 1 - proba)).mean()

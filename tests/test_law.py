@@ -219,6 +219,44 @@ class Loss:
         return total.item() / weight.sum()
 
 
+class DecisionReport:
+    """The table of decisions, beside scikit-learn's metrics of each label."""
+
+    def scores(self, logits):
+        return (logits > 0).astype(float)
+
+    def ours(self, labels, Y, scores, weight):
+        report = metrics.masked_classification_report(
+            labels, scores, sample_weight=weight, prevalence=0.1
+        )
+        names = ["tp", "fp", "fn", "tn", "precision", "recall", "f1"]
+        return np.stack([report[name] for name in (*names, "traffic_precision")])
+
+    def expected(self, Y, scores, weight):
+        W = every_cell(weight, Y)
+        cells = [
+            labeled_cells(Y[:, j], scores[:, j], W[:, j]) for j in range(Y.shape[1])
+        ]
+        return np.stack([self.column(*of) for of in cells], axis=1)
+
+    def column(self, y, pred, weight):
+        values = np.full(4, NAN)
+        if not len(y):
+            return np.append(np.zeros(4), values)
+        tn, fp, fn, tp = skm.confusion_matrix(y, pred, labels=[0, 1]).ravel()
+        if both_classes(y):
+            found = skm.precision_recall_fscore_support(
+                y, pred, average="binary", sample_weight=weight, zero_division=NAN
+            )
+            recall, false = (
+                np.average(pred[y == value], weights=weight[y == value])
+                for value in (1, 0)
+            )
+            some = 0.1 * recall + 0.9 * false
+            values[:] = *found[:3], 0.1 * recall / some if some else NAN
+        return np.array([tp, fp, fn, tn, *values], dtype=float)
+
+
 METRICS = {
     "masked_roc_auc_score": (skm.roc_auc_score, both_classes, "score", {}),
     "masked_average_precision_score": (
@@ -261,15 +299,21 @@ METRICS = {
     ),
     "masked_matthews_corrcoef": (skm.matthews_corrcoef, both_classes, "pred", {}),
 }
-FUNCTIONS = {
-    f"{name}-{average}": Metric(name, oracle, scorable, kind, average, **kwargs)
-    for name, (oracle, scorable, kind, kwargs) in METRICS.items()
-    for average in ("macro", "micro", "weighted", None)
-} | {
-    f"loss-{reduction}-{pos_weight}": Loss(reduction, pos_weight)
-    for reduction in ("cell", "label", "sample")
-    for pos_weight in (None, 3.0)
-}
+FUNCTIONS = (
+    {
+        f"{name}-{average}": Metric(name, oracle, scorable, kind, average, **kwargs)
+        for name, (oracle, scorable, kind, kwargs) in METRICS.items()
+        for average in ("macro", "micro", "weighted", None)
+    }
+    | {
+        "masked_classification_report": DecisionReport(),
+    }
+    | {
+        f"loss-{reduction}-{pos_weight}": Loss(reduction, pos_weight)
+        for reduction in ("cell", "label", "sample")
+        for pos_weight in (None, 3.0)
+    }
+)
 
 
 @st.composite

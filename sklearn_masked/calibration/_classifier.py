@@ -14,6 +14,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from .._targets import check_same_labels, encode_target, shown_labels
+from ..labels.per_label import read_per_label
 from ..metrics._cells import score_cells
 from ..metrics._rows import count_rows
 from ..metrics._scorers import _response, predict_cells
@@ -28,7 +29,6 @@ from ._folds import (
 from ._maps import shift_logits
 from ._meta import MaskedMetaClassifier
 from ._pairs import SCORES, Uncorrected, fit_fold, fit_pair, score_fold
-from ._per_label import read_per_label
 from ._prior import (
     effective_weights,
     prior_shift,

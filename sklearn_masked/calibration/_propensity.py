@@ -6,8 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..labels import MaskedLabels, check_labels
+from ..labels.per_label import as_floats
 from ..metrics._cells import label_name
-from ._per_label import as_floats
 
 
 def inverse_propensity_weights(y, propensities, *, clip=None):

@@ -2,6 +2,10 @@
 
 from ._averaging import UnscoredLabelsWarning
 from ._balanced import masked_balanced_accuracy_score, masked_matthews_corrcoef
+from ._classification_report import (
+    ClassificationReport,
+    masked_classification_report,
+)
 from ._decisions import (
     masked_f1_score,
     masked_fbeta_score,
@@ -26,6 +30,7 @@ from ._scorers import (
 )
 
 __all__ = [
+    "ClassificationReport",
     "MaskedReport",
     "MaskedScorer",
     "UnscoredLabelsWarning",
@@ -35,6 +40,7 @@ __all__ = [
     "masked_balanced_accuracy_score",
     "masked_balanced_accuracy_scorer",
     "masked_brier_score_loss",
+    "masked_classification_report",
     "masked_f1_score",
     "masked_f1_scorer",
     "masked_fbeta_score",

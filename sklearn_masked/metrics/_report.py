@@ -17,7 +17,7 @@ from ._ranking import (
     masked_roc_auc_score,
     roc_auc,
 )
-from .label_table import MAX_ENDS, LabelTable, align, label_column, printed_labels
+from .label_table import ENDS, LabelTable, label_column, printed_labels, table_lines
 
 _COUNTS = ("labeled", "positive", "negative")
 _METRICS = {
@@ -25,8 +25,6 @@ _METRICS = {
     "ap": masked_average_precision_score,
     "brier": masked_brier_score_loss,
 }
-_ENDS_OF_INTERVAL = ("low", "high")
-_GAPS = ["  ", "  ", "  ", " ", " ", " "]
 
 
 class MaskedReport(LabelTable):
@@ -56,34 +54,15 @@ class MaskedReport(LabelTable):
 
     def __repr__(self):
         """Return the table in 80 columns; of many labels the first and last ones."""
-        n_labels, ends = len(self["label"]), self._ends()
-        shown, cut = printed_labels(n_labels, 1 + len(ends))
-        rows = [["label", *_COUNTS, *_METRICS]]
-        for label in shown:
-            numbers = {name: column[label] for name, column in self.items()}
-            counts = [str(numbers[name]) for name in _COUNTS]
-            rows += _lines(str(numbers["label"]), counts, numbers, ends)
-        totals = [str(self[name].sum()) for name in _COUNTS]
-        rows += _lines("macro", ["", "", ""], self.macro, ends)
-        rows += _lines("micro", totals, self.micro, ends)
-        lines = align(rows, _GAPS)
-        if cut:
-            lines.insert(1 + MAX_ENDS * (1 + len(ends)), "...")
-        lines.insert(-2 * (1 + len(ends)), "")
-        if cut or ends:
-            lines += ["", self._foot(n_labels)]
+        head = {name: name for name in (*_COUNTS, *_METRICS)}
+        level = self.confidence_level
+        lines = table_lines(self, head, _COUNTS, _METRICS, level)
+        foot = f"{len(self['label'])} labels"
+        if level is not None:
+            foot += f"; low to high: {100 * level:g} % intervals"
+        if level is not None or printed_labels(len(self["label"]))[1]:
+            lines += ["", f"[{foot}]"]
         return "\n".join(lines)
-
-    def _ends(self):
-        """Return the names of the ends of the intervals, if there are any."""
-        return () if self.confidence_level is None else _ENDS_OF_INTERVAL
-
-    def _foot(self, n_labels):
-        """Return the line below the table."""
-        if self.confidence_level is None:
-            return f"[{n_labels} labels]"
-        level = f"{100 * self.confidence_level:g} %"
-        return f"[{n_labels} labels; low to high: {level} intervals]"
 
 
 def masked_report(
@@ -167,10 +146,17 @@ or (n_samples, 2)
     }
     if confidence_level is not None:
         rows = rows_of_cells(y_true, sample_weight)
-        resampled = _Resampled(cells, rows, n_resamples, random_state)
-        resampled.add_ends(per_label, None, confidence_level)
-        resampled.add_ends(macro, "macro", confidence_level)
-        resampled.add_ends(micro, "micro", confidence_level)
+        n_rows = int(rows.max(initial=-1)) + 1
+        prepared = {
+            (name, average): Replicates(
+                metric, cells, rows, n_rows, {"average": average}
+            )
+            for name, metric in _METRICS.items()
+            for average in (None, "micro")
+        }
+        resampled = Resampled(prepared, n_rows, n_resamples, random_state)
+        for metrics, average in ((per_label, None), (macro, "macro"), (micro, "micro")):
+            resampled.add_ends(metrics, _METRICS, average, confidence_level)
     labels = label_column(cells.n_labels, cells.names)
     n_positive, n_negative = cells.count()
     counts = [n_positive + n_negative, n_positive, n_negative]
@@ -188,27 +174,32 @@ def _measure(cells):
     }
 
 
-class _Resampled:
-    """The metrics in bootstrap samples of the rows, the same for all of them."""
+class Resampled:
+    """Metrics in bootstrap samples of the rows, which are the same for all metrics.
 
-    def __init__(self, cells, rows, n_resamples, random_state):
-        n_rows = int(rows.max(initial=-1)) + 1
-        self._prepared = {
-            (name, average): Replicates(
-                metric, cells, rows, n_rows, {"average": average}
-            )
-            for name, metric in _METRICS.items()
-            for average in (None, "micro")
-        }
+    Parameters
+    ----------
+    prepared : dict of (name, average) to Replicates
+        Each metric with the averages None and "micro".
+    n_rows : int
+        Number of rows with a labeled cell.
+    n_resamples : int
+        Number of bootstrap samples.
+    random_state : int, RandomState instance or None
+        Seeds the samples.
+    """
+
+    def __init__(self, prepared, n_rows, n_resamples, random_state):
+        self._prepared = prepared
         found = {key: [] for key in self._prepared}
         for block in multiplicities(n_rows, n_resamples, random_state):
             for key, replicates in self._prepared.items():
                 found[key].append(replicates(block))
         self._found = {key: np.concatenate(blocks) for key, blocks in found.items()}
 
-    def add_ends(self, metrics, average, confidence_level):
-        """Add the ends of the intervals of each metric."""
-        for name in _METRICS:
+    def add_ends(self, metrics, names, average, confidence_level):
+        """Add the ends of the intervals of the metrics that have these names."""
+        for name in names:
             source = name, None if average == "macro" else average
             values = self._found[source]
             if average == "macro":
@@ -218,14 +209,5 @@ class _Resampled:
             ends = self._prepared[source].ends(
                 metrics[name], values, confidence_level, average
             )
-            for end, value in zip(_ENDS_OF_INTERVAL, ends, strict=True):
+            for end, value in zip(ENDS, ends, strict=True):
                 metrics[f"{name}_{end}"] = value if average is None else float(value)
-
-
-def _lines(label, counts, numbers, ends):
-    """Return a label's entries as text, and those of the ends of its intervals."""
-    rows = [[label, *counts, *(f"{numbers[name]:.4f}" for name in _METRICS)]]
-    for end in ends:
-        entries = [f"{numbers[f'{name}_{end}']:.4f}" for name in _METRICS]
-        rows.append([f"  {end}", "", "", "", *entries])
-    return rows

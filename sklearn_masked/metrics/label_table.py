@@ -8,6 +8,8 @@ import numpy as np
 MAX_LINES = 60  # of labels in a printed table, as in pandas
 MAX_ENDS = 5  # labels printed at either end of a longer table
 WIDTH = 80  # characters of a printed line
+_LEAST = 8  # characters that a label has in any case
+ENDS = ("low", "high")  # of an interval: what is added to a column's name
 
 
 class LabelTable(Mapping):
@@ -67,7 +69,7 @@ def align(rows, gaps):
     would be too long; the others are written to the right, after `gaps`.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    room = WIDTH - sum(widths[1:]) - sum(map(len, gaps))
+    room = max(_LEAST, WIDTH - sum(widths[1:]) - sum(map(len, gaps)))
     widths[0] = min(widths[0], room)
     lines = []
     for label, *entries in rows:
@@ -77,6 +79,44 @@ def align(rows, gaps):
         for gap, entry, width in zip(gaps, entries, widths[1:], strict=True):
             line += gap + entry.rjust(width)
         lines.append(line.rstrip())
+    return lines
+
+
+def table_lines(report, head, counts, metrics, confidence_level):
+    """Return the lines of a report with `macro` and `micro` averages.
+
+    Parameters
+    ----------
+    report : LabelTable
+        With the columns named by `counts` and `metrics`, and the averages.
+    head : dict of str to str
+        What is printed above each of these columns.
+    counts, metrics : sequences of str
+        Columns of integers, which micro sums, and of numbers, which both average.
+    confidence_level : float or None
+        Whether the metrics have ends of intervals, "_low" and "_high".
+    """
+    ends = () if confidence_level is None else ENDS
+    blank = [""] * len(counts)
+
+    def block(label, entries, numbers):
+        yield [label, *entries, *(f"{numbers[name]:.4f}" for name in metrics)]
+        for end in ends:
+            values = (f"{numbers[f'{name}_{end}']:.4f}" for name in metrics)
+            yield [f"  {end}", *blank, *values]
+
+    shown, cut = printed_labels(len(report["label"]), 1 + len(ends))
+    rows = [["label", *(head[name] for name in (*counts, *metrics))]]
+    for label in shown:
+        numbers = {name: column[label] for name, column in report.items()}
+        own = [str(numbers[name]) for name in counts]
+        rows += block(str(numbers["label"]), own, numbers)
+    rows += block("macro", blank, report.macro)
+    rows += block("micro", [str(report[name].sum()) for name in counts], report.micro)
+    lines = align(rows, ["  "] * len(counts) + [" "] * len(metrics))
+    if cut:
+        lines.insert(1 + MAX_ENDS * (1 + len(ends)), "...")
+    lines.insert(-2 * (1 + len(ends)), "")
     return lines
 
 

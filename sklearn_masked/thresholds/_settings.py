@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._targets import shown_labels
-from ..calibration._per_label import as_floats, read_per_label
+from ..labels.per_label import as_floats, read_per_label
 from ._constraints import precision_at_recall, recall_at_precision
 from ._objectives import objective_name
 

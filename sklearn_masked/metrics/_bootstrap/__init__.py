@@ -14,6 +14,7 @@ from ._draws import (
     labeled_rows,
     multiplicities,
     rows_of_cells,
+    share_ends,
     shifted_ends,
     wilson,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "labeled_rows",
     "multiplicities",
     "rows_of_cells",
+    "share_ends",
     "shifted_ends",
     "wilson",
 ]

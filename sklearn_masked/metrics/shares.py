@@ -1,0 +1,69 @@
+"""Intervals of shares of labeled cells, and of ratios of two shares."""
+
+import numpy as np
+from scipy.special import betaincinv
+
+from ._bootstrap import wilson
+
+
+def clopper_pearson(share, n_cells, confidence_level):
+    """Return the ends of the Clopper-Pearson interval of a share of so many cells.
+
+    `n_cells` may be an effective number, which need not be an integer (Korn and
+    Graubard 1998).
+    """
+    tail = (1 - confidence_level) / 2
+    hits, misses = share * n_cells, (1 - share) * n_cells
+    with np.errstate(invalid="ignore"):
+        low = np.where(hits > 0, betaincinv(hits, misses + 1, tail), 0.0)
+        high = np.where(misses > 0, betaincinv(hits + 1, misses, 1 - tail), 1.0)
+    unknown = np.isnan(share) | ~(n_cells > 0)
+    return np.where(unknown, np.nan, [low, high])
+
+
+INTERVALS = {"wilson": wilson, "clopper_pearson": clopper_pearson}
+
+
+def effective_number(sums, squares):
+    """Return how many cells without weights say as much: Kish's effective number.
+
+    ``w.sum()**2 / (w**2).sum()``, 0 where there is no cell.
+    """
+    return np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
+
+
+def ratio_ends(above, above_ends, below, below_ends):
+    """Return the ends of the interval of the ratio of two independent estimates.
+
+    MOVER-R: the ends follow from those of either estimate, which need not be
+    symmetric (Donner and Zou 2012, Fagerland and Newcombe 2013).
+
+    Parameters
+    ----------
+    above, below : arrays
+        The estimates, 0 or more.
+    above_ends, below_ends : pairs of arrays
+        Low and high ends of their intervals.
+
+    Returns
+    -------
+    low, high : arrays
+        `high` is infinite where the lower end of `below` is 0.
+    """
+    product = np.multiply(above, below)
+
+    def root(above_end, below_end):
+        spread = above_end * below_end * (2 * above - above_end)
+        spread = spread * (2 * below - below_end)
+        return product + np.sqrt(np.maximum(product**2 - spread, 0.0))
+
+    # Both ends solve a quadratic equation, each written so that nothing cancels.
+    low_root = root(above_ends[0], below_ends[1])
+    high_divisor = below_ends[0] * (2 * below - below_ends[0])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        low = above_ends[0] * (2 * above - above_ends[0]) / low_root
+        high = root(above_ends[1], below_ends[0]) / high_divisor
+    low = np.where(low_root == 0, 0.0, np.maximum(low, 0.0))
+    high = np.where(high_divisor <= 0, np.inf, high)
+    unknown = np.isnan(product)
+    return np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ._fitted import of_one_fit
 from ._targets import check_same_labels, encode_target
 from .labels import cell_weights
 from .metrics import UnscoredLabelsWarning, masked_roc_auc_scorer
@@ -20,6 +21,7 @@ class MaskedClassifierMixin(ClassifierMixin):
 
     _scorer = masked_roc_auc_scorer  # of labels (n_samples, n_labels)
 
+    @of_one_fit
     def score(self, X, y, sample_weight=None):
         """Return the macro ROC AUC of the labeled cells; after a 1-D y the accuracy.
 

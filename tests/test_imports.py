@@ -14,6 +14,7 @@ ROOT = Path(sklearn_masked.__file__).parent
 TABLE = [
     "_version",
     "exceptions",
+    "_fitted",
     "labels",
     "_targets",
     "metrics",

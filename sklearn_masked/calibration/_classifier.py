@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from .._fitted import of_one_fit, take_over
 from .._targets import check_same_labels, encode_target, shown_labels
 from ..labels.per_label import read_per_label
 from ..metrics._cells import score_cells
@@ -240,13 +241,16 @@ default=None
         if pooled.any():
             self._warn_pooled(pooled, task.labels.label_names)
         pairs = [pair for pair, _ in pairs]
-        self._adopt(task, pairs[0].estimator)
-        self.calibrated_classifiers_ = pairs
-        self.pooled_labels_ = pooled
-        self.cell_prevalence_ = smoothed_share(*task.totals())
-        self.prior_shift_ = prior_shift(target, self.cell_prevalence_)
-        vars(self).pop("prior_shift_std_", None)
-        return self
+        share = smoothed_share(*task.totals())
+        return self._adopt(
+            task,
+            pairs[0].estimator,
+            without=("prior_shift_std_",),
+            calibrated_classifiers_=pairs,
+            pooled_labels_=pooled,
+            cell_prevalence_=share,
+            prior_shift_=prior_shift(target, share),
+        )
 
     def correct_prior(self, X, y, sample_weight=None):
         """Correct the probabilities for traffic, from cells audited at random.
@@ -292,11 +296,13 @@ default=None
         refuse_one_side(cells.positive.sum(), (~cells.positive).sum())
         with np.errstate(divide="ignore"):
             logits = logit(cells.scores)
-        self.prior_shift_, self.prior_shift_std_ = shrunken_shifts(
+        shifts, std = shrunken_shifts(
             cells.cols, cells.positive, logits, weights, cells.n_labels
         )
-        return self
+        state = {**vars(self), "prior_shift_": shifts, "prior_shift_std_": std}
+        return take_over(self, state)
 
+    @of_one_fit
     def predict_proba(self, X):
         """Predict the calibrated probability that each label is positive.
 
@@ -314,6 +320,7 @@ default=None
         proba = shift_logits(self._calibrated(X), self.prior_shift_)
         return np.hstack([1 - proba, proba]) if self._one_dimensional else proba
 
+    @of_one_fit
     def predict(self, X):
         """Predict each label of each row: positive above a probability of one half.
 

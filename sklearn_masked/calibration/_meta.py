@@ -17,6 +17,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from .._base import MaskedClassifierMixin
+from .._fitted import scratch_of, take_over
 from .._targets import judge_target, require_y
 from ..labels import check_sample_weight
 from ..metrics._rows import count_rows
@@ -110,13 +111,19 @@ class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstima
             ) from None
         return estimator
 
-    def _adopt(self, task, fitted):
-        """Take over what is known of the features from a fitted estimator."""
+    def _adopt(self, task, inner, *, without=(), **attributes):
+        """Set what was fitted at once, and what a fitted estimator says of features.
+
+        Attributes that `without` names, of an earlier fit, are left out.
+        """
+        fitted = scratch_of(self)
+        for name in ("n_features_in_", "feature_names_in_", *without):
+            vars(fitted).pop(name, None)
         for name in ("n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
-            if hasattr(fitted, name):
-                setattr(self, name, getattr(fitted, name))
-        self._set_classes(task.labels, task.classes)
+            if hasattr(inner, name):
+                setattr(fitted, name, getattr(inner, name))
+        fitted._set_classes(task.labels, task.classes)
+        return take_over(self, {**vars(fitted), **attributes})
 
     def _decide(self, positive):
         """Return decisions (n, n_labels) as `predict` gives them."""

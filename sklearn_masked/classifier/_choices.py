@@ -4,10 +4,7 @@ Both are judged by how well they order cells that were held out; see
 :mod:`sklearn_masked.nn.held_out`.
 """
 
-import warnings
-
 import numpy as np
-from sklearn.exceptions import UndefinedMetricWarning
 
 from ..labels import MaskedLabels
 from ..metrics import masked_average_precision_score, masked_roc_auc_score
@@ -207,15 +204,22 @@ def ranking(dual, held_out, n_labels):
         part.cpu().numpy() for part in cell_parts(dual, held_out)
     )
     column = label * FOLDS + held_out.fold.cpu().numpy()
-    cells = np.arange(len(label)), column, (target > 0.5).astype(np.int8)
-    shape = len(label), n_labels * FOLDS
-    y = MaskedLabels.from_cells(*cells, shape=shape, weights=weight)
-    margin = margin[weight > 0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UndefinedMetricWarning)
-        return masked_roc_auc_score(y, margin, average=None) + (
-            masked_average_precision_score(y, margin, average=None)
-        )
+    is_positive, scores = target > 0.5, np.full(n_labels * FOLDS, np.nan)
+    kinds = (column[(weight > 0) & kind] for kind in (is_positive, ~is_positive))
+    scored, at = np.unique(column, return_inverse=True)
+    has_both = np.logical_and(*(np.isin(scored, kind) for kind in kinds))
+    kept = has_both[at] & (weight > 0)
+    if not kept.any():
+        return scores
+    # Without the others no metric has to warn: filters of warnings are not a thread's.
+    at = (np.cumsum(has_both) - 1)[at]
+    cells = np.arange(len(label))[kept], at[kept], is_positive[kept].astype(np.int8)
+    shape = len(label), has_both.sum()
+    y = MaskedLabels.from_cells(*cells, shape=shape, weights=weight[kept])
+    scores[scored[has_both]] = masked_roc_auc_score(
+        y, margin[kept], average=None
+    ) + masked_average_precision_score(y, margin[kept], average=None)
+    return scores
 
 
 def gain(scores, before):

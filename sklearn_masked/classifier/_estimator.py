@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._base import MaskedClassifierMixin
+from .._fitted import take_over
 from .._targets import (
     check_same_labels,
     encode_target,
@@ -415,10 +416,9 @@ default=None
 
     def _adopt(self, fitted):
         """Take over what was fitted, in the place of what was there."""
-        for name in _fitted_attributes(self):
-            delattr(self, name)
-        self.__dict__.update(_fitted_attributes(fitted))
-        return self
+        old = _fitted_attributes(self)
+        kept = {name: value for name, value in vars(self).items() if name not in old}
+        return take_over(self, {**kept, **_fitted_attributes(fitted)})
 
     def _validate(self, X, y, sample_weight, *, first, classes=None):
         """Return float32 X, the target and the weight of each stored cell."""

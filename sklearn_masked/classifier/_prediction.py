@@ -5,6 +5,8 @@ import scipy.sparse as sp
 from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
+from .._fitted import of_one_fit
+
 # A block of predictions holds at most so many rows, and logits.
 _BLOCK_ROWS = 1 << 13
 _BLOCK_NUMBERS = 1 << 24
@@ -17,6 +19,7 @@ _BLOCK_ENTRIES = 1 << 20
 class PredictionMixin:
     """The methods that predict, for :class:`MaskedMultiLabelClassifier`."""
 
+    @of_one_fit
     def decision_function(self, X):
         """Return the logits.
 
@@ -33,6 +36,7 @@ class PredictionMixin:
         logits = self._by_blocks(X, lambda logits: logits)
         return logits[:, 0] if self._one_dimensional else logits
 
+    @of_one_fit
     def predict_proba(self, X):
         """Return the probability of each label.
 
@@ -52,6 +56,7 @@ class PredictionMixin:
         logits = self._by_blocks(X, lambda logits: logits)
         return _probabilities(np.hstack([-logits, logits]))
 
+    @of_one_fit
     def predict(self, X):
         """Return the labels whose probability is above one half.
 
@@ -68,6 +73,7 @@ class PredictionMixin:
         positive = self._by_blocks(X, lambda logits: (logits > 0).astype(np.int64))
         return self.classes_[positive[:, 0]] if self._one_dimensional else positive
 
+    @of_one_fit
     def decision_function_cells(self, X, rows, cols):
         """Return the logits of single cells: what `decision_function` has there.
 
@@ -152,6 +158,7 @@ class PredictionMixin:
         """
         return _probabilities(self.decision_function_cells(X, rows, cols))
 
+    @of_one_fit
     def predict_cells(self, X, rows, cols):
         """Return for single cells whether their probability is above one half.
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import threading
 import warnings
 
 import numpy as np
@@ -20,6 +21,8 @@ from ._weak import expected_totals, with_weak_negatives
 
 # Labels that store what is not negative are turned into cells up to so many.
 _MOST_CELLS = 1 << 22
+# Held by a fit that draws from torch's global generators.
+_GLOBAL_GENERATORS = threading.RLock()
 # A batch by the rule: of so many rows with an optimizer; for dual steps of at most so
 # many, about so many cells of a label, and never fewer batches than this.
 _ROWS = 512
@@ -75,28 +78,24 @@ def train(estimator, X, targets, epochs, *, first, whole):
     if first or estimator.C != "auto":
         is_open = estimator.C == "auto"
         estimator.C_ = _choices.STRENGTHS[0] if is_open else float(estimator.C)
-    with _seeded(seed, device):
+    with _seeded(estimator, seed, device):
         if first:
-            before = None
             estimator.net_ = _build_net(
                 estimator, X, targets, valid, device, seed, batch_size
             )
         else:
-            before = estimator.net_.snapshot()
+            # The net that predicts stays as it is until the training has succeeded.
+            estimator.net_ = estimator.net_.copy()
         try:
             if not first:
                 _build.update_net(estimator.net_, estimator, valid, batch_size)
             if first and estimator.module is None:
-                _start(estimator, X, targets, data.rows, seed if whole else None)
+                _start(estimator, X, targets, data.rows, seed, whole)
             _prepare(estimator, X, targets, data.rows, first)
             _run(estimator, data, epochs)
             if estimator.net_.dual is not None and whole:
                 _finish.finish(estimator, X, targets, data, valid, first=first)
                 estimator.net_.dual.write()
-        except BaseException:
-            if before is not None:
-                estimator.net_.restore(before)
-            raise
         finally:
             estimator.net_.train_split = None  # it holds the validation rows
             estimator.net_.dual = None  # it holds the training rows
@@ -128,22 +127,22 @@ def _batch_size(estimator, targets, n_rows):
     return int(np.clip(_CELLS_A_LABEL * labels / cells_a_row, 1, max(most, 1)))
 
 
-def _start(estimator, X, targets, rows, seed):
+def _start(estimator, X, targets, rows, seed, whole):
     """Give the default module what it takes from X and from the labels' counts.
 
-    With a seed, a choice that is open is made on some of the labeled cells.
+    Of a whole training set, a choice that is open is made on some of the labeled cells.
     """
     module = estimator.net_.module_
     scales = feature_scales(X, center=estimator.std_power is not None)
     power = _features.powers(estimator, scales)[0]
-    module.start(X, power, scales)
+    module.start(X, power, scales, torch.Generator().manual_seed(seed))
     positive, negative = expected_totals(targets, estimator.unlabeled_weight)
     pooled = (positive.sum() + 0.5) / (positive.sum() + negative.sum() + 1)
     prior = (positive + pooled) / (positive + negative + 1)
     bias = torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
     module.bias.data.copy_(bias)
     if _is_dual(estimator, targets):
-        args = X, targets, rows, seed, scales
+        args = X, targets, rows, seed if whole else None, scales
         settings = _features.choose_start(estimator, *args)
         module.arrange(X, scales, *settings)
 
@@ -261,9 +260,17 @@ def _build_net(estimator, X, targets, valid, device, seed, batch_size):
 
 
 @contextlib.contextmanager
-def _seeded(seed, device):
-    """Seed torch inside, and leave its generators outside as they were."""
+def _seeded(estimator, seed, device):
+    """Seed what a user's own classes draw from, torch's global generators.
+
+    They are left as they were; the default model draws from generators of the fit's
+    own. The lock keeps fits in other threads from drawing from them meanwhile.
+    """
+    own = estimator.module, estimator.criterion, estimator.optimizer
+    if all(part is None for part in own):
+        yield
+        return
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with _GLOBAL_GENERATORS, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield

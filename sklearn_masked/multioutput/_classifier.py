@@ -1,5 +1,6 @@
 """The estimator: clones of a binary classifier, a label each."""
 
+import copy
 from numbers import Integral
 
 import numpy as np
@@ -22,6 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from .._base import MaskedClassifierMixin
+from .._fitted import of_one_fit, scratch_of, take_over
 from .._targets import check_same_labels, encode_target, judge_target, require_y
 from ..metrics._rows import count_rows
 from ._columns import Columns, training_set
@@ -193,7 +195,8 @@ default=None
         Returns
         -------
         self : object
-            The fitted estimator.
+            The fitted estimator. If this call fails, at whatever label, it is what it
+            was before.
 
         Raises
         ------
@@ -222,7 +225,8 @@ default=None
         constants = constant_labels(n_positive, n_negative)
         fitted = Parallel(n_jobs=self.n_jobs)(
             delayed(_partial_fit_label)(
-                estimators[label]
+                # A copy: where one label fails, all stay as they were.
+                copy.deepcopy(estimators[label])
                 if _is_fitted(estimators[label])
                 else clone(self.estimator),
                 *training_set(X, columns[label], params),
@@ -237,6 +241,7 @@ default=None
         ]
         return self._adopt(X, target, estimators, n_positive, n_negative, reset=first)
 
+    @of_one_fit
     def predict(self, X):
         """Predict each label of each row.
 
@@ -254,6 +259,7 @@ default=None
         return self.classes_[decisions[:, 0]] if self._one_dimensional else decisions
 
     @available_if(_estimator_has("predict_proba"))
+    @of_one_fit
     def predict_proba(self, X):
         """Predict the probability that each label is positive.
 
@@ -273,6 +279,7 @@ default=None
         return self._columnwise("predict_proba", X, np.float64)
 
     @available_if(_estimator_has("decision_function"))
+    @of_one_fit
     def decision_function(self, X):
         """Predict a score of each label, above 0 where it is predicted positive.
 
@@ -382,14 +389,15 @@ default=None
 
     def _adopt(self, X, target, estimators, n_positive, n_negative, reset=True):
         """Set all attributes at once, after everything that can fail."""
+        fitted = scratch_of(self)
         if reset:
             for name in ("n_features_in_", "feature_names_in_"):
-                vars(self).pop(name, None)
-            validate_data(self, X, skip_check_array=True)
-            self._set_classes(target.labels, target.classes)
-        self.estimators_ = estimators
-        self._n_positive, self._n_negative = n_positive, n_negative
-        return self
+                vars(fitted).pop(name, None)
+            validate_data(fitted, X, skip_check_array=True)
+            fitted._set_classes(target.labels, target.classes)
+        fitted.estimators_ = estimators
+        fitted._n_positive, fitted._n_negative = n_positive, n_negative
+        return take_over(self, vars(fitted))
 
     def _check_X(self, X):
         X = _with_rows(X)

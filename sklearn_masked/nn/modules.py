@@ -116,14 +116,15 @@ class DirectSharedModule(nn.Module):
         self.register_buffer("intercept", torch.zeros(n_labels))
 
     @torch.no_grad()
-    def start(self, X, power=0.5, scales=None):
+    def start(self, X, power=0.5, scales=None, generator=None):
         """Learn from all rows of X what needs no label: the scale and the embedding.
 
         A sparse column is scaled by this power of its inverse document frequency, an
         array's is centered and scaled by this power of one over its standard
         deviation, and all of them by one number so that a row has length 1 in the
         quadratic mean. The embedding starts from the singular vectors of X. `scales`
-        are what `feature_scales` returns of X, where they are at hand.
+        are what `feature_scales` returns of X, where they are at hand; `generator`
+        draws the random start of the decomposition (None: torch's global one).
         """
         device = self.bias.device
         scales = feature_scales(X) if scales is None else scales
@@ -133,7 +134,7 @@ class DirectSharedModule(nn.Module):
                 for part in (scales.shift, scales.std)
             )
         dim = self.embedding.shape[1]
-        columns, vectors = singular_directions(X, dim, device, scales)
+        columns, vectors = singular_directions(X, dim, device, scales, generator)
         zero = vectors.new_zeros(1, vectors.shape[1])
         self.embedding = nn.Parameter(torch.cat([zero, vectors]))
         row = np.zeros(self.n_features, np.int32)

@@ -275,24 +275,17 @@ class MaskedNet(NeuralNet):
                 logits = self._logits(inputs, X.shape[0])[rows, cols]
         return _as_array(logits)
 
-    def snapshot(self):
-        """Return a copy of what training changes, for :meth:`restore`."""
-        parts = (self.module_, self.optimizer_)
-        states = [copy.deepcopy(part.state_dict()) for part in parts]
-        names = ("batch_size", "max_epochs", "verbose")
-        settings = {name: getattr(self, name) for name in names}
-        settings["callbacks_"] = list(self.callbacks_)
-        generator = self.__dict__.get("iterator_train__generator")
-        settings["iterator_train__generator"] = copy.deepcopy(generator)
-        return [*states, len(self.history), self.lr, settings]
+    def copy(self):
+        """Return a net to train in the place of this one, which stays as it is.
 
-    def restore(self, snapshot):
-        """Go back to a snapshot, after a training that failed."""
-        self.module_.load_state_dict(snapshot[0])
-        self.optimizer_.load_state_dict(snapshot[1])
-        del self.history[snapshot[2] :]
-        self.__dict__["lr"] = snapshot[3]  # the optimizer has its own back already
-        self.__dict__.update(snapshot[4])
+        What training changes is copied in one go, so that what the parts share stays
+        shared: the optimizer and a schedule among the callbacks hold the parameters.
+        """
+        names = *_TORCH_PARTS, "history_", "iterator_train__generator"
+        parts = {name: vars(self)[name] for name in names if name in vars(self)}
+        net = object.__new__(type(self))
+        net.__dict__ = {**vars(self), **copy.deepcopy(parts, {id(self): net})}
+        return net
 
     def __getstate__(self):
         """Return the state with every tensor on the CPU, in one torch file."""

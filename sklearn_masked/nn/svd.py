@@ -22,7 +22,7 @@ _BLOCKS, _BASIS = 8, 4
 _PASSES, _NOTHING = 4, 1e-8
 
 
-def singular_directions(X, dim, device, scales=None):
+def singular_directions(X, dim, device, scales=None, generator=None):
     """Return the leading right singular vectors of X.
 
     Parameters
@@ -36,6 +36,8 @@ def singular_directions(X, dim, device, scales=None):
         Where to compute.
     scales : RarityScales or SpreadScales, default=None
         Of X, where they are at hand; without a shift an array is taken as it is.
+    generator : torch.Generator, default=None
+        Draws the random start, on the CPU; None is torch's global one.
 
     Returns
     -------
@@ -54,7 +56,7 @@ def singular_directions(X, dim, device, scales=None):
     n, m = X.shape
     scales = feature_scales(X) if scales is None else scales
     if not sp.issparse(X):
-        vectors = _dense_directions(X, min(dim, n, m), device, scales)
+        vectors = _dense_directions(X, min(dim, n, m), device, scales, generator)
         return np.arange(m), vectors
     idf, columns = scales.idf, _frequent_columns(scales.df)
     dim = min(dim, n, len(columns))
@@ -66,7 +68,7 @@ def singular_directions(X, dim, device, scales=None):
     rows = _on(device, bag_inputs(A))
     transposed = _on(device, bag_inputs(sp.csr_array(A.T)))
     gram = functools.partial(_gram_times, rows, transposed)
-    vectors = _krylov(gram, len(columns), dim, device)
+    vectors = _krylov(gram, len(columns), dim, device, generator)
     weights = torch.from_numpy(idf[columns].astype(np.float32)).to(device)
     return columns, vectors * weights[:, None]
 
@@ -80,7 +82,7 @@ def _frequent_columns(df):
     return np.sort(kept[df[kept] > 0])
 
 
-def _dense_directions(X, dim, device, scales):
+def _dense_directions(X, dim, device, scales, generator):
     """Return right singular vectors of an array whose columns are standardized."""
     blocks = functools.partial(_standardized, X, device, scales)
     m = X.shape[1]
@@ -89,7 +91,7 @@ def _dense_directions(X, dim, device, scales):
         def gram_times(table):
             return sum(block.T @ (block @ table) for block in blocks())
 
-        return _krylov(gram_times, m, dim, device)
+        return _krylov(gram_times, m, dim, device, generator)
     gram = torch.zeros(m, m, dtype=torch.float64, device=device)
     for block in blocks():
         block = block.double()
@@ -134,7 +136,7 @@ def _gram_times(rows, transposed, table):
     return _product(transposed, _product(rows, table))
 
 
-def _krylov(gram_times, n_columns, dim, device):
+def _krylov(gram_times, n_columns, dim, device, generator=None):
     """Return the leading right singular vectors of X from products with X.T @ X.
 
     Zeros, or vectors whose images are nearly so, stand for those that a matrix of lower
@@ -143,7 +145,7 @@ def _krylov(gram_times, n_columns, dim, device):
     size = min(max(-(-dim // 2), _LEAST), _MOST, n_columns)
     n_blocks = max(_BLOCKS, -(-_BASIS * dim // size))
     length = size * min(n_blocks, -(-n_columns // size))
-    image = torch.randn(n_columns, size).to(device)
+    image = torch.randn(n_columns, size, generator=generator).to(device)
     basis = image.new_zeros(n_columns, length)
     ritz, are_lost = image.new_zeros(length, length), False
     for start in range(0, length, size):
@@ -154,7 +156,7 @@ def _krylov(gram_times, n_columns, dim, device):
         block, inside = _outside(basis[:, :start], image, first)
         basis[:, own] = block
         if start + size < n_columns:
-            anew = _in_place_of_lost(block, basis[:, : start + size])
+            anew = _in_place_of_lost(block, basis[:, : start + size], generator)
             block, are_lost = block + anew, are_lost or bool(anew.any())
             basis[:, own] = block
         if start:  # what the last image has inside the basis: above the diagonal
@@ -167,7 +169,7 @@ def _krylov(gram_times, n_columns, dim, device):
     return (basis @ vectors.float()).contiguous()
 
 
-def _in_place_of_lost(block, basis):
+def _in_place_of_lost(block, basis, generator):
     """Return vectors drawn anew outside a basis, for those that a block lacks.
 
     Where singular values are equal, or much of X is in one column, images span less
@@ -176,7 +178,8 @@ def _in_place_of_lost(block, basis):
     lost = block.square().sum(0) < 0.5
     if not lost.any():
         return torch.zeros_like(block)
-    return _outside(basis, torch.randn(block.shape).to(block))[0] * lost
+    anew = torch.randn(block.shape, generator=generator).to(block)
+    return _outside(basis, anew)[0] * lost
 
 
 def _outside(basis, Y, first=0):

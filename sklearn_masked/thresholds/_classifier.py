@@ -10,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from .._fitted import of_one_fit
 from .._targets import shown_labels
 from ..calibration._folds import (
     fit_part,
@@ -309,19 +310,24 @@ default=None
         choices = [tuner.choose(label) for label in range(task.labels.n_labels)]
         report = ThresholdReport(tuner.columns(choices, task.labels.label_names))
         self._judge(task, tuner, report)
-        self._adopt(task, estimator)
-        self.estimator_ = estimator
-        self.report_ = report
-        self.thresholds_ = report["threshold"].copy()
-        self.best_scores_ = report["score"].copy()
-        vars(self).pop("cv_results_", None)
+        curves = {}
         if self.store_cv_results:
-            self.cv_results_ = {
+            curves["cv_results_"] = {
                 "thresholds": [choice.grid for choice in choices],
                 "scores": [choice.curve for choice in choices],
             }
-        return self
+        return self._adopt(
+            task,
+            estimator,
+            without=("cv_results_",),
+            estimator_=estimator,
+            report_=report,
+            thresholds_=report["threshold"].copy(),
+            best_scores_=report["score"].copy(),
+            **curves,
+        )
 
+    @of_one_fit
     def predict(self, X):
         """Predict each label of each row: positive from its threshold on.
 
@@ -343,6 +349,7 @@ default=None
         return self._decide(scores >= self.thresholds_)
 
     @available_if(_estimator_has("predict_proba"))
+    @of_one_fit
     def predict_proba(self, X):
         """Return `predict_proba` of the fitted estimator.
 
@@ -360,6 +367,7 @@ default=None
         return self.estimator_.predict_proba(X)
 
     @available_if(_estimator_has("predict_log_proba"))
+    @of_one_fit
     def predict_log_proba(self, X):
         """Return `predict_log_proba` of the fitted estimator.
 
@@ -377,6 +385,7 @@ default=None
         return self.estimator_.predict_log_proba(X)
 
     @available_if(_estimator_has("decision_function"))
+    @of_one_fit
     def decision_function(self, X):
         """Return `decision_function` of the fitted estimator.
 

@@ -1,0 +1,36 @@
+"""Fitted state that is replaced as a whole, so that every thread sees one fit."""
+
+import functools
+
+
+def of_one_fit(method):
+    """Run a method on the state that is fitted when it begins.
+
+    A fit in another thread replaces the estimator's ``__dict__``; a method that runs
+    meanwhile keeps the one that it began with.
+    """
+
+    @functools.wraps(method)
+    def run(self, *args, **kwargs):
+        view = object.__new__(type(self))
+        view.__dict__ = self.__dict__
+        return method(view, *args, **kwargs)
+
+    return run
+
+
+def scratch_of(estimator):
+    """Return a shallow copy, to set fitted attributes on before `take_over`."""
+    scratch = object.__new__(type(estimator))
+    scratch.__dict__ = dict(vars(estimator))
+    return scratch
+
+
+def take_over(estimator, state):
+    """Replace all attributes of an estimator by one assignment, and return it.
+
+    A loop over attributes would leave moments without fitted state, or with parts of
+    two fits, in which a prediction in another thread fails or is wrong.
+    """
+    estimator.__dict__ = state
+    return estimator

@@ -1,0 +1,262 @@
+"""Threads, files, interruptions and extremes: each failed in silence, or lost a fit."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+
+from sklearn_masked import MaskedMultiLabelClassifier
+from sklearn_masked.calibration import MaskedCalibratedClassifierCV
+from sklearn_masked.multioutput import MaskedMultiOutputClassifier
+from sklearn_masked.nn import modules
+from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
+
+CHEAP = {
+    "sharing": 0.3,
+    "common": 0.0,
+    "interactions": 0.0,
+    "idf_power": 0.5,
+    "std_power": 1.0,
+    "C": 5.0,
+    "max_epochs": 2,
+    "random_state": 0,
+    "device": "cpu",
+}
+# What a test puts in the way of the predictions of `Hooked` and `HookedModule`.
+hooks = []
+
+
+def run_hook():
+    if hooks:
+        hooks.pop()()
+
+
+class Hooked(LogisticRegression):
+    """A classifier that lets a test act in the middle of a prediction."""
+
+    def decision_function(self, X):
+        run_hook()
+        return super().decision_function(X)
+
+    def predict_proba(self, X):
+        run_hook()
+        return super().predict_proba(X)
+
+
+class HookedModule(torch.nn.Module):
+    """A module that lets a test act in the middle of a forward pass."""
+
+    def __init__(self, n_features, n_labels):
+        super().__init__()
+        self.layer = torch.nn.Linear(n_features, n_labels)
+        self.dropout = torch.nn.Dropout(0.5)
+
+    def forward(self, X):
+        run_hook()
+        return self.layer(self.dropout(X))
+
+
+def hooked_classifier():
+    return MaskedMultiLabelClassifier(
+        module=HookedModule,
+        optimizer=torch.optim.SGD,
+        max_epochs=1,
+        random_state=0,
+        device="cpu",
+    )
+
+
+FOUR = {
+    "label": hooked_classifier,
+    "output": lambda: MaskedMultiOutputClassifier(Hooked()),
+    "calibrated": lambda: MaskedCalibratedClassifierCV(
+        MaskedMultiOutputClassifier(Hooked()), cv=2, min_positive=1, min_negative=1
+    ),
+    "tuned": lambda: MaskedTunedThresholdClassifierCV(
+        MaskedMultiOutputClassifier(Hooked()), cv=2, min_positive=1, min_negative=1
+    ),
+}
+
+
+def make_data(n_labels=3, n=80, m=6, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, m)).astype(np.float32)
+    y = (X[:, :n_labels] + rng.normal(size=(n, n_labels)) > 0).astype(float)
+    y[rng.random(y.shape) < 0.3] = np.nan
+    return X, y
+
+
+def in_thread(call):
+    """Run a call in another thread until it has ended, and pass on what it raises."""
+    failed = []
+
+    def run():
+        try:
+            call()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+
+
+# Threads
+
+
+@pytest.mark.parametrize("make", FOUR.values(), ids=FOUR)
+def test_no_moment_of_a_fit_lacks_fitted_state(make):
+    X, y = make_data()
+    kind = type(make())
+    seen = []
+
+    def look(self):
+        if self is model and hasattr(self, "classes_"):
+            seen.append(kind.predict(self, X))
+
+    # Another thread may predict after each change of an attribute.
+    class Watched(kind):
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            look(self)
+
+        def __delattr__(self, name):
+            super().__delattr__(name)
+            look(self)
+
+    model = make().fit(X, y)
+    before = model.predict(X)
+    model.__class__ = Watched
+    model.fit(X, make_data(n_labels=5)[1])
+    fits = before, kind.predict(model, X)
+    look(model)
+    assert all(any(np.array_equal(one, fit) for fit in fits) for one in seen)
+
+
+# The other two read what is fitted once.
+@pytest.mark.parametrize(
+    "kind, method",
+    [
+        *((kind, "predict") for kind in FOUR),
+        ("label", "predict_proba"),
+        ("calibrated", "predict_proba"),
+    ],
+)
+def test_prediction_is_of_one_fit_whatever_another_thread_fits(kind, method):
+    X, y = make_data()
+    model = FOUR[kind]().fit(X, y)
+    before = getattr(model, method)(X)
+    hooks.append(lambda: in_thread(lambda: model.fit(X, y[:, 0] * 2 + 5)))
+    np.testing.assert_array_equal(getattr(model, method)(X), before)
+    assert not hooks
+    assert model.classes_.tolist() == [5, 7]
+
+
+def test_prediction_during_partial_fit_is_that_of_the_model_before():
+    X, y = make_data()
+    model = hooked_classifier().fit(X, y)
+    before, during = model.predict_proba(X), []
+    hooks.append(lambda: during.append(model.predict_proba(X)))
+    model.partial_fit(X, y)
+    np.testing.assert_array_equal(during, [before])
+    # At the first batch nothing has moved yet: look after some of them, too.
+    model.set_params(batch_size=10)
+    before, during = model.predict_proba(X), []
+    hooks.append(lambda: hooks.append(lambda: during.append(model.predict_proba(X))))
+    model.partial_fit(X, y)
+    np.testing.assert_array_equal(during, [before])
+    assert not np.array_equal(model.predict_proba(X), before)
+
+
+def test_fits_in_two_threads_are_those_of_one(monkeypatch):
+    X, y = make_data(n=200, m=1100)
+    fits = [MaskedMultiLabelClassifier(**{**CHEAP, "random_state": k}) for k in (0, 1)]
+    alone = [fit.fit(X, y).decision_function(X) for fit in fits]
+    global_state = torch.get_rng_state()
+    both, decompose = threading.Barrier(2), modules.singular_directions
+
+    def meet(*args, **kwargs):
+        assert torch.equal(torch.get_rng_state(), global_state)
+        both.wait(60)
+        return decompose(*args, **kwargs)
+
+    monkeypatch.setattr(modules, "singular_directions", meet)
+    threads = [threading.Thread(target=fit.fit, args=(X, y)) for fit in fits]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for fit, expected in zip(fits, alone, strict=True):
+        np.testing.assert_array_equal(fit.decision_function(X), expected)
+    assert torch.equal(torch.get_rng_state(), global_state)
+
+
+def test_fits_of_a_module_that_draws_are_those_of_one_thread(monkeypatch):
+    from sklearn_masked.classifier import _training
+
+    X, y = make_data()
+    first, second = hooked_classifier(), hooked_classifier().set_params(random_state=1)
+    alone = [fit.fit(X, y).decision_function(X) for fit in (first, second)]
+    global_state = torch.get_rng_state()
+    waits, first_is_done = threading.Event(), threading.Event()
+    lock = getattr(_training, "_GLOBAL_GENERATORS", None)
+
+    class Lock:
+        """The lock, which tells when the second fit comes to it."""
+
+        def __enter__(self):
+            if threading.current_thread() is thread:
+                waits.set()
+            lock.acquire()
+
+        def __exit__(self, *args):
+            lock.release()
+
+    monkeypatch.setattr(_training, "_GLOBAL_GENERATORS", Lock(), raising=False)
+
+    def in_the_second():  # only a fit that does not wait for the first comes here
+        waits.set()
+        first_is_done.wait(60)
+
+    def in_the_first():
+        hooks.append(in_the_second)
+        thread.start()
+        assert waits.wait(60)
+        hooks.clear()
+
+    thread = threading.Thread(target=second.fit, args=(X, y))
+    hooks.append(in_the_first)
+    first.fit(X, y)
+    first_is_done.set()
+    thread.join()
+    for fit, expected in zip((first, second), alone, strict=True):
+        np.testing.assert_array_equal(fit.decision_function(X), expected)
+    assert torch.equal(torch.get_rng_state(), global_state)
+
+
+# One label that fails
+
+
+class FailsAtSecond(SGDClassifier):
+    """A classifier whose second batch fails for targets that are all 1."""
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        if hasattr(self, "coef_") and y.all():
+            raise RuntimeError("no")
+        return super().partial_fit(X, y, classes, sample_weight)
+
+
+def test_partial_fit_that_fails_at_one_label_leaves_all_as_they_were():
+    X, y = make_data()
+    model = MaskedMultiOutputClassifier(FailsAtSecond(random_state=0))
+    model.partial_fit(X, y)
+    before, counts = model.decision_function(X), model._n_positive.copy()
+    many = np.where(np.arange(3) == 2, 1.0, y)
+    with pytest.raises(Exception, match="no"):
+        model.partial_fit(X, many)
+    np.testing.assert_array_equal(model.decision_function(X), before)
+    np.testing.assert_array_equal(model._n_positive, counts)

@@ -1,9 +1,12 @@
 """Threads, files, interruptions and extremes: each failed in silence, or lost a fit."""
 
+import io
+import pickle
 import threading
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 
@@ -260,3 +263,99 @@ def test_partial_fit_that_fails_at_one_label_leaves_all_as_they_were():
         model.partial_fit(X, many)
     np.testing.assert_array_equal(model.decision_function(X), before)
     np.testing.assert_array_equal(model._n_positive, counts)
+
+
+# Files
+
+SETTINGS = {
+    "dense": {},
+    "sparse": {},
+    "weights": {"pos_weight": [1.0, 2.0, 3.0], "label_weight": [1.0, 2.0, 1.0]},
+    "early stopping": {"early_stopping": True},
+    "optimizer": {"optimizer": torch.optim.Adam, "lr": 0.1, "C": "auto"},
+    "quadratic": {"interactions": 0.5, "common": 0.4},
+}
+
+
+def fitted_default(name):
+    X, y = make_data()
+    if name == "sparse":
+        X = sp.csr_matrix(np.where(np.abs(X) > 0.3, X, 0))
+    settings = {**CHEAP, **SETTINGS[name]}
+    if name == "optimizer":  # reads neither
+        for unread in ("sharing", "common", "interactions"):
+            del settings[unread]
+    return MaskedMultiLabelClassifier(**settings).fit(X, y), X, y
+
+
+class Trusting(pickle.Unpickler):
+    """Loads what it trusts, as skops does: classes of skorch and of this package."""
+
+    TRUSTED = {
+        "builtins.print",  # where early stopping reports to
+        "functools.partial",  # of the next, by which skorch sets a learning rate
+        "skorch.setter.optimizer_setter",
+        "sklearn_masked.classifier._build._silent",
+    }
+
+    def find_class(self, module, name):
+        value = super().find_class(module, name)
+        package = module.split(".")[0]
+        ours = isinstance(value, type) and package in ("skorch", "sklearn_masked")
+        is_optimizer = isinstance(value, type) and module.startswith("torch.optim.")
+        makes_arrays = package == "numpy"
+        if ours or is_optimizer or makes_arrays or f"{module}.{name}" in self.TRUSTED:
+            return value
+        raise pickle.UnpicklingError(f"{module}.{name} is not trusted")
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_file_of_the_default_model_makes_data_alone(name, monkeypatch):
+    model, X, y = fitted_default(name)
+    data, load, ways = pickle.dumps(model), torch.load, []
+
+    def noted(*args, **kwargs):
+        ways.append(kwargs.get("weights_only"))
+        return load(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "load", noted)
+    loaded = Trusting(io.BytesIO(data)).load()
+    assert ways == [True]
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+    loaded.partial_fit(X, y)
+    model.partial_fit(X, y)
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+
+
+class Explodes:
+    """What runs code where a pickle of it is loaded."""
+
+    def __reduce__(self):
+        return (exploded.append, (True,))
+
+
+exploded = []
+
+
+def test_tensors_of_a_file_run_no_code():
+    model = fitted_default("dense")[0]
+    state = model.net_.__getstate__()
+    files = {name for name, value in state.items() if isinstance(value, bytes)}
+    assert len(files) == 1
+    file = io.BytesIO()
+    torch.save({"module_": Explodes()}, file)
+    state[files.pop()] = file.getvalue()
+    net = object.__new__(type(model.net_))
+    with pytest.raises(pickle.UnpicklingError, match="[Ww]eights"):
+        net.__setstate__(state)
+    assert not exploded
+
+
+def test_file_names_the_module_of_a_user_where_a_reader_sees_it():
+    X, y = make_data()
+    model = hooked_classifier().fit(X, y)
+    with pytest.raises(pickle.UnpicklingError, match="HookedModule is not trusted"):
+        Trusting(io.BytesIO(pickle.dumps(model.net_))).load()
+    state = model.net_.__getstate__()
+    assert isinstance(state["module_"], HookedModule)
+    assert not [name for name, value in state.items() if isinstance(value, bytes)]

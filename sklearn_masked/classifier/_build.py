@@ -5,7 +5,6 @@ import inspect
 
 import numpy as np
 import skorch.callbacks
-import torch
 from skorch.helper import predefined_split
 
 from ..nn.dual import StandbyAdam
@@ -58,7 +57,7 @@ def criterion_params(estimator, targets):
     """Return the arguments of the masked loss for these targets."""
     pos_weight = estimator.pos_weight
     if isinstance(pos_weight, str):  # "balanced"
-        pos_weight = balanced_pos_weight(*targets.labeled.totals())
+        pos_weight = balanced_pos_weight(*targets.labeled.totals()).numpy()
     else:
         pos_weight = per_label(pos_weight, targets, "pos_weight")
     # Weak negatives that were drawn have their weight as labeled cells have.
@@ -82,7 +81,7 @@ def cell_terms(estimator, targets):
     cols = targets.indices
     weight = np.ones(len(cols)) if targets.weights is None else targets.weights.copy()
     if params["weight"] is not None:
-        weight *= np.broadcast_to(params["weight"].numpy(), targets.n_labels)[cols]
+        weight *= np.broadcast_to(params["weight"], targets.n_labels)[cols]
     if estimator.reduction != "cell":
         rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
         group = cols if estimator.reduction == "label" else rows
@@ -91,14 +90,14 @@ def cell_terms(estimator, targets):
         weight *= share / np.where(totals > 0, totals, 1)[group]
     target = (targets.values == 1).astype(float)
     if params["pos_weight"] is not None:
-        factor = np.broadcast_to(params["pos_weight"].numpy(), targets.n_labels)[cols]
+        factor = np.broadcast_to(params["pos_weight"], targets.n_labels)[cols]
         weight *= np.where(target == 1, factor, 1)
     smoothing = estimator.label_smoothing
     return weight, target * (1 - smoothing) + smoothing / 2
 
 
 def per_label(value, targets, name):
-    """Return a number, or a number a label, as a tensor; None stays None."""
+    """Return a number, or a number per label, as an array; None stays None."""
     if value is None:
         return None
     array = np.asarray(value, dtype=float)
@@ -109,7 +108,7 @@ def per_label(value, targets, name):
         )
     if not (np.isfinite(array) & (array >= 0)).all():
         raise ValueError(f"`{name}` accepts finite numbers from 0; got {value!r}.")
-    return torch.as_tensor(array, dtype=torch.get_default_dtype())
+    return array
 
 
 def module_params(module, offered):

@@ -6,18 +6,28 @@ import io
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochTimer, PassthroughScoring, PrintLog
+from skorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EpochTimer,
+    PassthroughScoring,
+    PrintLog,
+)
 from skorch.utils import to_device, to_tensor
 
 from .batches import BatchIterator, CellBatch, in_form, model_input
 from .device.prefetch import place
 from .losses import MaskedBCEWithLogitsLoss
+from .modules import DirectSharedModule
 
 # Callbacks of skorch's own that look at times and losses alone.
 _BLIND = {EpochTimer, PassthroughScoring, PrintLog}
-# What a saved net carries as tensors, in one file, so that they stay tied.
-# A learning rate schedule among the callbacks holds the optimizer.
+# Those of skorch's that keep no tensor after a training.
+_TENSORLESS = _BLIND | {EarlyStopping}
+# What holds tensors. A learning rate schedule among the callbacks holds the optimizer.
 _TORCH_PARTS = ("module_", "criterion_", "optimizer_", "callbacks_")
+# The classes of the default model, which a saved net makes anew.
+_DEFAULT = {"module": DirectSharedModule, "criterion": MaskedBCEWithLogitsLoss}
 
 
 class MaskedNet(NeuralNet):
@@ -110,6 +120,9 @@ class MaskedNet(NeuralNet):
         if self.dual is not None:
             self.dual.write()
         self.notify("on_train_end", X=dataset, y=None)
+        for _, callback in self.callbacks_:
+            if isinstance(callback, EarlyStopping):
+                callback.best_model_weights_ = None  # the module has them by now
         for row in self.history:
             # skorch averages with numpy: a saved history holds Python numbers alone.
             row.update(
@@ -288,26 +301,52 @@ class MaskedNet(NeuralNet):
         return net
 
     def __getstate__(self):
-        """Return the state with every tensor on the CPU, in one torch file."""
+        """Return the state, in which every tensor is on the CPU.
+
+        The parts of the default model are a file of tensors, which is read without
+        running code. A module, criterion, optimizer or callback of a user's own is in
+        the state as the object that it is: what reads a saved model type by type, as
+        skops does, sees each of them.
+        """
         state = self.__dict__.copy()
         state["train_split"] = None  # it may hold the validation rows
+        state["device"] = "cpu"
         state.pop("dual", None)
         parts = {name: state.pop(name) for name in _TORCH_PARTS if name in state}
+        if not self._is_default(parts):
+            return {**state, **_on_cpu(parts)}
+        state["callbacks_"] = parts.pop("callbacks_")
+        tensors = {name: _to_cpu(part.state_dict()) for name, part in parts.items()}
         file = io.BytesIO()
-        torch.save(_on_cpu(parts), file)
-        state["torch_parts"] = file.getvalue()
+        torch.save(tensors, file)
+        state["tensors"] = file.getvalue()
         return state
 
     def __setstate__(self, state):
         """Take up a state; tensors are on the CPU until :meth:`move_to` is called."""
         state = dict(state)
-        parts = torch.load(
-            io.BytesIO(state.pop("torch_parts")),
-            map_location="cpu",
-            weights_only=False,
-        )
-        self.__dict__.update(state, **parts)
-        self.__dict__["device"] = "cpu"
+        file = state.pop("tensors", None)
+        self.__dict__.update(state)
+        if file is None:
+            return
+        tensors = torch.load(io.BytesIO(file), map_location="cpu", weights_only=True)
+        for name, kind in _DEFAULT.items():
+            part = kind(**self.get_params_for(name))
+            part.load_state_dict(tensors[name + "_"], assign=True)
+            setattr(self, name + "_", part)
+        if not _is_of_torch(self.optimizer):
+            raise TypeError(
+                "A saved net of the default module accepts an optimizer of torch or of "
+                f"sklearn_masked; got {self.optimizer!r}."
+            )
+        self.initialize_optimizer()
+        self.optimizer_.load_state_dict(tensors["optimizer_"])
+
+    def _is_default(self, parts):
+        """Return whether these parts are made of tensors and of known classes alone."""
+        same = all(type(parts.get(k + "_")) is kind for k, kind in _DEFAULT.items())
+        kinds = {type(callback) for _, callback in parts.get("callbacks_", ())}
+        return same and kinds <= _TENSORLESS and _is_of_torch(self.optimizer)
 
     def move_to(self, device):
         """Move the module, the criterion and the optimizer's state to a device."""
@@ -322,6 +361,21 @@ def _drop_unfinished_epoch(history):
     """Remove the last epoch of a history if its training did not end."""
     if len(history) and "train_loss" not in history[-1]:
         del history[-1]
+
+
+def _is_of_torch(optimizer):
+    """Return whether this is an optimizer of torch or of this package."""
+    known = isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)
+    return known and optimizer.__module__.split(".")[0] in ("torch", "sklearn_masked")
+
+
+def _to_cpu(value):
+    """Return nested dicts and lists with their tensors on the CPU."""
+    if isinstance(value, dict):
+        return {key: _to_cpu(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_to_cpu(part) for part in value]
+    return value.cpu() if torch.is_tensor(value) else value
 
 
 def _first_bad(losses):

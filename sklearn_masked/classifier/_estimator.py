@@ -186,6 +186,11 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
     of the features stay those of the first call.
     A label's base rate moves by what is new against all cells that it has seen.
 
+    Predictions in other threads during a fit are those of the model before it. Fits in
+    several threads at once are those of one thread; with a `module`, `criterion` or
+    `optimizer` they run one after another, since such classes draw from torch's global
+    generators, which are seeded for the time of the fit and then restored.
+
     Examples
     --------
     >>> import numpy as np

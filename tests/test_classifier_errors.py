@@ -511,7 +511,7 @@ def test_bad_weights_of_labels_raise(name, fitted):
 
 
 def test_net_params_that_are_the_estimators_own_raise(fitted):
-    for name in ("lr", "max_epochs", "module", "train_split"):
+    for name in ("lr", "max_epochs", "module", "dataset"):
         fitted.set_params(net_params={name: 1})
         for call in CALLS.values():
             with pytest.raises(ValueError) as caught:

@@ -452,10 +452,11 @@ def fit_where_everything_is_read_only(model, X, labels, weight):
 @pytest.mark.parametrize("module", ["default", "own"])
 def test_memory_maps_pass_with_warnings_as_errors(kind, module):
     X, labels, weight = large_problem(kind)
-    own = None if module == "default" else (Linear if kind == "dense" else Bags)
-    model = WarnsAlways(
-        max_epochs=1, embedding_dim=8, module=own, device="cpu", random_state=0
-    )
+    if module == "default":
+        params = {"embedding_dim": 8}
+    else:
+        params = {"module": Linear if kind == "dense" else Bags}
+    model = WarnsAlways(max_epochs=1, device="cpu", random_state=0, **params)
     job = joblib.delayed(fit_where_everything_is_read_only)(model, X, labels, weight)
     for read_only, proba in joblib.Parallel(n_jobs=2)([job, job]):
         assert read_only

@@ -1,15 +1,19 @@
 """From the estimator's parameters to a skorch net."""
 
 import copy
+import functools
 import inspect
 
 import numpy as np
-import skorch.callbacks
+import skorch
+import torch
 from skorch.helper import predefined_split
 
 from ..nn.dual import StandbyAdam
 from ..nn.losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
 from ..nn.net import MaskedNet
+from ._callbacks import make_callbacks
+from ._solvers import READ_BY, is_ours
 
 # What `set_params` takes directly and keeps in `net_params`.
 NET_PREFIXES = (
@@ -21,6 +25,14 @@ NET_PREFIXES = (
     "module__",
     "optimizer__",
 )
+# What the net does itself, so that nothing would read it.
+_SET_BY_US = {
+    "dataset",
+    "iterator_train__batch_size",
+    "kwargs",
+    "predict_nonlinearity",
+    "use_caching",
+}
 
 
 def is_net_param(name):
@@ -34,14 +46,14 @@ def check_net_params(net_params, taken):
     Raises
     ------
     ValueError
-        If a name is none that :class:`skorch.NeuralNet` takes.
+        If nothing reads a name.
     """
     known = set(inspect.signature(skorch.NeuralNet.__init__).parameters) - {"self"}
-    refused = taken | {"module", "criterion", "train_split", "kwargs"}
     for name in net_params or ():
-        if is_net_param(name) or (name in known and name not in refused):
+        is_taken = name in _SET_BY_US or name in taken
+        if not is_taken and (is_net_param(name) or name in READ_BY):
             continue
-        if name in refused:
+        if is_taken or name in known:
             raise ValueError(
                 f"`net_params` accepts what skorch.NeuralNet takes beside the "
                 f"estimator's own parameters; got {name!r}, which is a parameter of "
@@ -118,7 +130,15 @@ def module_params(module, offered):
 
 
 def build_net(
-    estimator, module, module_kwargs, targets, valid, device, seed, batch_size
+    estimator,
+    module,
+    module_kwargs,
+    targets,
+    valid,
+    stops,
+    device,
+    seed,
+    batch_size,
 ):
     """Return an uninitialized net for the estimator's parameters.
 
@@ -126,14 +146,16 @@ def build_net(
     ----------
     estimator : MaskedMultiLabelClassifier
         Whose parameters to follow.
-    module : type
-        The module's class.
+    module : callable
+        Returns the module: its class, or what copies one.
     module_kwargs : dict
         Its arguments, as `module__*`.
     targets : Targets
         Of the training rows, for the loss.
     valid : CellDataset or None
-        Validation rows, for early stopping.
+        Validation rows.
+    stops : bool
+        Whether their loss stops the training.
     device : torch.device
         Where to train.
     seed : int
@@ -141,7 +163,8 @@ def build_net(
     batch_size : int
         Rows a batch.
     """
-    criterion = estimator.criterion or MaskedBCEWithLogitsLoss
+    ours, given = MaskedBCEWithLogitsLoss, estimator.criterion
+    criterion = ours if given is None else maker(given)
     params = {
         "lr": estimator.lr,
         "optimizer": estimator.optimizer or StandbyAdam,
@@ -149,43 +172,33 @@ def build_net(
         "batch_size": batch_size,
         "device": device,
         "verbose": estimator.verbose,
-        "callbacks": _callbacks(estimator, valid),
+        "callbacks": make_callbacks(estimator, stops),
         "iterator_train__generator": np.random.default_rng(seed),
         **module_kwargs,
     }
-    if isinstance(criterion, type) and issubclass(criterion, MaskedBCEWithLogitsLoss):
+    if is_ours(estimator.criterion):
         arguments = criterion_params(estimator, targets)
         params.update({f"criterion__{k}": v for k, v in arguments.items()})
-    else:
-        _refuse_idle_loss_params(estimator)
-    if valid is not None:
-        params["train_split"] = predefined_split(valid)
-    params.update(copy.deepcopy(estimator.net_params) or {})
+    given = dict(estimator.net_params or {})
+    given.pop("train_split", None)  # `valid` is what came of it
+    params.update(copy.deepcopy(given))
+    params["train_split"] = None if valid is None else predefined_split(valid)
     net = MaskedNet(module, criterion, **params)
     net.n_labels = targets.n_labels
     return net
 
 
-def _refuse_idle_loss_params(estimator):
-    """Raise for a parameter of our loss that a criterion of the user's cannot heed."""
-    idle = {
-        "reduction": estimator.reduction != "cell",
-        "pos_weight": estimator.pos_weight is not None,
-        "label_weight": estimator.label_weight is not None,
-        "unlabeled_weight": estimator.unlabeled_weight > 0,
-        "label_smoothing": estimator.label_smoothing > 0,
-    }
-    for name, is_set in idle.items():
-        if is_set:
-            raise ValueError(
-                f"`{name}` is a parameter of MaskedBCEWithLogitsLoss, and `criterion` "
-                f"is {estimator.criterion!r}, no subclass of it; got {name}="
-                f"{getattr(estimator, name)!r}. Pass it as criterion__{name} if your "
-                "criterion takes it."
-            )
+def maker(made):
+    """Return what makes a module: a class itself; for an instance, what copies it.
+
+    The net trains what it is given. A copy for each training leaves the user's own as
+    it was.
+    """
+    is_made = isinstance(made, torch.nn.Module)
+    return functools.partial(copy.deepcopy, made) if is_made else made
 
 
-def update_net(net, estimator, valid, batch_size):
+def update_net(net, estimator, valid, stops, batch_size):
     """Let a net that goes on follow the estimator's parameters as they are now."""
     net.set_params(
         batch_size=batch_size,
@@ -197,8 +210,8 @@ def update_net(net, estimator, valid, batch_size):
     net.train_split = None if valid is None else predefined_split(valid)
     # Early stopping looks at validation rows; where there are none it has no say.
     known = dict(net.callbacks_)
-    stopping = dict(_callbacks(estimator, valid)) if valid is not None else {}
-    if "early_stopping" in known and valid is None:
+    stopping = dict(make_callbacks(estimator, stops)[-1:]) if stops else {}
+    if "early_stopping" in known and not stops:
         net.callbacks_ = [c for c in net.callbacks_ if c[0] != "early_stopping"]
     elif "early_stopping" not in known and "early_stopping" in stopping:
         added = stopping["early_stopping"].initialize() or stopping["early_stopping"]
@@ -206,25 +219,3 @@ def update_net(net, estimator, valid, batch_size):
     elif "early_stopping" in known and "early_stopping" in stopping:
         old, new = known["early_stopping"], stopping["early_stopping"]
         old.patience, old.threshold = new.patience, new.threshold
-
-
-def _callbacks(estimator, valid):
-    """Return the user's callbacks, copied, and early stopping where it is asked for."""
-    if estimator.callbacks == "disable":
-        return "disable"
-    callbacks = copy.deepcopy(list(estimator.callbacks or ()))
-    if valid is not None:
-        stopping = skorch.callbacks.EarlyStopping(
-            monitor="valid_loss",
-            patience=estimator.n_iter_no_change,
-            threshold=estimator.tol,
-            threshold_mode="abs",
-            load_best=True,
-            sink=print if estimator.verbose else _silent,
-        )
-        callbacks.append(("early_stopping", stopping))
-    return callbacks
-
-
-def _silent(text):
-    """Print nothing."""

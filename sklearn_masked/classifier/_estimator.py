@@ -21,9 +21,10 @@ from .._targets import (
 from ..nn.batches import in_form
 from . import _build, _device, _training
 from ._prediction import PredictionMixin
+from ._solvers import refuse_instances
 
 # Fitted attributes that are not for users.
-_PRIVATE = ("_n_negative", "_n_positive", "_one_dimensional")
+_PRIVATE = ("_n_negative", "_n_positive", "_one_dimensional", "_settled")
 
 
 class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEstimator):
@@ -46,7 +47,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         ``common=0``, separate models. More of it helps labels with few labeled cells.
         "auto" is 0.3, or 0.1 where that orders held-out cells better: asked by `fit`
         with 10,000 labeled cells or more, where nothing is in `common`, not with
-        `early_stopping`. The value taken is ``net_.module_.sharing``.
+        `early_stopping`.
     common : float or "auto", default="auto"
         The share of the weights' variance that all labels have in common, from 0,
         which keeps labels apart, to 1; where it is above 0, the number of features
@@ -54,8 +55,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         effects of molecules do, and harms where they exclude each other, as topics do.
         "auto" is 0, or 0.4 where the labels' cells ask for weights that surely point
         the same way, unless small models with it surely order held-out cells worse:
-        asked by `fit` with three labels, 500 labeled cells and 50 rows or more. An
-        `optimizer` takes no notice of it. The value taken is ``net_.module_.common``.
+        asked by `fit` with three labels, 500 labeled cells and 50 rows or more.
     interactions : float or "auto", default="auto"
         The share of a row's squared length, from 0 to below 1, that products of pairs
         of its embedding's dimensions have instead of its features: the logits become
@@ -65,14 +65,12 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         where that is likely better still: asked by `fit` with 500 labeled cells and 50
         rows or more, where there are at most 2 ** 20 (feature, label) pairs and
         ``n_labels * (2 * embedding_dim) ** 2``, the number of weights, is at most
-        2 ** 24. An `optimizer` takes no notice of it. The value taken is
-        ``net_.module_.interactions``.
+        2 ** 24.
     idf_power : float or "auto", default="auto"
         Power of its inverse document frequency by which each column of a sparse X is
         scaled on the direct path, beside what a vectorizer did. "auto" is 0.5, or 0 or
         1 where small models with these surely order held-out cells better: asked by
-        `fit` with two labels and 500 labeled cells or more. The value taken is
-        ``net_.module_.feature_power``.
+        `fit` with two labels and 500 labeled cells or more.
     std_power : float, "auto" or None, default="auto"
         For X that is an array: its columns are centered, standardized for the shared
         path, and divided by this power of their standard deviation on the direct path;
@@ -83,20 +81,22 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         :class:`sklearn.linear_model.LogisticRegression`; must be above 0. Rows are
         scaled to length 1 in the quadratic mean first. "auto" is 5, or 0.5 or 50 where
         that surely orders held-out cells better: asked by `fit` with two labels and
-        500 labeled cells or more, not with `early_stopping`. The value taken is `C_`.
+        500 labeled cells or more, not with `early_stopping`.
     scale_output : bool, default=True
         Whether `fit` ends with a line a label that makes the logits log-odds, fitted
         to the logits of cells that were held out for it. It makes the
         scores of different labels comparable and does not change their order within
         a label.
-    module : type, default=None
+    module : type or torch.nn.Module, default=None
         A :class:`torch.nn.Module` class of your own, called with `n_features` and
-        `n_labels` (those that its signature names) and the `module__*` parameters.
+        `n_labels` (those that its signature names) and the `module__*` parameters; or
+        an instance, a pretrained one for example: each `fit` trains a copy of it.
         Its `forward` takes the batch of X as a float32 tensor, or, for sparse X,
         `indices`, `offsets` and `weights` as :func:`torch.nn.functional.embedding_bag`
         takes them, and returns raw logits of shape (batch, n_labels).
-    criterion : type, default=None
-        A loss class; :class:`~sklearn_masked.nn.MaskedBCEWithLogitsLoss` if None.
+    criterion : type or torch.nn.Module, default=None
+        A loss class, or an instance, of which each `fit` takes a copy;
+        :class:`~sklearn_masked.nn.MaskedBCEWithLogitsLoss` if None.
         Called with logits and targets, NaN in unlabeled cells (and weights, where
         there are any).
     reduction : {"cell", "label", "sample"}, default="cell"
@@ -116,9 +116,9 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         ``label_smoothing / 2``.
     optimizer : type, default=None
         A :class:`torch.optim.Optimizer` class. None stands for dual coordinate ascent
-        where that is possible (the default module and criterion, labels that do not
-        store the positives of a mostly negative matrix), else for
-        :class:`torch.optim.Adam`.
+        where `module` and `criterion` are None, else for :class:`torch.optim.Adam`:
+        also, with a warning, where y stores the positives of a mostly negative matrix
+        of more than 2 ** 22 labeled cells.
     lr : float, default=0.01
         Learning rate of an optimizer.
     max_epochs : int, default=5
@@ -130,8 +130,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         up to 1,024, but fewer where a label would have more than some 32 cells in a
         batch.
     early_stopping : bool, default=False
-        Whether to set rows aside, stop when their loss no longer falls and go back to
-        the best epoch.
+        Whether `fit` sets rows aside, stops when their loss no longer falls and goes
+        back to the best epoch. `net_params` may name rows of your own instead.
     validation_fraction : float, default=0.1
         Share of the labeled rows that early stopping sets aside.
     n_iter_no_change : int, default=5
@@ -142,7 +142,10 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         Whether `fit` goes on from the model as it is, drawn towards it rather than
         towards 0, instead of starting anew.
     callbacks : list of skorch callbacks, "disable" or None, default=None
-        They are copied before use.
+        They are copied before use; what holds an open file writes to the same one.
+        :class:`skorch.callbacks.EpochScoring` takes the scorers of
+        :mod:`sklearn_masked.metrics`, or a function called with the net, rows of X and
+        their labels.
     device : str, default="auto"
         A torch device; "auto" takes CUDA where there is one.
     random_state : int, RandomState instance or None, default=None
@@ -153,7 +156,9 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
     net_params : dict, default=None
         Further parameters of :class:`skorch.NeuralNet`. `set_params` also takes
         `optimizer__*`, `module__*`, `criterion__*`, `iterator_train__*` and
-        `callbacks__*` by name and keeps them here.
+        `callbacks__*` by name and keeps them here. A `train_split` sets validation
+        rows aside, or brings rows of your own:
+        ``skorch.helper.predefined_split(skorch.dataset.Dataset(X_valid, y_valid))``.
 
     Attributes
     ----------
@@ -167,8 +172,14 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         Number of features.
     feature_names_in_ : array of shape (n_features,)
         Names of the features, where X had them.
+    n_iter_ : int
+        Number of epochs run, over all calls.
+    auto_params_ : dict
+        The value in use of each parameter that can be "auto" and that the solver
+        reads: `sharing`, `common`, `interactions`, `idf_power` or `std_power`, `C`,
+        `batch_size`, `device`. ``set_params(**auto_params_)`` fixes them.
     C_ : float
-        The inverse strength of the penalty that was taken.
+        The inverse strength of the penalty, with dual coordinate ascent.
     net_ : skorch.NeuralNet
         The net; `net_.module_` is the torch module.
     history_ : list of dict
@@ -181,6 +192,11 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
 
     Notes
     -----
+    A value that is not the default and that the solver in use does not read raises:
+    `C`, `common`, `interactions` and `scale_output` are read by dual coordinate ascent
+    alone, `lr` and `optimizer__*` by an optimizer alone. A search over both is a list
+    of grids: ``[{"C": [0.5, 5]}, {"optimizer": [Adam], "lr": [0.01, 0.1]}]``.
+
     `partial_fit` and `warm_start` draw the weights towards the model as it is; the
     embedding, `sharing`, `common`, `interactions`, a C that `fit` chose and the scaling
     of the features stay those of the first call.
@@ -356,15 +372,18 @@ default=None
         ------
         ValueError
             If X or y cannot be read, no cell is labeled, a raw y has no 0 anywhere,
-            or the training diverges.
+            a parameter is set that the solver does not read, or the training diverges.
 
         Warns
         -----
+        SolverFallbackWarning
+            If the labels led to another solver than the parameters ask for.
         UnlabeledLabelWarning
             If a label has no labeled cell; it predicts the pooled rate of positives.
         InterruptedFitWarning
             If the training was interrupted; the finished epochs are kept.
         """
+        refuse_instances(self)
         self._validate_params()
         warm = self.warm_start and hasattr(self, "net_")
         fitted = self._scratch(keep=warm)
@@ -398,6 +417,7 @@ default=None
         self : object
             The estimator. If this call fails, it is what it was before.
         """
+        refuse_instances(self)
         self._validate_params()
         first = not hasattr(self, "net_")
         fitted = self._scratch(keep=not first)

@@ -63,6 +63,19 @@ def powers(estimator, scales):
     return auto if chosen == "auto" else (chosen,)
 
 
+def taken(module, is_sparse):
+    """Return the parameters that a module which was arranged stands for.
+
+    `is_sparse` tells whether it was for rows of a sparse X.
+    """
+    power = round(float(module.feature_power), 6)
+    scaled = {"idf_power": power} if is_sparse else {}
+    if len(module.feature_shift):
+        scaled = {"std_power": power}
+    names = "sharing", "common", "interactions"
+    return {name: round(float(getattr(module, name)), 6) for name in names} | scaled
+
+
 def interaction_shares(estimator, n_features):
     """Return the shares of pairs that the estimator's parameters leave."""
     if estimator.interactions != "auto":

@@ -32,7 +32,7 @@ def finish(estimator, X, targets, data, valid, *, first):
     if valid is not None:
         # The validation rows were held out already, and chose the weights.
         if estimator.scale_output:
-            parts = _validation_cells(estimator, X, targets, valid.rows)
+            parts = _validation_cells(estimator, valid)
             _scale_output(estimator, targets, parts, are_counted=False)
         return
     dual = estimator.net_.dual
@@ -91,9 +91,10 @@ def _set_lines(module, lines):
 
 
 @torch.no_grad()
-def _validation_cells(estimator, X, targets, rows, block=1024):
+def _validation_cells(estimator, valid, block=1024):
     """Return logit, bias, target, label and weight of these rows' labeled cells."""
     module = estimator.net_.module_
+    X, targets, rows = valid.X, valid.targets, valid.rows
     ones = torch.ones_like(module.bias)
     _set_lines(module, (ones, torch.zeros_like(ones)))
     weight, target = _build.cell_terms(estimator, targets)

@@ -6,6 +6,7 @@ import threading
 import warnings
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from sklearn.utils import check_random_state
 
@@ -17,6 +18,17 @@ from ..nn.losses import MaskedBCEWithLogitsLoss
 from ..nn.modules import DirectSharedModule, build_module
 from ..nn.scaling import feature_scales
 from . import _build, _choices, _device, _features, _finish
+from ._solvers import (
+    AUTO,
+    DUAL,
+    MODULE,
+    check_read,
+    check_settled,
+    reads,
+    settled_params,
+    solver_of,
+)
+from ._validation import own_split
 from ._weak import expected_totals, with_weak_negatives
 
 # Labels that store what is not negative are turned into cells up to so many.
@@ -67,48 +79,71 @@ def train(estimator, X, targets, epochs, *, first, whole):
     """Build or take over the net, and train it on the labeled rows."""
     device = _device.resolve_device(estimator.device)
     _build.check_net_params(estimator.net_params, set(estimator.get_params(deep=False)))
+    solver = solver_of(estimator, targets)
+    check_read(estimator, solver)
+    if not first:
+        check_settled(estimator)
     seed = int(check_random_state(estimator.random_state).randint(2**31 - 1))
     positive, negative = targets.totals()
     estimator._n_positive = estimator._n_positive + positive
     estimator._n_negative = estimator._n_negative + negative
     if estimator.unlabeled_weight and _is_dual(estimator, targets):
         targets = with_weak_negatives(targets, estimator.unlabeled_weight, seed)
-    data, valid = _datasets(estimator, X, targets, seed, whole)
+    stops = estimator.early_stopping and whole
+    data, valid = _datasets(estimator, X, targets, seed, stops)
     batch_size = _batch_size(estimator, targets, len(data))
-    if first or estimator.C != "auto":
+    if solver != DUAL:
+        vars(estimator).pop("C_", None)
+    elif first or estimator.C != "auto" or not hasattr(estimator, "C_"):
         is_open = estimator.C == "auto"
         estimator.C_ = _choices.STRENGTHS[0] if is_open else float(estimator.C)
     with _seeded(estimator, seed, device):
         if first:
             estimator.net_ = _build_net(
-                estimator, X, targets, valid, device, seed, batch_size
+                estimator, X, targets, valid, stops, device, seed, batch_size
             )
         else:
             # The net that predicts stays as it is until the training has succeeded.
             estimator.net_ = estimator.net_.copy()
         try:
             if not first:
-                _build.update_net(estimator.net_, estimator, valid, batch_size)
+                _build.update_net(estimator.net_, estimator, valid, stops, batch_size)
+            estimator.net_.owner = _judged(estimator)
             if first and estimator.module is None:
                 _start(estimator, X, targets, data.rows, seed, whole)
             _prepare(estimator, X, targets, data.rows, first)
             _run(estimator, data, epochs)
             if estimator.net_.dual is not None and whole:
-                _finish.finish(estimator, X, targets, data, valid, first=first)
+                held_out = valid if stops else None
+                _finish.finish(estimator, X, targets, data, held_out, first=first)
                 estimator.net_.dual.write()
+            _set_fitted(estimator, X, solver, batch_size, device, first)
         finally:
             estimator.net_.train_split = None  # it holds the validation rows
             estimator.net_.dual = None  # it holds the training rows
+            estimator.net_.owner = None
 
 
 def _is_dual(estimator, targets):
     """Return whether the default model is trained without a learning rate."""
-    return (
-        estimator.module is None
-        and estimator.criterion is None
-        and estimator.optimizer is None
-        and targets.fill == "unlabeled"
-    )
+    return solver_of(estimator, targets) == DUAL
+
+
+def _set_fitted(estimator, X, solver, batch_size, device, first):
+    """Set the attributes that tell how the training went, and what "auto" took."""
+    estimator.n_iter_ = len(estimator.net_.history)
+    taken = {} if first else dict(estimator.auto_params_)
+    taken |= {"batch_size": int(batch_size), "device": str(device)}
+    taken.pop("C", None)
+    if solver == DUAL:
+        taken["C"] = estimator.C_
+    if first:
+        estimator._settled = settled_params(estimator, solver)
+        if solver != MODULE:
+            taken |= _features.taken(estimator.net_.module_, sp.issparse(X))
+    estimator.auto_params_ = {
+        name: taken[name] for name in AUTO if name in taken and reads(solver, name)
+    }
 
 
 def _batch_size(estimator, targets, n_rows):
@@ -198,15 +233,26 @@ def _run(estimator, train, epochs):
         )
 
 
-def _datasets(estimator, X, targets, seed, whole):
-    """Return the training rows and, for early stopping, the validation rows."""
+def _datasets(estimator, X, targets, seed, stops):
+    """Return the training rows and, if there are any, the validation rows."""
     dense = _needs_dense_targets(estimator, targets)
     rows = targets.labeled_rows()
     generator = np.random.default_rng(seed)
     make = functools.partial(CellDataset, dense=dense)
     if _is_dual(estimator, targets):
         make = functools.partial(DualDataset, generator=generator)
-    if not (estimator.early_stopping and whole):
+    split = (estimator.net_params or {}).get("train_split")
+    if split is not None:
+        rows, valid = own_split(estimator, split, X, targets)
+        if isinstance(valid, tuple):
+            X_valid, labels = valid
+            theirs = make_targets(labels, None)
+            if targets.labeled is not targets:
+                weight = estimator.unlabeled_weight
+                theirs = with_weak_negatives(theirs, weight, seed)
+            return make(X, targets, rows), CellDataset(X_valid, theirs, dense=dense)
+        return make(X, targets, rows), CellDataset(X, targets, valid, dense=dense)
+    if not stops:
         return make(X, targets, rows), None
     n_valid = int(np.ceil(estimator.validation_fraction * len(rows)))
     if n_valid >= len(rows):
@@ -239,7 +285,14 @@ def _needs_dense_targets(estimator, targets):
     )
 
 
-def _build_net(estimator, X, targets, valid, device, seed, batch_size):
+def _judged(estimator):
+    """Return the estimator as callbacks see it: X comes to it without names."""
+    judged = estimator._scratch(keep=True)
+    vars(judged).pop("feature_names_in_", None)
+    return judged
+
+
+def _build_net(estimator, X, targets, valid, stops, device, seed, batch_size):
     if estimator.module is None:
         module = DirectSharedModule
         rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
@@ -250,11 +303,11 @@ def _build_net(estimator, X, targets, valid, device, seed, batch_size):
             dim = _features.embedding_dim(estimator, X.shape[1])
         offered = build_module(X, rows, estimator.n_labels_, dim, sharing)
     else:
-        module = estimator.module
+        module = _build.maker(estimator.module)
         offered = {"n_features": X.shape[1], "n_labels": estimator.n_labels_}
     kwargs = _build.module_params(module, offered)
     net = _build.build_net(
-        estimator, module, kwargs, targets, valid, device, seed, batch_size
+        estimator, module, kwargs, targets, valid, stops, device, seed, batch_size
     )
     return net.initialize()
 

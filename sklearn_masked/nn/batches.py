@@ -1,5 +1,6 @@
 """From rows of X and labeled cells to batches: sliced by rows, never densified."""
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -287,24 +288,55 @@ class BatchIterator:
         Whether the batches keep their members from pass to pass, and only their order
         is shuffled: what is prepared for a batch is then kept, which takes the memory
         of X's labeled rows two to three times more.
+    drop_last : bool, default=False
+        Whether to leave out a last batch of fewer rows than `batch_size`.
+
+    Attributes
+    ----------
+    fewest : int
+        A last batch of fewer rows than this joins the one before it: batch
+        normalization, for one, cannot train on a single row.
     """
 
+    fewest = 1
+
     def __init__(
-        self, dataset, batch_size=256, shuffle=False, generator=None, fixed=False
+        self,
+        dataset,
+        batch_size=256,
+        shuffle=False,
+        generator=None,
+        fixed=False,
+        drop_last=False,
     ):
         self.dataset = dataset
         self.batch_size = len(dataset) if batch_size == -1 else batch_size
         self.shuffle = shuffle
         self.generator = np.random.default_rng() if generator is None else generator
-        self.fixed = fixed
+        self.fixed, self.drop_last = fixed, drop_last
         self._members, self._kept = None, {}
 
     def __len__(self):
-        return -(-len(self.dataset) // max(self.batch_size, 1))
+        return len(self._starts())
+
+    def _starts(self):
+        """Return where the batches begin in an epoch."""
+        n, size = len(self.dataset), max(self.batch_size, 1)
+        starts, rest = np.arange(0, n, size), n % size
+        if rest and (self.drop_last or (n > size and rest < self.fewest)):
+            starts = starts[:-1]
+        if n and not len(starts):
+            raise ValueError(
+                f"`drop_last` leaves no batch of {n} rows with a labeled cell: "
+                f"`batch_size` accepts at most {n} there; got {self.batch_size}."
+            )
+        return starts
 
     def __iter__(self):
-        n = len(self.dataset)
-        starts = np.arange(0, n, max(self.batch_size, 1))
+        n, starts = len(self.dataset), self._starts()
+        # The last batch has the rest of the rows, unless that is dropped.
+        end = len(starts) * self.batch_size if self.drop_last else n
+        stops = dict(itertools.pairwise([*starts.tolist(), end]))
         # A dataset may have shuffled its rows itself, once.
         ready = getattr(self.dataset, "fixed_batches", False)
         if self._members is None or not self.fixed:
@@ -314,7 +346,7 @@ class BatchIterator:
         members = self._members
         if self.shuffle and (ready or self.fixed):
             self.generator.shuffle(starts)
-        parts = [members[start : start + self.batch_size] for start in starts]
+        parts = [members[start : stops[start]] for start in starts.tolist()]
         if not (self.fixed and self.dataset.keeps_batches):
             yield from self.dataset.epoch(parts)
             return

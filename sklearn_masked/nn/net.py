@@ -14,6 +14,7 @@ from skorch.callbacks import (
     PrintLog,
 )
 from skorch.utils import to_device, to_tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .batches import BatchIterator, CellBatch, in_form, model_input
 from .device.prefetch import place
@@ -42,6 +43,8 @@ class MaskedNet(NeuralNet):
     """
 
     dual = None
+    # The estimator, which callbacks ask for predictions while the training lasts.
+    owner = None
 
     def __init__(
         self,
@@ -84,14 +87,16 @@ class MaskedNet(NeuralNet):
         if isinstance(iterator, BatchIterator):
             size, fixed = iterator.batch_size, iterator.fixed
             iterator.dataset = place(dataset, self.device, size, fixed)
+            parts = self.module_.modules() if training else ()
+            if any(isinstance(part, _BatchNorm) for part in parts):
+                iterator.fewest = 2
         return iterator
 
     def notify(self, method_name, **cb_kwargs):
         """Call the callbacks, and remember when they or the dual end the training."""
         try:
             super().notify(method_name, **cb_kwargs)
-            # Where rows were set aside, their loss tells the best epoch.
-            is_end = method_name == "on_epoch_end" and self.train_split is None
+            is_end = method_name == "on_epoch_end" and not self._stops_by_itself()
             if is_end and self.dual is not None and self.dual.has_arrived:
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
@@ -187,6 +192,10 @@ class MaskedNet(NeuralNet):
             for hook in hooks
         )
 
+    def _stops_by_itself(self):
+        """Return whether the loss of rows that were set aside tells the best epoch."""
+        return any(isinstance(each, EarlyStopping) for _, each in self.callbacks_)
+
     def _is_watched(self):
         """Return whether validation rows or a user's callbacks see each epoch."""
         kinds = {type(callback) for _, callback in self.callbacks_}
@@ -259,6 +268,18 @@ class MaskedNet(NeuralNet):
                 logits = self._logits(inputs, rows.stop - rows.start)
             yield rows, _as_array(logits)
 
+    def decision_function(self, X):
+        """Return the owner's logits; for callbacks, while the training lasts."""
+        return self.owner.decision_function(X)
+
+    def predict_proba(self, X):
+        """Return the owner's probabilities; for callbacks, as above."""
+        return self.owner.predict_proba(X)
+
+    def predict(self, X):
+        """Return the owner's labels; for callbacks, as above."""
+        return self.owner.predict(X)
+
     def computes_cells(self):
         """Return whether the module computes single cells without all the others."""
         known = hasattr(self.module_, "cell_logits")
@@ -297,7 +318,12 @@ class MaskedNet(NeuralNet):
         names = *_TORCH_PARTS, "history_", "iterator_train__generator"
         parts = {name: vars(self)[name] for name in names if name in vars(self)}
         net = object.__new__(type(self))
-        net.__dict__ = {**vars(self), **copy.deepcopy(parts, {id(self): net})}
+        try:
+            parts = copy.deepcopy(parts, {id(self): net})
+        except TypeError:
+            memo = {id(self): net, **_shared_by_callbacks(self.callbacks_)}
+            parts = copy.deepcopy(parts, memo)
+        net.__dict__ = {**vars(self), **parts}
         return net
 
     def __getstate__(self):
@@ -311,7 +337,8 @@ class MaskedNet(NeuralNet):
         state = self.__dict__.copy()
         state["train_split"] = None  # it may hold the validation rows
         state["device"] = "cpu"
-        state.pop("dual", None)
+        for name in ("dual", "owner"):
+            state.pop(name, None)
         parts = {name: state.pop(name) for name in _TORCH_PARTS if name in state}
         if not self._is_default(parts):
             return {**state, **_on_cpu(parts)}
@@ -344,7 +371,10 @@ class MaskedNet(NeuralNet):
 
     def _is_default(self, parts):
         """Return whether these parts are made of tensors and of known classes alone."""
-        same = all(type(parts.get(k + "_")) is kind for k, kind in _DEFAULT.items())
+        same = all(
+            getattr(self, name) is kind is type(parts.get(name + "_"))
+            for name, kind in _DEFAULT.items()
+        )
         kinds = {type(callback) for _, callback in parts.get("callbacks_", ())}
         return same and kinds <= _TENSORLESS and _is_of_torch(self.optimizer)
 
@@ -355,6 +385,18 @@ class MaskedNet(NeuralNet):
             setattr(self, name, to_device(getattr(self, name), device))
         # `load_state_dict` casts the state to where the parameters are now.
         self.optimizer_.load_state_dict(self.optimizer_.state_dict())
+
+
+def _shared_by_callbacks(callbacks):
+    """Return what callbacks hold and nothing can copy, an open file for one, by id."""
+    shared = {}
+    for _, callback in callbacks:
+        for value in vars(callback).values():
+            try:
+                copy.deepcopy(value)
+            except TypeError:
+                shared[id(value)] = value
+    return shared
 
 
 def _drop_unfinished_epoch(history):

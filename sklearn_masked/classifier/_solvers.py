@@ -1,0 +1,303 @@
+"""Which solver trains a model, and which parameters each solver reads.
+
+A value that is not the default and that the solver in use does not read raises: the
+table is the one place that says who reads what.
+"""
+
+import inspect
+import warnings
+
+import numpy as np
+import skorch.callbacks
+import torch
+from skorch.callbacks import Callback
+
+from ..exceptions import SolverFallbackWarning
+from ..nn.losses import MaskedBCEWithLogitsLoss
+
+DUAL, OPTIMIZER, MODULE = "dual", "optimizer", "module"
+SOLVERS = {
+    DUAL: "dual coordinate ascent (`module`, `criterion` and `optimizer` None)",
+    OPTIMIZER: "the default module with an `optimizer` or a `criterion`",
+    MODULE: "a `module` of your own",
+}
+_BY_GRADIENT = OPTIMIZER, MODULE
+# The solvers that read each parameter. "module__*" stands for all names that begin so.
+READ_BY = {
+    "embedding_dim": (DUAL, OPTIMIZER),
+    "sharing": (DUAL, OPTIMIZER),
+    "common": (DUAL,),
+    "interactions": (DUAL,),
+    "idf_power": (DUAL, OPTIMIZER),
+    "std_power": (DUAL, OPTIMIZER),
+    "C": (DUAL,),
+    "scale_output": (DUAL,),
+    "module": SOLVERS,
+    "criterion": SOLVERS,
+    "reduction": SOLVERS,
+    "pos_weight": SOLVERS,
+    "label_weight": SOLVERS,
+    "unlabeled_weight": SOLVERS,
+    "label_smoothing": SOLVERS,
+    "optimizer": SOLVERS,
+    "lr": _BY_GRADIENT,
+    "max_epochs": SOLVERS,
+    "batch_size": SOLVERS,
+    "early_stopping": SOLVERS,
+    "validation_fraction": SOLVERS,
+    "n_iter_no_change": SOLVERS,
+    "tol": SOLVERS,
+    "warm_start": SOLVERS,
+    "callbacks": SOLVERS,
+    "device": SOLVERS,
+    "random_state": SOLVERS,
+    "verbose": SOLVERS,
+    "net_params": SOLVERS,
+    "callbacks__*": SOLVERS,
+    "compile": (MODULE,),
+    "compile__*": (MODULE,),
+    "criterion__*": _BY_GRADIENT,
+    "iterator_train": _BY_GRADIENT,
+    "iterator_train__*": SOLVERS,
+    "iterator_train__drop_last": _BY_GRADIENT,
+    "iterator_train__fixed": _BY_GRADIENT,
+    "iterator_valid": SOLVERS,
+    "iterator_valid__*": SOLVERS,
+    "module__*": (MODULE,),
+    "optimizer__*": _BY_GRADIENT,
+    "torch_load_kwargs": SOLVERS,
+    "train_split": SOLVERS,
+}
+# What "auto" may stand for; `auto_params_` has those that the solver reads.
+AUTO = (
+    "sharing",
+    "common",
+    "interactions",
+    "idf_power",
+    "std_power",
+    "C",
+    "batch_size",
+    "device",
+)
+# What a criterion that is not derived from ours cannot know of.
+_OF_OUR_LOSS = (
+    "reduction",
+    "pos_weight",
+    "label_weight",
+    "unlabeled_weight",
+    "label_smoothing",
+)
+# What a model that goes on keeps from its first call; gradients keep the loss as well.
+_SETTLED = (
+    "embedding_dim",
+    "sharing",
+    "common",
+    "interactions",
+    "idf_power",
+    "std_power",
+    "module",
+    "criterion",
+    "optimizer",
+    "callbacks",
+    "net_params",
+)
+# Callbacks of skorch that change the optimizer or what it steps.
+_FOR_AN_OPTIMIZER = (skorch.callbacks.LRScheduler, skorch.callbacks.ParamMapper)
+
+
+def solver_of(estimator, targets):
+    """Return the solver that these parameters and labels call for: a key of SOLVERS."""
+    if estimator.module is not None:
+        return MODULE
+    if estimator.criterion is None and estimator.optimizer is None:
+        return DUAL if targets.fill == "unlabeled" else OPTIMIZER
+    return OPTIMIZER
+
+
+def check_read(estimator, solver):
+    """Raise for a value that is not the default and that the solver does not read.
+
+    Parameters
+    ----------
+    estimator : MaskedMultiLabelClassifier
+        With its parameters.
+    solver : {"dual", "optimizer", "module"}
+        In use.
+
+    Raises
+    ------
+    ValueError
+        If there is such a value.
+
+    Warns
+    -----
+    SolverFallbackWarning
+        If it was the labels that led to another solver than the parameters ask for.
+    """
+    idle = {name: value for name, value in _set(estimator) if not reads(solver, name)}
+    asked = solver_of(estimator, _Unlabeled)
+    if asked != solver:
+        _warn_of_fallback(estimator, idle)
+        idle = {}
+    defaults = _defaults(estimator)
+    for name, value in idle.items():
+        readers = " and ".join(SOLVERS[reader] for reader in _readers(name))
+        default = f"{defaults[name]!r} alone" if name in defaults else "nothing"
+        raise ValueError(
+            f"`{name}` accepts {default} with {SOLVERS[solver]}, which does not read "
+            f"it; got {value!r}. It is read by {readers}."
+        )
+    _check_loss_params(estimator)
+    _check_callbacks(estimator, solver)
+
+
+class _Unlabeled:
+    """Labels of the usual kind: cells that are not stored are unlabeled."""
+
+    fill = "unlabeled"
+
+
+def _defaults(estimator):
+    parameters = inspect.signature(type(estimator).__init__).parameters.values()
+    return {each.name: each.default for each in parameters}
+
+
+def _set(estimator):
+    """Yield name and value of what was set by the user, skorch's names too."""
+    defaults = _defaults(estimator)
+    for name, value in estimator.get_params(deep=False).items():
+        if not is_same(value, defaults[name]):
+            yield name, value
+    yield from (estimator.net_params or {}).items()
+
+
+def _readers(name):
+    return READ_BY.get(name, READ_BY.get(f"{name.split('__')[0]}__*", ()))
+
+
+def reads(solver, name):
+    """Return whether a solver reads a parameter of this name."""
+    return solver in _readers(name)
+
+
+def _warn_of_fallback(estimator, idle):
+    shown = ", ".join(f"{name}={value!r}" for name, value in idle.items())
+    warnings.warn(
+        "`y` stores the positives of a label matrix of more negatives than dual "
+        "coordinate ascent takes (2 ** 22 cells): torch.optim.Adam with "
+        f"lr={estimator.lr} trains the model instead. `C`, `common`, `interactions` "
+        f"and `scale_output` do not count there{f', here {shown}' if shown else ''}; "
+        "pass optimizer=torch.optim.Adam to choose it.",
+        SolverFallbackWarning,
+        stacklevel=5,
+    )
+
+
+def refuse_instances(estimator):
+    """Raise for an optimizer that is bound to the parameters of a module."""
+    if isinstance(estimator.optimizer, torch.optim.Optimizer):
+        name = type(estimator.optimizer).__name__
+        raise ValueError(
+            "`optimizer` accepts a torch.optim.Optimizer class; got an instance of "
+            f"{name}, which is bound to the parameters of another module: pass {name} "
+            'and its settings, as net_params={"optimizer__momentum": 0.9}.'
+        )
+    for part in ("module", "criterion"):
+        if isinstance(getattr(estimator, part), torch.nn.Module):
+            for name in estimator.net_params or ():
+                if name.startswith(f"{part}__"):
+                    raise ValueError(
+                        f"`{name}` is an argument of a class, and `{part}` is an "
+                        f"instance of {type(getattr(estimator, part)).__name__}, "
+                        "already made; pass the class, or leave it out."
+                    )
+
+
+def is_ours(criterion):
+    """Return whether a criterion is a class derived from ours, or None."""
+    ours = MaskedBCEWithLogitsLoss
+    is_class = isinstance(criterion, type)
+    return criterion is None or (is_class and issubclass(criterion, ours))
+
+
+def _check_loss_params(estimator):
+    """Raise for a parameter of our loss that a criterion of the user's cannot read."""
+    if is_ours(estimator.criterion):
+        return
+    given = dict(_set(estimator))
+    for name in _OF_OUR_LOSS:
+        if name in given:
+            raise ValueError(
+                f"`{name}` is a parameter of MaskedBCEWithLogitsLoss, and `criterion` "
+                f"is {estimator.criterion!r}, no subclass of it; got {name}="
+                f"{given[name]!r}. Pass it as criterion__{name} if your "
+                "criterion takes it."
+            )
+
+
+def _check_callbacks(estimator, solver):
+    """Raise for callbacks that nobody calls, or whose work nobody sees."""
+    if estimator.callbacks == "disable":
+        if estimator.early_stopping:
+            raise ValueError(
+                '`early_stopping` is a callback, and callbacks="disable" calls none; '
+                "got early_stopping=True. Pass callbacks=None."
+            )
+        return
+    for given in estimator.callbacks or () if solver == DUAL else ():
+        callback = given[1] if isinstance(given, tuple) else given
+        kind = callback if isinstance(callback, type) else type(callback)
+        hook = getattr(kind, "on_grad_computed", Callback.on_grad_computed)
+        sees_gradients = hook is not Callback.on_grad_computed
+        if sees_gradients or issubclass(kind, _FOR_AN_OPTIMIZER):
+            raise ValueError(
+                f"`callbacks` accepts {kind.__name__} with an `optimizer` alone: dual "
+                "coordinate ascent has no learning rate and computes no gradients."
+            )
+
+
+# What goes on
+
+
+def settled_params(estimator, solver):
+    """Return the parameters that a model keeps when `partial_fit` goes on with it."""
+    names = _SETTLED if solver == DUAL else _SETTLED + _OF_OUR_LOSS
+    values = {name: getattr(estimator, name) for name in names}
+    return {
+        name: type(value)(value) if type(value) in (dict, list) else value
+        for name, value in values.items()
+    }
+
+
+def check_settled(estimator):
+    """Raise for a parameter that was changed and that a further call cannot heed.
+
+    Raises
+    ------
+    ValueError
+        If there is one.
+    """
+    for name, before in estimator._settled.items():
+        now = getattr(estimator, name)
+        if not is_same(now, before):
+            raise ValueError(
+                f"`{name}` must stay as it was in the first call where partial_fit or "
+                f"warm_start=True goes on with a model; got {now!r}, and the model was "
+                f"made with {before!r}. To change it, call fit with warm_start=False."
+            )
+
+
+def is_same(value, other):
+    """Return whether two values of a parameter say the same."""
+    if value is other:
+        return True
+    if isinstance(value, dict) and isinstance(other, dict):
+        return value.keys() == other.keys() and all(
+            is_same(part, other[name]) for name, part in value.items()
+        )
+    if isinstance(value, list | tuple) and isinstance(other, list | tuple):
+        return len(value) == len(other) and all(map(is_same, value, other))
+    if hasattr(value, "__array__") or hasattr(other, "__array__"):
+        value, other = np.asarray(value), np.asarray(other)
+        return value.shape == other.shape and bool((value == other).all())
+    return bool(value == other)

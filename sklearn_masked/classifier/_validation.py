@@ -1,0 +1,60 @@
+"""Validation rows of the user's own: `train_split` of skorch, through `net_params`."""
+
+import numpy as np
+import torch
+
+from .._targets import check_same_labels, encode_target
+from ..nn.batches import CellDataset
+
+
+def own_split(estimator, split, X, targets):
+    """Return the rows to train on, and those to validate on, as `train_split` has them.
+
+    Parameters
+    ----------
+    estimator : MaskedMultiLabelClassifier
+        That knows the features and the labels of the training rows.
+    split : callable
+        As skorch takes it: ``predefined_split(Dataset(X_valid, y_valid))`` or
+        ``ValidSplit(...)``, which sees all rows of X and no y.
+    X, targets : CSR matrix or array, Targets
+        All rows.
+
+    Returns
+    -------
+    train : array of int
+        Rows of X, those with a labeled cell.
+    valid : array of int, or (CSR matrix or array, MaskedLabels)
+        Rows of X, or rows of its own and their labels.
+
+    Raises
+    ------
+    ValueError
+        If `split` returns something else.
+    """
+    everything = CellDataset(X, targets, np.arange(len(targets)))
+    train, valid = split(everything, None)
+    labeled = targets.labeled_rows()
+    rows = labeled
+    if train is not everything:
+        rows = np.intersect1d(_rows_of(train, everything, "train on"), labeled)
+    if hasattr(valid, "X") and hasattr(valid, "y"):
+        return rows, _checked(estimator, valid.X, valid.y)
+    return rows, np.intersect1d(_rows_of(valid, everything, "validate on"), labeled)
+
+
+def _rows_of(part, everything, use):
+    if isinstance(part, torch.utils.data.Subset) and part.dataset is everything:
+        return np.asarray(part.indices)
+    raise ValueError(
+        "`train_split` accepts skorch.dataset.ValidSplit(...) and "
+        "skorch.helper.predefined_split(skorch.dataset.Dataset(X_valid, y_valid)); got "
+        f"a {type(part).__name__} to {use}."
+    )
+
+
+def _checked(estimator, X, y):
+    X = estimator._check_X(X, reset=False)
+    target = encode_target(y, X.shape[0], classes=estimator._known_classes())
+    check_same_labels(target, estimator)
+    return X, target.labels

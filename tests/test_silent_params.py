@@ -1,0 +1,340 @@
+"""What is passed is heeded, or the sentence says who would heed it."""
+
+import copy
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import skorch.callbacks
+import torch
+
+from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier, exceptions
+from sklearn_masked.classifier import _solvers, _training
+from sklearn_masked.nn import MaskedBCEWithLogitsLoss
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 6)).astype(np.float32)
+X[RNG.random(X.shape) < 0.3] = 0
+Y = (X[:, :3] + 0.5 * RNG.normal(size=(60, 3)) > 0).astype(float)
+Y[RNG.random(Y.shape) < 0.4] = np.nan
+
+
+class Own(torch.nn.Module):
+    """A module that a user might write."""
+
+    def __init__(self, n_features=6, n_labels=3, depth=1):
+        super().__init__()
+        sizes = [n_features] * depth + [n_labels]
+        self.layers = torch.nn.Sequential(
+            *(torch.nn.Linear(*pair) for pair in zip(sizes, sizes[1:], strict=False))
+        )
+
+    def forward(self, X):
+        return self.layers(X)
+
+
+class OwnLoss(torch.nn.Module):
+    """A criterion that is not derived from ours."""
+
+    def __init__(self, power=2.0):
+        super().__init__()
+        self.power = power
+
+    def forward(self, logits, targets):
+        known = ~targets.isnan()
+        return (logits[known].sigmoid() - targets[known]).abs().pow(self.power).mean()
+
+
+class OurLoss(MaskedBCEWithLogitsLoss):
+    """A criterion derived from ours."""
+
+
+def classifier(**params):
+    settings = {"max_epochs": 2, "random_state": 0, "device": "cpu"}
+    return MaskedMultiLabelClassifier(**{**settings, **params})
+
+
+# A module, a criterion, an optimizer that are made already
+
+
+@pytest.mark.parametrize("further", ["fit", "partial_fit"])
+def test_a_module_that_is_made_already_is_copied_for_each_fit(further):
+    torch.manual_seed(0)
+    module = Own()
+    before = copy.deepcopy(module.state_dict())
+    model = classifier(module=module, warm_start=further == "partial_fit")
+    first = model.fit(X, Y).predict_proba(X)
+    getattr(model, further)(X, Y)
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, before[name])
+    assert all(each.grad is None for each in module.parameters())
+    assert model.net_.module_ is not module
+    again = classifier(module=module).fit(X, Y)
+    np.testing.assert_array_equal(again.predict_proba(X), first)
+
+
+def test_a_criterion_that_is_made_already_is_copied_for_each_fit():
+    criterion = OwnLoss(3.0)
+    criterion.scale = torch.nn.Parameter(torch.ones(()))
+    model = classifier(module=Own, criterion=criterion).fit(X, Y)
+    assert model.net_.criterion_.power == 3
+    assert model.net_.criterion_ is not criterion
+    label = classifier(optimizer=torch.optim.Adam, criterion=OurLoss(reduction="label"))
+    told = classifier(optimizer=torch.optim.Adam, criterion=OurLoss, reduction="label")
+    np.testing.assert_array_equal(
+        label.fit(X, Y).predict_proba(X), told.fit(X, Y).predict_proba(X)
+    )
+
+
+def test_an_optimizer_that_is_made_already_raises():
+    optimizer = torch.optim.SGD(Own().parameters(), lr=0.1)
+    with pytest.raises(ValueError) as caught:
+        classifier(module=Own(), optimizer=optimizer).fit(X, Y)
+    assert str(caught.value) == (
+        "`optimizer` accepts a torch.optim.Optimizer class; got an instance of SGD, "
+        "which is bound to the parameters of another module: pass SGD and its "
+        'settings, as net_params={"optimizer__momentum": 0.9}.'
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("module__depth", {"module": Own()}),
+        ("criterion__power", {"module": Own, "criterion": OwnLoss()}),
+    ],
+)
+def test_arguments_for_what_is_made_already_raise(name, params):
+    with pytest.raises(ValueError, match=rf"^`{name}` is an argument of a class, and"):
+        classifier(**params, net_params={name: 2}).fit(X, Y)
+
+
+# Every parameter and every solver
+
+SOLVERS = {
+    "dual": {},
+    "optimizer": {"optimizer": torch.optim.SGD, "lr": 0.05},
+    "module": {"module": Own, "optimizer": torch.optim.SGD, "lr": 0.05},
+}
+# Values that are not the default, and that the solver does not read.
+UNREAD = {
+    "dual": {
+        "lr": 0.03,
+        "criterion__reduction": "label",
+        "iterator_train": torch.utils.data.DataLoader,
+        "iterator_train__drop_last": True,
+        "iterator_train__fixed": True,
+        "module__depth": 2,
+        "optimizer__weight_decay": 1.0,
+    },
+    "optimizer": {
+        "common": 0.5,
+        "interactions": 0.5,
+        "C": 0.1,
+        "scale_output": False,
+        "module__depth": 2,
+    },
+    "module": {
+        "embedding_dim": 2,
+        "sharing": 1.0,
+        "common": 0.5,
+        "interactions": 0.5,
+        "idf_power": 2.0,
+        "std_power": None,
+        "C": 0.1,
+        "scale_output": False,
+    },
+}
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("solver", "name"), [(solver, name) for solver in UNREAD for name in UNREAD[solver]]
+)
+def test_what_the_solver_does_not_read_raises(solver, name, call):
+    value = UNREAD[solver][name]
+    given = {"net_params": {name: value}} if "__" in name else {name: value}
+    if name == "iterator_train":
+        given = {"net_params": {name: value}}
+    with pytest.raises(ValueError, match=f"^`{name}` accepts .* does not read it; got"):
+        getattr(classifier(**{**SOLVERS[solver], **given}), call)(X, Y)
+
+
+@pytest.mark.parametrize("params", [{}, {"optimizer": torch.optim.Adam}])
+@pytest.mark.parametrize("name", ["compile", "compile__mode"])
+def test_the_default_module_refuses_a_compiler(params, name):
+    with pytest.raises(ValueError, match=f"^`{name}` accepts nothing with"):
+        classifier(**params, net_params={name: True}).fit(X, Y)
+
+
+def test_the_sentence_says_what_would_read_it():
+    with pytest.raises(ValueError) as caught:
+        classifier(lr=0.1).fit(X, Y)
+    assert str(caught.value) == (
+        "`lr` accepts 0.01 alone with dual coordinate ascent (`module`, `criterion` "
+        "and `optimizer` None), which does not read it; got 0.1. It is read by the "
+        "default module with an `optimizer` or a `criterion` and a `module` of your "
+        "own."
+    )
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+def test_both_calls_refuse(call):
+    model = classifier(optimizer=torch.optim.Adam, C=1.0)
+    with pytest.raises(ValueError, match=r"^`C` accepts 'auto' alone with the default"):
+        getattr(model, call)(X, Y)
+
+
+@pytest.mark.parametrize("name", ["dataset", "predict_nonlinearity", "use_caching"])
+def test_net_params_that_nothing_reads_raise(name):
+    with pytest.raises(ValueError, match="^`net_params` accepts what skorch"):
+        classifier(module=Own, net_params={name: None}).fit(X, Y)
+
+
+def test_a_batch_size_by_another_name_raises():
+    params = {"iterator_train__batch_size": 3}
+    with pytest.raises(ValueError, match="^`net_params` accepts what skorch"):
+        classifier(module=Own, net_params=params).fit(X, Y)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_early_stopping_without_callbacks_raises(solver):
+    params = {**SOLVERS[solver], "early_stopping": True, "callbacks": "disable"}
+    with pytest.raises(ValueError, match=r"^`early_stopping` is a callback, and"):
+        classifier(**params).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        skorch.callbacks.LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1),
+        ("clip", skorch.callbacks.GradientNormClipping(1.0)),
+        skorch.callbacks.Freezer("output"),
+    ],
+)
+def test_callbacks_that_dual_steps_never_heed_raise(callback):
+    with pytest.raises(ValueError, match=r"^`callbacks` accepts \w+ with an `optim"):
+        classifier(callbacks=[callback]).fit(X, Y)
+    classifier(callbacks=[callback], optimizer=torch.optim.Adam).fit(X, Y)
+
+
+CHANGES = {
+    "embedding_dim": 3,
+    "sharing": 0.2,
+    "std_power": 0.0,
+    "module": Own,
+    "criterion": OurLoss,
+    "optimizer": torch.optim.SGD,
+    "callbacks": [skorch.callbacks.EpochTimer()],
+    "net_params": {"iterator_train__shuffle": False},
+}
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_a_model_that_goes_on_cannot_change_raises(name, call):
+    model = classifier(warm_start=True, optimizer=torch.optim.Adam).fit(X, Y)
+    before = model.predict_proba(X)
+    model.set_params(**{name: CHANGES[name]})
+    with pytest.raises(ValueError, match=rf"^`{name}` must stay as it was in the fi"):
+        getattr(model, call)(X, Y)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+@pytest.mark.parametrize(
+    "change", [{"common": 0.3}, {"interactions": 0.5}, {"module": Own}]
+)
+def test_what_dual_steps_that_go_on_cannot_change_raises(change):
+    model = classifier().fit(X, Y).set_params(**change)
+    with pytest.raises(ValueError, match="must stay as it was in the first call"):
+        model.partial_fit(X, Y)
+
+
+def test_a_loss_is_changed_by_dual_steps_and_not_by_others():
+    model = classifier().fit(X, Y)
+    same = copy.deepcopy(model).partial_fit(X, Y).predict_proba(X)
+    model.set_params(pos_weight=9.0).partial_fit(X, Y)
+    assert not np.array_equal(model.predict_proba(X), same)
+    model = classifier(module=Own).fit(X, Y).set_params(pos_weight=9.0)
+    with pytest.raises(ValueError, match="^`pos_weight` must stay as it was"):
+        model.partial_fit(X, Y)
+
+
+# Labels that lead to another solver
+
+
+def implicit_negatives():
+    y = sp.csr_matrix(np.nan_to_num(Y))
+    return MaskedLabels.from_sparse(y, implicit="negative")
+
+
+def test_labels_of_many_implicit_negatives_warn_of_the_other_solver(monkeypatch):
+    y = implicit_negatives()
+    assert classifier(C=3.0).fit(X, y).C_ == 3
+    monkeypatch.setattr(_training, "_MOST_CELLS", 100)
+    model = classifier(C=3.0, lr=0.02)
+    with pytest.warns(exceptions.SolverFallbackWarning) as caught:
+        model.fit(X, y)
+    assert [str(each.message) for each in caught] == [
+        "`y` stores the positives of a label matrix of more negatives than dual "
+        "coordinate ascent takes (2 ** 22 cells): torch.optim.Adam with lr=0.02 trains "
+        "the model instead. `C`, `common`, `interactions` and `scale_output` do not "
+        "count there, here C=3.0; pass optimizer=torch.optim.Adam to choose it."
+    ]
+    assert caught[0].filename == __file__
+    assert not hasattr(model, "C_")
+    assert "C" not in model.auto_params_
+    told = classifier(lr=0.02, optimizer=torch.optim.Adam).fit(X, y)
+    np.testing.assert_array_equal(told.predict_proba(X), model.predict_proba(X))
+
+
+# What "auto" took
+
+
+def test_auto_params_are_those_of_the_solver():
+    for solver, params in SOLVERS.items():
+        model = classifier(**params).fit(X, Y)
+        names = set(model.auto_params_)
+        wanted = {name for name in _solvers.AUTO if solver in _solvers.READ_BY[name]}
+        assert names == wanted - {"idf_power"}
+        assert model.auto_params_["device"] == "cpu"
+        assert ("C" in names) == hasattr(model, "C_")
+    assert "idf_power" in classifier().fit(sp.csr_matrix(X), Y).auto_params_
+    assert "std_power" not in classifier(std_power=None).fit(X, Y).auto_params_
+
+
+def test_auto_params_given_by_hand_make_the_same_model():
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(400, 5)).astype(np.float32)
+    y = (rows[:, :3] + rng.normal(size=(400, 3)) > 0).astype(float)
+    y[rng.random(y.shape) < 0.4] = np.nan
+    model = classifier().fit(rows, y)
+    assert all(value != "auto" for value in model.auto_params_.values())
+    told = classifier(**model.auto_params_).fit(rows, y)
+    assert told.auto_params_ == model.auto_params_
+    np.testing.assert_allclose(
+        told.decision_function(rows), model.decision_function(rows), atol=1e-5
+    )
+
+
+def test_what_is_given_is_what_auto_params_hold():
+    given = {
+        "sharing": 0.2,
+        "common": 0.1,
+        "interactions": 0.5,
+        "std_power": 0.5,
+        "C": 2.0,
+        "batch_size": 9,
+        "device": "cpu",
+    }
+    assert classifier(**given).fit(X, Y).auto_params_ == given
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_n_iter_counts_the_epochs_of_all_calls(solver):
+    model = classifier(**SOLVERS[solver], max_epochs=3).fit(X, Y)
+    assert model.n_iter_ == 3 == len(model.history_)
+    assert model.partial_fit(X, Y).n_iter_ == 4
+    model.partial_fit(X[:2], np.full((2, 3), np.nan))
+    assert model.n_iter_ == 4
+    assert model.fit(X, Y).n_iter_ == 3

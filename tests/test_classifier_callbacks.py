@@ -194,6 +194,8 @@ def test_tensor_board_writes_to_the_users_writer(solver):
     )
     model.fit(X, Y)
     assert writer.tags.count("Loss/train_loss") == 3
+    model.partial_fit(X, Y)
+    assert writer.tags.count("Loss/train_loss") == 4
 
 
 # Batches

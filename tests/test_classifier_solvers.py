@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import pickle
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from sklearn_masked import MaskedMultiLabelClassifier
 from sklearn_masked.classifier import _solvers
+from sklearn_masked.nn import MaskedBCEWithLogitsLoss
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 6)).astype(np.float32)
@@ -156,4 +158,13 @@ def test_parameters_of_a_switch_that_is_off_may_stand():
     params = {"tol": 0.5, "n_iter_no_change": 2, "validation_fraction": 0.4}
     np.testing.assert_array_equal(
         classifier(**params).fit(X, Y).predict_proba(X), plain
+    )
+
+
+def test_a_saved_model_of_an_instance_of_our_loss_goes_on_with_it():
+    loss = MaskedBCEWithLogitsLoss(reduction="label", pos_weight=torch.tensor(3.0))
+    model = classifier(optimizer=torch.optim.SGD, lr=0.1, criterion=loss).fit(X, Y)
+    again = pickle.loads(pickle.dumps(model)).partial_fit(X, Y)
+    np.testing.assert_array_equal(
+        again.predict_proba(X), model.partial_fit(X, Y).predict_proba(X)
     )

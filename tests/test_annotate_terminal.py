@@ -281,6 +281,23 @@ def test_from_an_empty_folder_to_a_trained_model(start, tmp_path):
     assert np.mean(sure["yes"]) > np.mean(sure["no"])  # it has learned
 
 
+def test_scripts_of_unsure_width_leave_nothing_on_the_screen(start, tmp_path):
+    """The terminal takes a column for each vowel sign, as some multiplexers do."""
+    texts = ["नमस्ते दुनिया में युद्ध", "किताबें पढ़ी गईं", "plain text", "सूर्य निकला और बारिश"]
+    lines = [f'{i},"{text}"' for i, text in enumerate(texts)]
+    (tmp_path / "texts.csv").write_text("\n".join(["id,text", *lines]) + "\n")
+    (tmp_path / "l.txt").write_text("युद्ध\n")
+    program = start("--no-color")
+    program.wait("question 1 of 4")
+    for n in range(1, 5):
+        program.rest()
+        first, _, title, _, text, *_ = str(program.screen).splitlines()
+        assert re.fullmatch(rf"{n - 1} this session.* question {n} of 4", first)
+        assert title.endswith("Label: [युद्ध]  - does it apply? y/n")
+        assert text in texts
+        program.press("y", f"{n} this session")  # the line below stays as it is
+
+
 def test_a_killed_program_goes_on_where_it_was(start, tmp_path):
     program = start()
     program.wait("question 1 of 24")
@@ -387,7 +404,7 @@ def test_without_a_terminal_a_sentence_says_so(files, capsys):
     assert (status, out) == (2, "")
     assert error == (
         "error: asking needs a terminal for both input and output; here one of them is "
-        "a file or a pipe. --export and --model work without.\n"
+        "a file or a pipe. --export, --model, --import and --repair work without.\n"
     )
     assert not (files[0].parent / "texts-answers").exists()
 
@@ -404,7 +421,7 @@ def test_answers_and_model_are_written_without_a_question(files, capsys):
     folder = files[0].parent
     labels, model = folder / "out.csv", folder / "model.pkl"
     status, _, error = run(capsys, *files, "--export", labels)
-    assert status == 2 and "has no answers yet. Without --export and" in error
+    assert status == 2 and "has no answers yet. Without --export, --mo" in error
     assert not (folder / "texts-answers").exists()
     texts = files[0].read_text().splitlines()
     options = {"folder": folder / "texts-answers", "label_names": ["war", "crime"]}

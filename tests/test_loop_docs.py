@@ -9,7 +9,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "labeling.md"
 def test_the_page_on_the_loop_runs_in_its_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.M | re.S)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     names = {}
     for block in blocks:
         exec(compile(block, "labeling.md", "exec"), names)
@@ -17,7 +17,11 @@ def test_the_page_on_the_loop_runs_in_its_order(tmp_path, monkeypatch, capsys):
     assert "[('ann', 1), ('bob', 0)]" in printed
     assert "100 of 1180 cells labeled, by 100 answers of 1 annotator\n" in printed
     files = {file.name for file in (tmp_path / "answers").iterdir()}
-    assert files == set(re.findall(r"`([a-z]+\.?[a-z]*)`", table())) - {"answers.torn"}
+    named = set(re.findall(r"`([a-z.]+)`", table()))
+    assert files == named - {"answers.torn", "answers.damaged.jsonl"}
+    assert "1 lost.\nDamaged lines: 1" in printed
+    damaged = {file.name for file in (tmp_path / "damaged").iterdir()}
+    assert "answers.damaged.jsonl" in damaged
 
 
 def table():

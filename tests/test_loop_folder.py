@@ -15,7 +15,8 @@ import pytest
 import scipy.sparse as sp
 
 from sklearn_masked.annotation import FolderInUseError, LabelingLoop
-from sklearn_masked.annotation.loop import _files, _lock, _settings
+from sklearn_masked.annotation import files as _files
+from sklearn_masked.annotation.loop import _lock, _settings
 
 TEXTS = [f"text {i}" for i in range(6)]
 NAMES = ["war", "crime"]
@@ -230,7 +231,9 @@ def test_answers_without_settings_are_refused_unless_there_are_none(tmp_path):
     with pytest.raises(ValueError, match="answers.jsonl without settings.json: which"):
         make(tmp_path)
     assert (tmp_path / "answers.jsonl").read_bytes() == before["answers.jsonl"]
-    (tmp_path / "answers.jsonl").write_bytes(b"")  # a crash while it was made
+    # A crash while it was made.
+    (tmp_path / "answers.jsonl").write_bytes(b"")
+    (tmp_path / "answers.check").write_bytes(b"")
     with make(tmp_path) as loop:
         assert loop.answers() == []
 

@@ -234,12 +234,14 @@ def test_last_line_cut_at_every_byte_is_cut_off_or_kept_whole(tmp_path):
     with make(tmp_path) as loop:
         loop.answer(0, "war", 1)
         loop.answer(1, "crime", 0)
+        check = (tmp_path / "answers.check").read_bytes()
         loop.answer(2, "war", 1)
     path = tmp_path / "answers.jsonl"
     whole = path.read_bytes()
     start = whole[:-1].rindex(b"\n") + 1
     for end in range(start, len(whole)):
         path.write_bytes(whole[:end])
+        (tmp_path / "answers.check").write_bytes(check)  # it was not acknowledged
         n_kept = 3 if end == len(whole) - 1 else 2  # the line break alone was missing
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -320,7 +322,6 @@ def damaged(lines):
         "a line lost": [lines[0], lines[2]],
         "a line doubled": [lines[0], lines[1], lines[1], lines[2]],
         "lines swapped": [lines[0], lines[2], lines[1]],
-        "an empty line": [lines[0], b"\n", *lines[1:]],
         "zeros": [lines[0], b"\0" * 50 + b"\n", lines[2]],
         "a line of one's own": [lines[0], b'{"sample":1,"value":1}\n', *lines[1:]],
         "the last line changed": [*lines[:2], lines[2].replace(b"war", b"waR")],
@@ -347,23 +348,22 @@ def test_damage_that_no_crash_makes_is_refused_with_its_line(tmp_path, damage):
         make(tmp_path)
 
 
-def test_a_file_changed_meanwhile_is_not_written_to(tmp_path):
-    path = tmp_path / "answers.jsonl"
-    for i, change in enumerate(
-        [
-            lambda: path.unlink(),
-            lambda: path.rename(tmp_path / "elsewhere"),
-            lambda: path.write_bytes(path.read_bytes() + b"more\n"),
-            lambda: os.truncate(path, 3),
-        ]
-    ):
-        path.unlink(missing_ok=True)
-        with make(tmp_path) as loop:
-            loop.answer(0, "war", 1)
-            change()
-            with pytest.raises(AnswerNotSavedError, match="another program has chang"):
-                loop.answer(1, "war", 1)
-            assert said(loop) == [(0, "war", 1)], i
+CHANGES = {
+    "removed": lambda path: path.unlink(),
+    "moved": lambda path: path.rename(path.with_name("elsewhere")),
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b"more\n"),
+    "shorter": lambda path: os.truncate(path, 3),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_file_changed_meanwhile_is_not_written_to(tmp_path, change):
+    with make(tmp_path) as loop:
+        loop.answer(0, "war", 1)
+        CHANGES[change](tmp_path / "answers.jsonl")
+        with pytest.raises(AnswerNotSavedError, match="another program has chang"):
+            loop.answer(1, "war", 1)
+        assert said(loop) == [(0, "war", 1)]
 
 
 def test_a_closed_loop_takes_no_answer(tmp_path):

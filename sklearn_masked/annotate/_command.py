@@ -1,7 +1,6 @@
 """The command line: what is asked for, and what is said at the end."""
 
 import argparse
-import errno
 import importlib
 import importlib.util
 import os
@@ -10,7 +9,7 @@ import warnings
 from pathlib import Path
 
 from ._labels import read_labels
-from ._said import count, plain
+from ._said import Refused, count, note, plain, say
 from ._texts import read_texts
 
 _PROGRAM = "python -m sklearn_masked.annotate"
@@ -22,8 +21,9 @@ background, and chooses what is worth asking next. Start the same command
 again to go on where you stopped."""
 _EPILOG = """\
 files:
-  TEXTS    .csv or .tsv with a header, .jsonl (an object a line), .txt (a text a
-           line); UTF-8. With ids, from a column "id" or --id-column, answers
+  TEXTS    .csv or .tsv with a header line, .jsonl (an object a line), .txt (a
+           text a line); UTF-8. The texts are in the column "text" or that of
+           --text-column. With ids, from a column "id" or --id-column, answers
            are kept by id; without, by position, and the texts must stay as they
            are. Either way new texts may be added at the end only.
   LABELS   a label a line, and if you like words that point to it, for the first
@@ -38,7 +38,7 @@ in the folder, when you quit:
   model.joblib   the model with its vectorizer, one pipeline that takes texts:
                  joblib.load("news-answers/model.joblib").predict_proba(texts)
   labels.csv     the answers, a line each: sample, label, value, annotator,
-                 timestamp, text
+                 timestamp, text; corrections made there come in by --import
   answers.jsonl  the log that the program goes on from: leave it as it is
 
 examples:
@@ -48,11 +48,9 @@ examples:
       --text-column body --id-column post_id --folder posts-by-ann
   python -m sklearn_masked.annotate news.csv --labels labels.txt --export my.csv
   python -m sklearn_masked.annotate news.csv --labels labels.txt --model my.pkl
+  python -m sklearn_masked.annotate news.csv --labels labels.txt \\
+      --import news-answers/labels.csv
 """
-
-
-class _Refused(Exception):
-    """What cannot be done, in a sentence for the person who asked for it."""
 
 
 def main(arguments=None):
@@ -72,19 +70,14 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = _note
+            warnings.showwarning = note
             return _run(options)
-    except (_Refused, OSError, ValueError) as error:
+    except (Refused, OSError, ValueError) as error:
         print(f"error: {plain(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nInterrupted. Every answer is saved.", file=sys.stderr)
         return 130
-
-
-def _note(message, *_):
-    """Say a warning in a line, without where in the code it comes from."""
-    print(f"note: {plain(message)}", file=sys.stderr, flush=True)
 
 
 def _parser():
@@ -104,7 +97,7 @@ def _parser():
         help="where answers and model are kept (default: beside TEXTS, its name with "
         "-answers)",
     )
-    add("--text-column", metavar="NAME", help='default: "text", or the only column')
+    add("--text-column", metavar="NAME", help='default: "text"')
     add("--id-column", metavar="NAME", help='default: "id", if there is one')
     add("--annotator", metavar="NAME", help="who answers; is saved with each answer")
     add(
@@ -133,6 +126,25 @@ def _parser():
         metavar="FILE",
         help="train on the answers so far, write the pipeline, and ask nothing",
     )
+    add(
+        "--force",
+        action="store_true",
+        help="let --export and --model replace a file that this program did not write",
+    )
+    add(
+        "--import",
+        dest="bring",
+        type=Path,
+        metavar="FILE",
+        help="bring in the answers of a CSV, such as a corrected labels.csv, and ask "
+        "nothing",
+    )
+    add(
+        "--repair",
+        action="store_true",
+        help="keep what is whole of a damaged or lost answers.jsonl, say what is lost, "
+        "and ask nothing",
+    )
     return parser
 
 
@@ -147,7 +159,7 @@ def _count(text):
 
 
 def _run(options):
-    asks = options.export is None and options.model is None
+    asks = not (options.export or options.model or options.bring or options.repair)
     names, words = read_labels(options.labels)
     pool = read_texts(options.texts, options.text_column, options.id_column)
     if asks:
@@ -156,15 +168,23 @@ def _run(options):
     if folder is None:
         folder = options.texts.with_name(f"{options.texts.stem}-answers")
     if not asks and not (folder / "settings.json").exists():
-        raise _Refused(
-            f"{folder} has no answers yet. Without --export and --model, questions "
-            "are asked."
+        raise Refused(
+            f"{folder} has no answers yet. Without --export, --model, --import and "
+            "--repair, questions are asked."
         )
-    with _opened(folder, pool, names, words) as loop:
+    # Loading it takes a second, in which mistakes above are told already.
+    from ._folder import check_options, note_changes, opened, repair, write
+
+    check_options(options, folder)
+    if options.repair:
+        repair(folder)
+    with opened(folder, pool, names, words) as loop:
         if not asks:
-            return _write(loop, pool, options)
+            write(loop, pool, options)
+            return 0
         n_texts, n_labels = count(len(pool.texts), "text"), count(len(names), "label")
-        _say(f"{n_texts}, {n_labels}. Loading...")
+        say(f"{n_texts}, {n_labels}. Loading...")
+        note_changes(loop, pool)
         # Later, keys would be heard late while it loads.
         importlib.import_module("sklearn_masked.classifier")
         return _ask(loop, pool, words, options)
@@ -173,43 +193,19 @@ def _run(options):
 def _check_terminal():
     """Refuse where no one could see a question, or answer it."""
     if importlib.util.find_spec("prompt_toolkit") is None:
-        raise _Refused(
+        raise Refused(
             "asking in the terminal needs prompt_toolkit: pip install "
             "'sklearn-masked[annotate]'"
         )
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise _Refused(
+        raise Refused(
             "asking needs a terminal for both input and output; here one of them is a "
-            "file or a pipe. --export and --model work without."
+            "file or a pipe. --export, --model, --import and --repair work without."
         )
     if os.environ.get("TERM") == "dumb":
-        raise _Refused(
+        raise Refused(
             "asking needs a terminal in which the cursor can move; TERM is 'dumb'."
         )
-
-
-def _opened(folder, pool, names, words):
-    from ..annotation import FolderInUseError, LabelingLoop
-
-    if folder.exists() and not (folder / "settings.json").exists():
-        if folder.is_dir() and any(folder.iterdir()):
-            raise _Refused(
-                f"{folder} holds other files; --folder accepts a new folder, an empty "
-                "one, or one of this program."
-            )
-    try:
-        return LabelingLoop(
-            None,
-            pool.texts,
-            folder=folder,
-            label_names=names,
-            sample_ids=pool.ids,
-            seeds=words or None,
-        )
-    except FolderInUseError as error:
-        raise _Refused(str(error)) from None
-    except ValueError as error:
-        raise _Refused(f"{error} (--folder says which folder.)") from None
 
 
 def _ask(loop, pool, words, options):
@@ -230,59 +226,38 @@ def _ask(loop, pool, words, options):
         color=color,
     )
     try:
-        trained = calmly and session.finish(_say)
+        trained = calmly and session.finish(say)
     except KeyboardInterrupt:
-        _say("")  # after the mark that the terminal makes
+        say("")  # after the mark that the terminal makes
         calmly = trained = False
-    _say_goodbye(loop, pool, session, trained)
+    written = _say_goodbye(loop, pool, session, trained)
+    status = 130 if not calmly else 0 if written else 2
     if session.trainer.busy or session.chooser.busy:
         # A thread in the middle of its work would hold up the end, or crash in it.
         loop.close()
         sys.stdout.flush()
-        os._exit(0 if calmly else 130)
-    return 0 if calmly else 130
-
-
-def _say(line):
-    try:
-        print(line, flush=True)
-    except OSError as error:
-        if error.errno != errno.EIO:
-            raise
-        # The terminal is gone, and what is still to be written to it has no reader.
-        null = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(null, stream.fileno())
+        os._exit(status)
+    return status
 
 
 def _say_goodbye(loop, pool, session, trained):
-    """Write the answers, and say what there is and how to go on."""
-    from ._export import write_answers
+    """Write the answers, say what there is; return whether they could be written."""
+    from ._folder import replace_answers
 
-    path = loop.folder / "labels.csv"
-    if session.n_all:
-        write_answers(loop, pool, path)
     if session.pace.n:
-        _say(session.report() + "\n")
+        say(session.report() + "\n")
     n, n_all = session.pace.n, session.n_all
-    _say(f"Answers and skips: {n} in this session, {n_all} in all; saved.")
+    say(f"Answers and skips: {n} in this session, {n_all} in all; saved.")
+    written = True
     if session.n_all:
-        _say(f"Answers: {path}")
+        try:
+            replace_answers(loop, pool)
+            say(f"Answers: {loop.folder / 'labels.csv'}")
+        except OSError as error:
+            written = False
+            note(f"{plain(error)}. --export FILE writes the answers elsewhere.")
     if (loop.folder / "model.joblib").exists():
-        note = "" if trained else " (of earlier answers)"
-        _say(f"Model:   {loop.folder / 'model.joblib'}{note}")
-    _say("The same command goes on from here.")
-
-
-def _write(loop, pool, options):
-    """Write what was asked for, without a question."""
-    from ._export import write_answers, write_model
-
-    if options.export is not None:
-        n = write_answers(loop, pool, options.export)
-        _say(f"{count(n, 'answer')}: {options.export}")
-    if options.model is not None:
-        write_model(loop, options.model)
-        n_cells = count(loop.labels.n_cells, "labeled cell")
-        _say(f"Model of {n_cells}: {options.model}")
-    return 0
+        which = "" if trained else " (of earlier answers)"
+        say(f"Model:   {loop.folder / 'model.joblib'}{which}")
+    say("The same command goes on from here.")
+    return written

@@ -1,13 +1,27 @@
 """What a session leaves behind: the answers as CSV, the model as a pickle."""
 
-import contextlib
 import csv
+import io
 import os
 
 import joblib
 
-_FIELDS = ("sample", "label", "value", "annotator", "timestamp", "text")
+from ..annotation.files import keep_copy, write_atomically
+
+FIELDS = ("sample", "label", "value", "annotator", "timestamp", "text")
 _WORDS = {1: "yes", 0: "no", None: "skip"}
+# What the program keeps in its folder, and reads again.
+_OWN = (
+    "answers.jsonl",
+    "answers.check",
+    "answers.torn",
+    "settings.json",
+    "lock",
+    "model.joblib",
+    "model.json",
+    "scores.json",
+    "written.json",
+)
 
 
 def write_answers(loop, pool, path):
@@ -29,14 +43,43 @@ def write_answers(loop, pool, path):
     """
     answers = loop.answers()
     rows = {one: row for row, one in enumerate(pool.ids or range(len(pool.texts)))}
-    with _replaced(path) as part, open(part, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(_FIELDS)
+
+    def write(file):
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        writer = csv.writer(text)
+        writer.writerow(FIELDS)
         for one in answers:
-            text = pool.texts[rows[one.sample]]
             word, who = _WORDS[one.value], one.annotator or ""
-            writer.writerow([one.sample, one.label, word, who, one.time, text])
+            about = pool.texts[rows[one.sample]]
+            writer.writerow([one.sample, one.label, word, who, one.time, about])
+        text.flush()
+        text.detach()
+
+    write_atomically(path, write)
     return len(answers)
+
+
+def replace_answers(loop, pool, written):
+    """Write `labels.csv` of the folder; keep a copy of one that was changed.
+
+    Parameters
+    ----------
+    loop, pool : see write_answers
+    written : Written
+        Of the folder.
+
+    Returns
+    -------
+    Path or None
+        The copy, if the file was not as this program had left it.
+    """
+    path = loop.folder / "labels.csv"
+    copy = None
+    if path.exists() and not written.knows(path):
+        copy = keep_copy(path, "labels.changed.csv")
+    write_answers(loop, pool, path)
+    written.note(path)
+    return copy
 
 
 def write_model(loop, path):
@@ -56,21 +99,83 @@ def write_model(loop, path):
     """
     if loop.report().n_since_fit != 0 or loop.model is None:
         loop.fit()
-    with _replaced(path) as part:
-        joblib.dump(loop.model, part)
+    write_atomically(path, lambda file: joblib.dump(loop.model, file))
 
 
-@contextlib.contextmanager
-def _replaced(path):
-    """Give a name to write to; then put that file in the place of another."""
-    part = path.with_name(f"{path.name}.part")
+def check_targets(targets, inputs, folder):
+    """Raise if a file to be written is an input, the folder's, or no file.
+
+    Parameters
+    ----------
+    targets : dict of str to Path
+        What is to be written, by option.
+    inputs : dict of str to Path
+        What is read, by what the person calls it.
+    folder : Path
+        Of the loop.
+
+    Raises
+    ------
+    ValueError
+    """
+    taken = dict(inputs)
+    for option, path in targets.items():
+        for name, other in taken.items():
+            if _is_same(path, other):
+                raise ValueError(
+                    f"{option} must be a file of its own; {path} is {name}. Nothing "
+                    "was written."
+                )
+        own = path.name in _OWN or (path.name == "labels.csv" and option != "--export")
+        if own and _is_same(path.parent, folder):
+            raise ValueError(
+                f"{option} must be another file than those that the program keeps in "
+                f"{folder}; got {path.name}. Nothing was written."
+            )
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "a device or a pipe"
+            raise ValueError(
+                f"{option} must be a file, new or existing; {path} is {what}. Nothing "
+                "was written."
+            )
+        if not path.parent.is_dir():
+            raise ValueError(
+                f"{option} must be in a folder that exists; {path.parent} does not. "
+                "Nothing was written."
+            )
+        taken[f"that of {option}"] = path
+
+
+def check_known(targets, written):
+    """Raise if a file that is to be replaced is not as this program wrote it last.
+
+    Parameters
+    ----------
+    targets : dict of str to Path
+        What is to be written, by option.
+    written : Written
+        Of the folder.
+
+    Raises
+    ------
+    ValueError
+    """
+    for option, path in targets.items():
+        if not path.exists() or written.knows(path):
+            continue
+        with open(path, "rb") as file:
+            ours = file.readline(200).strip() == ",".join(FIELDS).encode()
+        bring = f"--import {path} to bring its answers in, " if ours else ""
+        raise ValueError(
+            f"{option}: {path} exists, and is not what this program last wrote there "
+            f"from this folder. Take another name, {bring}or --force to replace it. "
+            "Nothing was written."
+        )
+
+
+def _is_same(path, other):
+    """Tell whether two paths name one file, also where there is none yet."""
     try:
-        yield part
-        os.replace(part, path)
-    except OSError as error:
-        raise OSError(
-            error.errno, f"{path} could not be written: {error.strerror or error}"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        return os.path.samefile(path, other)
+    except OSError:
+        return os.path.realpath(path) == os.path.realpath(other)

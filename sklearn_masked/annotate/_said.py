@@ -1,9 +1,14 @@
-"""What went wrong, in the words of the command line."""
+"""What the program says, in the words of the command line."""
+
+import errno
+import os
+import sys
 
 _THEIR_WORDS = {
     "`seeds` should have words that stand in the texts of the pool; got none for": (
         "No word of the label file stands in a text for"
     ),
+    "`LabelingLoop.salvage(folder)`": "--repair",
     "`label_names`": "the labels",
     "`sample_ids`": "ids",
     "`X`": "the texts",
@@ -23,9 +28,11 @@ def plain(error):
     -------
     str
     """
+    said = str(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    said = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        said = error.strerror  # without its number
     for ours, theirs in _THEIR_WORDS.items():
         said = said.replace(ours, theirs)
     return said
@@ -34,3 +41,25 @@ def plain(error):
 def count(n, what):
     """Return a number of things in words: "1 answer", "2 answers"."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+class Refused(Exception):
+    """What cannot be done, in a sentence for the person who asked for it."""
+
+
+def note(message, *_):
+    """Print what to know beside what was asked for; for `warnings.showwarning` too."""
+    print(f"note: {plain(message)}", file=sys.stderr, flush=True)
+
+
+def say(line):
+    """Print a line, if there is still somebody to read it."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        # The terminal is gone, and what is still to be written to it has no reader.
+        null = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(null, stream.fileno())

@@ -1,6 +1,7 @@
 """What stands on the screen, as lines of styled text that fit any size."""
 
 import re
+import unicodedata
 
 from prompt_toolkit.utils import get_cwidth
 
@@ -57,6 +58,8 @@ class Screen:
         self._hits = {name: _pattern(some) for name, some in words.items()}
         self._page = None  # (title, text) of what is shown instead of the question
         self._top, self._shown, self._n_rows, self._n_lines = 0, None, 1, 0
+        self._n_drawn = 0
+        self.unsure = set()  # rows on the screen whose width terminals disagree on
 
     def open_page(self, title, text):
         """Show a text until :meth:`close_page`."""
@@ -93,7 +96,23 @@ class Screen:
         shown += [[]] * (self._n_rows - len(shown))
         rule = self._rule(width)
         foot = [rule if line is None else line for line in foot]
-        return (head + shown + foot)[:height]
+        return self._rewrite((head + shown + foot)[:height])
+
+    def _rewrite(self, lines):
+        """Have rows of unsure width, now or before, written anew from end to end.
+
+        The renderer writes only what differs from the row before, by column; where
+        the terminal takes a character for wider, parts of the old row would remain.
+        """
+        unsure = {row for row, line in enumerate(lines) if _is_unsure(line)}
+        self._n_drawn += 1
+        mark = f" class:drawn-{self._n_drawn % 2}"  # another style differs always
+        for row in (unsure | self.unsure) & set(range(len(lines))):
+            # The renderer writes a mark twice that is the last character of a row.
+            line = [*lines[row], ("", " ")]
+            lines[row] = [(style + mark, text) for style, text in line]
+        self.unsure = unsure
+        return lines
 
     def _follow(self):
         """Begin at the top of a text that was not shown before."""
@@ -191,6 +210,15 @@ class Screen:
             return [("", "-" * width)]
         said = fit(clean(f"-- {said} ").replace("\n", " "), width)
         return [("", said + "-" * max(0, width - len(said)))]
+
+
+def _is_unsure(line):
+    """Tell whether terminals may disagree on the width of a line: marks, joiners."""
+    return any(
+        unicodedata.category(character) in ("Mc", "Me", "Mn", "Cf")
+        for _, text in line
+        for character in text
+    )
 
 
 def _keys(width):

@@ -59,6 +59,7 @@ def label_in_terminal(make_session, words, *, color=True, **streams):
     app.layout = Layout(_window(app, screen))
     app.key_bindings = _bindings(screen)
     app.before_render += lambda _: session.poll()
+    app.before_render += lambda _: _clear(app.output, screen.unsure)
     with warnings.catch_warnings():
         warnings.showwarning = session.note_warning
         try:
@@ -66,6 +67,20 @@ def label_in_terminal(make_session, words, *, color=True, **streams):
         except (EOFError, KeyboardInterrupt, OSError):
             calmly = False  # the terminal is gone
     return session, bool(calmly)
+
+
+def _clear(output, rows):
+    """Clear rows, and put the cursor where the renderer takes it to be.
+
+    Terminals do not agree how many columns the marks of some scripts take, such as
+    Devanagari. The renderer moves the cursor by the columns that it has counted, so
+    that what follows such a row would begin in the middle of the first line.
+    """
+    for row in rows:
+        output.cursor_goto(row + 1, 1)
+        output.erase_end_of_line()
+    if rows:
+        output.cursor_goto(1, 1)
 
 
 def _end_on_sigterm(app):

@@ -34,8 +34,8 @@ def read_texts(path, text_column=None, id_column=None):
         A file of CSV, TSV (tabs between the columns), JSONL (an object a line) or TXT
         (a text a line, blank lines passed over), by its suffix; UTF-8.
     text_column, id_column : str, default=None
-        Where the texts and ids are. By default "text", or the only column; and "id",
-        if there is such a column.
+        Where the texts and ids are. By default "text"; and "id", if there is such a
+        column.
 
     Returns
     -------
@@ -186,11 +186,15 @@ def _text_column(path, columns, given):
         return given
     if "text" in columns:
         return "text"
-    if len(columns) == 1 and not any(mark in columns[0] for mark in ";\t|"):
-        return columns[0]
     hint = ""
-    if len(columns) == 1:
+    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
         hint = " The columns must be separated by commas (by tabs in a .tsv)."
+    elif len(columns) == 1:
+        # It may as well be a text, of a file without a header.
+        hint = (
+            " If that is the name of the column, pass it; if it is a text, put a line "
+            "with the word text above it."
+        )
     raise ValueError(
         f"{path} must have a column 'text', or --text-column NAME must say which one "
         f"holds the texts; it has {_shown(columns)}.{hint}"
@@ -209,7 +213,8 @@ def _shown(columns):
     if not columns:
         return "none"
     more = f" and {len(columns) - 8} more" if len(columns) > 8 else ""
-    return ", ".join(map(repr, columns[:8])) + more
+    names = (name if len(name) <= 60 else name[:57] + "..." for name in columns[:8])
+    return ", ".join(map(repr, names)) + more
 
 
 def _id(path, line, record, id_column):

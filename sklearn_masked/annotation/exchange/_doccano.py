@@ -143,9 +143,13 @@ def _write(annotations, file, texts):
 
 
 def _write_queries(cells, file):
+    cells = list(cells)
+    # doccano reads a file into one table. A field that some examples lack, or where
+    # it is null, becomes NaN there, and its database refuses the whole file.
+    has_proba = all("probability" in cell for cell in cells)
     for cell in cells:
         example = _example(cell["sample"], cell["label"], cell.get("text"), [])
-        if "probability" in cell:
+        if has_proba:
             example["probability"] = round(cell["probability"], 3)
         write_line(file, example)
 

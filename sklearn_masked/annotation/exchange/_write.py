@@ -1,10 +1,11 @@
 """Answers and questions out, in the form that each annotation tool loads."""
 
-import contextlib
+import io
 import os
 
 import numpy as np
 
+from ..files import write_atomically
 from ._annotations import Annotations
 from ._entries import id_texts, is_text, name_texts
 from ._formats import form_of
@@ -66,8 +67,7 @@ def write_annotations(annotations, target, format, *, texts=None):
                     f"`texts` must have the text of every sample; got none of "
                     f"{sample!r}."
                 )
-    with _opened(target) as file:
-        form.write(annotations, file, texts)
+    _write(target, lambda file: form.write(annotations, file, texts))
 
 
 def write_queries(cells, target, format, *, sample_ids, label_names=None, texts=None):
@@ -141,8 +141,8 @@ def write_queries(cells, target, format, *, sample_ids, label_names=None, texts=
             )
         for row in cells["sample"].tolist():
             _check_text(texts[row], ids[row])
-    with _opened(target) as file:
-        form.write_queries(_cells(cells, ids, label_names, texts), file)
+    records = _cells(cells, ids, label_names, texts)
+    _write(target, lambda file: form.write_queries(records, file))
 
 
 def _cells(cells, ids, label_names, texts):
@@ -193,23 +193,21 @@ def _check_text(text, sample):
         )
 
 
-@contextlib.contextmanager
-def _opened(target):
-    """Yield a file to write to; a path gets what was written once all is."""
+def _write(target, write):
+    """Let ``write(file)`` fill a file; a path gets what was written once all is."""
     if hasattr(target, "write"):
-        yield target
+        write(target)
         return
     if not isinstance(target, str | os.PathLike):
         raise TypeError(
             f"`target` accepts a path or an open text file; got "
             f"{type(target).__name__}."
         )
-    part = f"{os.fspath(target)}.{os.getpid()}.part"
-    try:
-        with open(part, "w", encoding="utf-8", newline="") as file:
-            yield file
-        os.replace(part, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(part)
-        raise
+
+    def encode(file):
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        write(text)
+        text.flush()
+        text.detach()
+
+    write_atomically(target, encode)

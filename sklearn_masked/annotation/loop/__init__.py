@@ -12,6 +12,7 @@ from ._errors import (
 from ._ledger import Answer
 from ._loop import LabelingLoop
 from ._report import LoopReport
+from ._salvage import SalvageReport
 
 __all__ = [
     "Answer",
@@ -21,6 +22,7 @@ __all__ = [
     "LabelingLoop",
     "LoopReport",
     "ModelNotSavedWarning",
+    "SalvageReport",
     "TornAnswerWarning",
     "UnknownSeedWarning",
     "UnreadableModelWarning",

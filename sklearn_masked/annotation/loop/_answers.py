@@ -29,6 +29,8 @@ class Answers:
     def _take_up(self, entry):
         """Take up an entry of the log; done twice, it comes to the same."""
         if "undo" in entry:
+            if entry["undo"] not in self._kept.by_id:
+                return  # the answer was lost from a log that was salvaged
             cell, _ = self._kept.by_id[entry["undo"]]
             self._kept.undo(entry["undo"])
             self._asked_for.undone(cell, self._kept.standing(cell))

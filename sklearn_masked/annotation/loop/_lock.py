@@ -29,6 +29,8 @@ class FolderLock:
     ------
     FolderInUseError
         If another process, or another loop of this one, holds it.
+    ValueError
+        If `folder/lock` is another file than that of a lock.
     """
 
     def __init__(self, folder):
@@ -40,11 +42,18 @@ class FolderLock:
             holder = _holder(self._fd)
             os.close(self._fd)
             raise _refusal(error, folder, holder) from None
+        if _content(self._fd) and not _holder(self._fd):
+            os.close(self._fd)
+            raise ValueError(
+                f"`folder` must have no file `lock` but that of a labeling loop; "
+                f"{self.path} is another. Nothing was changed."
+            )
         self._close = weakref.finalize(self, _release, self._fd, os.getpid())
         _LOCKS.add(self)
         # For the sentence that the second process gets; nothing depends on it.
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, 0)
+            os.lseek(self._fd, 0, os.SEEK_SET)
             os.write(self._fd, b"%d\n" % os.getpid())
 
     def close(self):
@@ -80,9 +89,14 @@ def _release(descriptor, process):
 
 def _holder(descriptor):
     """Return " (process 123)" of who holds the lock, or nothing."""
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    text = os.read(descriptor, 20).strip()
+    text = _content(descriptor)
     return f" (process {int(text)})" if text.isdigit() else ""
+
+
+def _content(descriptor):
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    # Zeros are what a loss of power may leave.
+    return os.read(descriptor, 64).strip(b"\0\r\n ")
 
 
 def _refusal(error, folder, holder):

@@ -2,22 +2,31 @@
 
 A line is JSON that ends in a checksum of what stands before it, and counts from 0 in
 `n`. A crash can cut the last line short, never another: what is wrong elsewhere was
-not a crash, and is refused.
+not a crash, and is refused. So is a log that lacks lines of its checkpoint. Blank
+lines, a byte order mark, and line ends of Windows change no entry, and are accepted.
 """
 
 import contextlib
 import errno
+import io
 import json
 import os
 import re
 import warnings
 import weakref
 import zlib
+from typing import NamedTuple
 
+from ..files import sync_folder
+from ._checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ._errors import AnswerNotSavedError, DamagedLogError, TornAnswerWarning
-from ._files import sync_folder
 
-_CHECKSUM = re.compile(rb',"crc":"([0-9a-f]{8})"\}\n?\Z')
+_CHECKSUM = re.compile(rb',"crc":"([0-9a-f]{8})"\}\Z')
+_BOM = b"\xef\xbb\xbf"
+_REMEDY = (
+    "Restore the file from a copy; or keep the lines that are whole by "
+    "`LabelingLoop.salvage(folder)`, which says what is lost. Nothing was changed."
+)
 _AGAIN = {
     "answer": "give the answer",
     "batch": "ask for it",
@@ -34,6 +43,8 @@ class AnswerLog:
     ----------
     path : Path
         The file; made if there is none. Nobody else may write to it meanwhile.
+    is_new : bool
+        Whether there may be no file yet, or an empty one.
 
     Attributes
     ----------
@@ -43,7 +54,8 @@ class AnswerLog:
     Raises
     ------
     DamagedLogError
-        If a line other than the last is not as it was written.
+        If a line other than the last is not as it was written, or lines that were
+        saved are missing.
 
     Warns
     -----
@@ -51,16 +63,20 @@ class AnswerLog:
         If the last line was cut short, and is now cut off.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, is_new):
         self.path = path
-        self.entries, self._size = _read(path) if path.exists() else ([], 0)
+        saved = read_checkpoint(path)
+        found = _read(path, saved.n if saved else 0)
+        _check_complete(path, found, saved, is_new)
+        self.entries, self._size, self._crc = found.entries, found.size, found.crc
         self._fd = os.open(path, _FLAGS, 0o666)
         self._close = weakref.finalize(self, os.close, self._fd)
         self._process = os.getpid()
         self._unsure = False  # whether the file may hold what memory does not
-        self._repair()
+        self._repair(found.rest, found.is_whole)
         os.fsync(self._fd)
         sync_folder(path.parent)
+        self._note(sync=saved is None)
 
     def close(self):
         """Close the file."""
@@ -92,9 +108,9 @@ class AnswerLog:
             If they could not be written; neither disk nor memory has changed then.
         """
         self._check_file(what)
-        first, size = len(self.entries), self._size
+        first, size, crc = len(self.entries), self._size, self._crc
         entries = [{"n": first + i, **entry} for i, entry in enumerate(entries)]
-        data = b"".join(map(_line, entries))
+        data = b"".join(map(line_of, entries))
         self._unsure = True
         try:
             written = os.write(self._fd, data)
@@ -105,14 +121,20 @@ class AnswerLog:
             os.fsync(self._fd)
             self.entries += entries
             self._size += len(data)
+            self._crc = zlib.crc32(data, self._crc)
         except BaseException as error:  # an interrupt too may come in between
             del self.entries[first:]
-            self._size = size
+            self._size, self._crc = size, crc
             self._roll_back()
             if isinstance(error, OSError):
                 raise self._not_saved(error, what) from error
             raise
         self._unsure = False
+        self._note()
+
+    def _note(self, sync=False):
+        """Write the checkpoint of what is on disk."""
+        write_checkpoint(self.path, Checkpoint(len(self.entries), self._crc), sync)
 
     def _check_file(self, what):
         """Refuse to write to a file that is not the one that was read."""
@@ -155,24 +177,19 @@ class AnswerLog:
         refusal.errno = error.errno
         return refusal
 
-    def _repair(self):
+    def _repair(self, rest, is_whole):
         """Cut off a last line that a crash cut short, or end it if it is whole."""
-        with open(self.path, "rb") as file:
-            file.seek(self._size)
-            torn = file.read()
-        if not torn:
+        if not rest:
             return
-        entry = _entry(torn, len(self.entries))
-        if entry is not None:  # an editor took the last line break
+        if is_whole:  # an editor took the last line break
             os.write(self._fd, b"\n")
-            self.entries.append(entry)
-            self._size += len(torn) + 1
+            self._size += len(rest) + 1
             return
-        where = self._set_aside(torn)
+        where = self._set_aside(rest)
         os.ftruncate(self._fd, self._size)
         warnings.warn(
             f"The last line of {self.path}, line {len(self.entries) + 1}, was cut "
-            f"short by a crash and is {where}: {torn[:200]!r}. It had not been "
+            f"short by a crash and is {where}: {rest[:200]!r}. It had not been "
             f"acknowledged; the {len(self.entries)} before it are whole.",
             TornAnswerWarning,
             stacklevel=5,
@@ -189,37 +206,87 @@ class AnswerLog:
         return f"set aside in {aside.name}"
 
 
-def _line(entry):
+def line_of(entry):
     """Return an entry as a line with its checksum."""
     # ASCII alone, so that a line cut anywhere is still text.
     body = json.dumps(entry, separators=(",", ":"))[:-1].encode()
     return b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body))
 
 
-def _entry(line, n):
-    """Return the n-th entry, or None if the line is not as it was written."""
+def entry_of(line):
+    """Return the entry of a line, or None if it is not as it was written."""
     found = _CHECKSUM.search(line)
     if not found or zlib.crc32(line[: found.start()]) != int(found[1], 16):
         return None
-    entry = json.loads(line[: found.start()] + b"}")
-    return entry if entry.get("n") == n else None
+    return json.loads(line[: found.start()] + b"}")
 
 
-def _read(path):
-    """Return the entries of all lines that end, and their size in bytes."""
-    entries, size = [], 0
-    with open(path, "rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            entry = _entry(line, len(entries))
-            if entry is None:
-                raise DamagedLogError(
-                    f"{path}, line {len(entries) + 1}, is not as it was written: its "
-                    "checksum or its number is wrong, and a crash damages no line but "
-                    "the last. Restore the file from a copy, or remove what was "
-                    "added; nothing was changed."
-                )
-            entries.append(entry)
-            size += len(line)
-    return entries, size
+def checksum_of(lines):
+    """Return the checksum of lines of a log."""
+    crc = 0
+    for line in lines:
+        crc = zlib.crc32(line, crc)
+    return crc
+
+
+def bare(line):
+    """Return a line without what editors add: no entry has that at either end."""
+    return line.removeprefix(_BOM).strip()
+
+
+class _Found(NamedTuple):
+    """What is in the file of a log."""
+
+    entries: list
+    size: int  # bytes of the lines that end
+    crc: int  # of the lines of all entries
+    crc_saved: int  # of those that the checkpoint counts
+    rest: bytes  # what follows the last line break
+    is_whole: bool  # whether that is an entry, or blank
+
+
+def _read(path, n_saved):
+    """Return what is in a file; the checkpoint counts n_saved entries."""
+    entries, size, crc, crc_saved, rest, is_whole = [], 0, 0, 0, b"", True
+    with open(path, "rb") if path.exists() else io.BytesIO() as file:
+        for number, line in enumerate(file, 1):
+            text = bare(line)
+            entry = entry_of(text) if text else None
+            is_whole = not text or (
+                entry is not None and entry.get("n") == len(entries)
+            )
+            if line.endswith(b"\n"):
+                if not is_whole:
+                    raise DamagedLogError(
+                        f"{path}, line {number}, is not as it was written: its "
+                        "checksum or its number is wrong, and a crash damages no line "
+                        f"but the last. {_REMEDY}"
+                    )
+                size += len(line)
+            else:
+                rest = line
+            if text and is_whole:
+                entries.append(entry)
+                crc = zlib.crc32(text + b"\n", crc)
+                if len(entries) == n_saved:
+                    crc_saved = crc
+    return _Found(entries, size, crc, crc_saved, rest, is_whole)
+
+
+def _check_complete(path, found, saved, is_new):
+    """Refuse a log that lacks entries that were saved."""
+    n = len(found.entries)
+    if saved is None:
+        if n or is_new:
+            return
+        had = "settings.json beside it is that of a loop that has begun"
+    elif n < saved.n:
+        had = f"{saved.n} were saved there"
+    elif saved.n and found.crc_saved != saved.crc:
+        had = f"the {saved.n} that were saved there are not those it begins with"
+    else:
+        return
+    has = f"has {n or 'no'} {'entry' if n == 1 else 'entries'}"
+    if not path.exists():
+        has = "is missing"
+    raise DamagedLogError(f"{path} {has}, and {had}. {_REMEDY}")

@@ -8,17 +8,18 @@ from pathlib import Path
 
 from .._chosen import CHOSEN_NEGATIVE_WEIGHT, check_weight
 from .._strategies import parse_strategy
+from ..files import make_folder, read_json, remove_parts, write_atomically
 from ._answers import Answers
 from ._asked import Asked
 from ._asking import Asking
 from ._batch import check_seeds
-from ._files import make_folder, read_json, write_atomically
 from ._ledger import POLICIES, Ledger
 from ._lock import FolderLock
 from ._log import AnswerLog
 from ._model import fit_model, fitted_at, held_out_proba, load_model, save_model
 from ._report import make_report, score_labels
-from ._settings import SampleIds, Settings, check_names
+from ._salvage import salvage
+from ._settings import NAMES, SampleIds, Settings, check_names, check_new
 from ._texts import Texts, are_texts
 
 
@@ -83,10 +84,11 @@ class LabelingLoop(Asking, Answers):
     FolderInUseError
         If another process, or another loop, works with the folder.
     DamagedLogError
-        If the file of answers was changed by something else.
+        If the file of answers was changed by something else, is missing or lacks
+        answers that were saved; see :meth:`salvage`.
     ValueError
-        If the folder is about other samples or labels. More samples at the end are
-        accepted.
+        If the folder is about other samples or labels (more samples at the end are
+        accepted), or holds files of something else under the names of a loop's.
 
     Warns
     -----
@@ -159,7 +161,7 @@ class LabelingLoop(Asking, Answers):
                 "`random_state` accepts None or an integer from 0, which a file can "
                 f"hold; got {random_state!r}."
             )
-        self._enter(Path(folder), random_state, may_make=True)
+        self._enter(Path(folder), random_state)
 
     @classmethod
     def open(cls, folder, estimator, X, *, sample_ids=None, seeds=None):
@@ -202,6 +204,52 @@ class LabelingLoop(Asking, Answers):
             random_state=settings["random_state"],
         )
 
+    @classmethod
+    def salvage(cls, folder):
+        """Keep the whole lines of a damaged or shortened file of answers.
+
+        For a folder that is refused with :class:`DamagedLogError` and has no better
+        copy. The file as it was is kept as `answers.damaged.jsonl`; each line whose
+        checksum holds goes on to count, in its order. Where the file is sound, nothing
+        is changed.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Of a loop; no process may work with it.
+
+        Returns
+        -------
+        SalvageReport
+            What is lost, and for which cells; printed, a few lines of text.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is not the folder of a loop.
+        FolderInUseError
+            If another process works with it.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sklearn_masked.annotation import LabelingLoop
+        >>> texts, folder = ["a war", "a theft", "rain"], tempfile.mkdtemp()
+        >>> with LabelingLoop(None, texts, folder=folder, label_names=["war"]) as loop:
+        ...     loop.answer([0, 1, 2], ["war"] * 3, ["yes", "no", "skip"])
+        >>> log = Path(folder, "answers.jsonl")
+        >>> damaged = log.read_text().replace('"value":0', '"value":1')
+        >>> _ = log.write_text(damaged)
+        >>> report = LabelingLoop.salvage(folder)
+        >>> report.n_kept, report.n_lost, report.lines, report.cells
+        (2, 1, [2], [(1, 'war')])
+        >>> with LabelingLoop.open(folder, None, texts) as loop:
+        ...     print(loop.labels)
+        MaskedLabels(3 x 1, 1 labeled cell: 1 positive, 0 negative)
+        """
+        return salvage(Path(folder))
+
     def _prepare(
         self, estimator, X, label_names, sample_ids, strategy, seeds, on_disagreement
     ):
@@ -227,28 +275,26 @@ class LabelingLoop(Asking, Answers):
         self._labels = self._fitted = None
         self._labels_at = -1
 
-    def _enter(self, folder, random_state, may_make):
+    def _enter(self, folder, random_state):
         make_folder(folder)
         self.folder = folder
+        settings = Settings(folder)
+        if settings.values is None:
+            check_new(folder)
         self._lock = FolderLock(folder)
         try:
-            settings = Settings(folder)
-            log = folder / "answers.jsonl"
-            if settings.values is not None:
+            settings = Settings(folder)  # another process may have begun meanwhile
+            is_new = settings.values is None
+            if not is_new:
                 settings.check(self._samples, self.label_names)
                 if random_state is None:
                     random_state = settings.values["random_state"]
-            elif log.exists() and log.stat().st_size:
-                raise ValueError(
-                    f"The folder {folder} has answers.jsonl without settings.json: "
-                    "which samples and labels it speaks of is unknown. Restore "
-                    "settings.json from a copy; nothing was changed."
-                )
             if random_state is None:
                 random_state = secrets.randbits(32)
             self.random_state = int(random_state)
-            self._log = AnswerLog(log)
+            self._log = AnswerLog(folder / "answers.jsonl", is_new)
             self._read_log()
+            remove_parts(folder, NAMES)
             settings.write(
                 self._samples,
                 self.label_names,

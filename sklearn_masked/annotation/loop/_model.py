@@ -19,8 +19,8 @@ from ...model_selection import (
 )
 from ...multioutput._constants import OneClassLabelWarning
 from .._chosen import weights_explained
+from ..files import free_path, read_json, write_atomically
 from ._errors import ModelNotSavedWarning, UnreadableModelWarning
-from ._files import read_json, write_atomically
 
 # Of course most labels have too few cells at first: the report counts them.
 _EXPECTED = (
@@ -128,7 +128,7 @@ def load_model(folder, X):
     try:
         model = joblib.load(path)
     except Exception as error:  # a pickle may raise anything
-        aside = path.replace(path.with_name("model.unreadable.joblib"))
+        aside = path.rename(free_path(path.with_name("model.unreadable.joblib")))
         warnings.warn(
             f"The model in {folder} cannot be read ({error}), and is set aside as "
             f"{aside.name}; fit() makes another. The answers are whole.",

@@ -2,14 +2,19 @@
 
 import hashlib
 import json
+import os
 
 import numpy as np
 import scipy.sparse as sp
 
 from ...metrics._rows import count_rows
-from ._files import write_atomically
+from ..files import write_atomically
 
 _FORMAT = 1
+# The files of a folder that a loop replaces without a look at what they are.
+_REPLACED = ("model.joblib", "model.json", "scores.json")
+# Those that are written as a whole; the last two by the terminal program.
+NAMES = ("settings.json", *_REPLACED, "answers.jsonl", "labels.csv", "written.json")
 
 
 class SampleIds:
@@ -122,6 +127,25 @@ def check_names(label_names):
     if not names:
         raise ValueError("`label_names` accepts one name or more; got none.")
     return names
+
+
+def check_new(folder):
+    """Raise if a folder that has no settings has files that a loop would replace."""
+    log = folder / "answers.jsonl"
+    if log.exists() and log.stat().st_size:
+        raise ValueError(
+            f"The folder {folder} has answers.jsonl without settings.json: which "
+            "samples and labels it speaks of is unknown. Restore settings.json from a "
+            "copy; nothing was changed."
+        )
+    # What a crash leaves while a folder is made is gone on with.
+    for name in _REPLACED:
+        if os.path.lexists(folder / name):
+            raise ValueError(
+                f"`folder` accepts a new folder, one without the names of a loop's "
+                f"files, or one of a loop; {folder} has {name} and no settings.json. "
+                "Nothing was changed."
+            )
 
 
 class Settings:

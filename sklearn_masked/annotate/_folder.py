@@ -1,0 +1,126 @@
+"""The folder of answers: opened, brought up to files, and written to files."""
+
+from ..annotation import DamagedLogError, FolderInUseError, LabelingLoop
+from . import _export
+from ._import import bring_in, compare_answers
+from ._said import Refused, count, note, say
+from ._written import Written
+
+
+def check_options(options, folder):
+    """Refuse files to be written that are read, or kept in the folder."""
+    inputs = {"the file of texts": options.texts, "that of labels": options.labels}
+    if options.bring is not None:
+        inputs["that of --import"] = options.bring
+    _export.check_targets(_targets(options), inputs, folder)
+
+
+def _targets(options):
+    targets = {"--export": options.export, "--model": options.model}
+    return {option: path for option, path in targets.items() if path is not None}
+
+
+def repair(folder):
+    """Keep what is whole of the log, and say what is lost."""
+    try:
+        say(str(LabelingLoop.salvage(folder)))
+    except FolderInUseError as error:
+        raise Refused(str(error)) from None
+
+
+def opened(folder, pool, names, words):
+    """Return the loop of a folder; raise with what a person can do about it."""
+    ours = any((folder / name).exists() for name in ("settings.json", "answers.jsonl"))
+    if folder.is_dir() and not ours and any(folder.iterdir()):
+        raise Refused(
+            f"{folder} holds other files; --folder accepts a new folder, an empty "
+            "one, or one of this program."
+        )
+    try:
+        return LabelingLoop(
+            None,
+            pool.texts,
+            folder=folder,
+            label_names=names,
+            sample_ids=pool.ids,
+            seeds=words or None,
+        )
+    except FolderInUseError as error:
+        raise Refused(str(error)) from None
+    except DamagedLogError as error:
+        more = ""
+        if (folder / "labels.csv").exists():
+            more = (
+                f" Then --import {folder / 'labels.csv'} brings in what is lost there "
+                "and stands in that file."
+            )
+        raise Refused(f"{error}{more}") from None
+    except ValueError as error:
+        raise Refused(f"{error} (--folder says which folder.)") from None
+
+
+def note_changes(loop, pool):
+    """Say if `labels.csv` was changed by somebody, and how that comes in."""
+    path = loop.folder / "labels.csv"
+    if path.exists() and not Written(loop.folder).knows(path):
+        note(f"{path} is not as this program left it. {_changed(loop, pool, path)}")
+
+
+def _changed(loop, pool, path):
+    """Return what a file of answers, changed by somebody, has that the folder lacks."""
+    try:
+        n = compare_answers(loop, pool, path).n_differ
+    except ValueError as error:
+        return f"Its answers cannot be read: {error}"
+    if not n:
+        return "All answers in it are in the folder."
+    return (
+        f"The folder lacks {count(n, 'answer')} of it, which --import {path} brings in."
+    )
+
+
+def replace_answers(loop, pool):
+    """Write `labels.csv`; keep one that somebody had changed, and say so."""
+    copy = _export.replace_answers(loop, pool, Written(loop.folder))
+    if copy is not None:
+        note(
+            f"labels.csv was not as this program left it, and is kept as {copy.name}. "
+            f"{_changed(loop, pool, copy)}"
+        )
+
+
+def write(loop, pool, options):
+    """Do what was asked for without a question."""
+    written, targets = Written(loop.folder), _targets(options)
+    if not options.force:
+        _export.check_known(targets, written)
+    if options.repair:
+        note_changes(loop, pool)
+    if options.bring is not None:
+        _bring_in(loop, pool, options.bring)
+    if options.export is not None:
+        n = _export.write_answers(loop, pool, options.export)
+        written.note(options.export)
+        say(f"{count(n, 'answer')}: {options.export}")
+    if options.model is not None:
+        _export.write_model(loop, options.model)
+        written.note(options.model)
+        n_cells = count(loop.labels.n_cells, "labeled cell")
+        say(f"Model of {n_cells}: {options.model}")
+
+
+def _bring_in(loop, pool, path):
+    found = compare_answers(loop, pool, path)
+    bring_in(loop, found)
+    n_same = found.n - found.n_differ
+    say(
+        f"{path}: {count(found.n, 'answer')}, of which {len(found.new)} new, "
+        f"{len(found.changed)} changed, {n_same} as they were."
+    )
+    if found.n_absent:
+        note(
+            f"{count(found.n_absent, 'answer')} of the folder, not in {path}, "
+            "still count: a line that was removed takes nothing back."
+        )
+    if found.n_differ:
+        replace_answers(loop, pool)

@@ -508,7 +508,8 @@ def test_a_target_met_by_luck_on_twelve_cells_is_not_met():
         match=r"^1 of 1 labels get the fallback for a threshold, fallback='auto': 0 "
         r"\(target not met\)\. A target of 0\.95 with confidence=0\.95 takes 72 "
         "passing labeled cells of a label without a mistake among them, and more with "
-        r"mistakes\.$",
+        r"mistakes\. Closest: 0 reaches 1\.000 \(lower bound 0\.735; about 600 labeled "
+        r"cells would do\)\.$",
     ):
         clf.fit(scores[:, None], y[:, None])
     assert clf.thresholds_.tolist() == [np.inf]
@@ -907,13 +908,20 @@ def test_report_tells_what_each_threshold_buys():
         "labeled",
         "positive",
         "predicted",
+        "prevalence",
         "precision",
         "precision_low",
         "recall",
         "recall_low",
         "score",
+        "reachable",
+        "reachable_low",
+        "cells_needed",
+        "precision_refit",
+        "recall_refit",
     ]
-    assert len(report) == 11
+    assert len(report) == 17
+    np.testing.assert_allclose(report["prevalence"], np.nanmean(Y, axis=0))
 
 
 def test_report_as_table_records_and_text():
@@ -928,7 +936,8 @@ def test_report_as_table_records_and_text():
     assert frame.index.tolist() == [0, 1, 2]
     assert frame["reason"].tolist() == ["tuned"] * 3
     lines = repr(report).split("\n")
-    assert len(lines) == 4
+    assert len(lines) == 6
+    assert lines[4].startswith("All figures: of labeled cells as they are.")
     assert lines[0].split() == (
         ["label", "thresh.", "labeled", "pos.", "pred.", "prec.", "bound", "recall"]
         + ["reason"]
@@ -944,9 +953,9 @@ def test_report_of_many_labels_fits_the_screen():
     labels = MaskedLabels.from_dense(Y, label_names=names)
     clf = MaskedTunedThresholdClassifierCV(Scores(85), cv="prefit").fit(scores, labels)
     lines = repr(clf.report_).split("\n")
-    assert len(lines) == 14
+    assert len(lines) == 16
     assert lines[6] == "..."
-    assert lines[-1] == "[85 labels]"
+    assert lines[-3] == "[85 labels]"
     assert max(map(len, lines)) <= 80
 
 
@@ -1159,9 +1168,27 @@ ERRORS = {
         r"^`target` accepts the labels of `y` as keys; got 'peace', which is none of "
         r"them\.$",
     ),
-    "names left out of target": (
-        lambda: fit_with(NAMED, target={"war": 0.5}, **PRECISION),
-        r"^`target` accepts a dict with all labels; got none for crime, sport\.$",
+    "no name in target": (
+        lambda: fit_with(NAMED, target={}, **PRECISION),
+        r"^`target` accepts a dict with labels of `y` as keys; got an empty one\.$",
+    ),
+    "prevalence of 1": (
+        lambda: fit_with(target_prevalence=[0.5, 1.0, 0.5], target=0.5, **PRECISION),
+        r"^`target_prevalence` accepts shares strictly between 0 and 1, NaN, or a "
+        r"label matrix of audited cells; got 1\.0 for label 1\.$",
+    ),
+    "labels of an audit": (
+        lambda: fit_with(target_prevalence=np.eye(4), target=0.5, **PRECISION),
+        r"^`target_prevalence` accepts an audit of the 3 labels of `y`; got 4\.$",
+    ),
+    "one-sided audit": (
+        lambda: fit_with(
+            target_prevalence=MaskedLabels.from_dense(np.zeros((4, 3), int)),
+            target=0.5,
+            **PRECISION,
+        ),
+        r"^`target_prevalence` of an audit must hold positive and negative cells of a "
+        r"weight above zero; got negative ones alone\. ",
     ),
     "no cost": (
         lambda: fit_with(scoring="cost"),

@@ -162,7 +162,7 @@ default=None
     return (positive + size * mean) / (total + size)
 
 
-def refuse_one_side(n_positive, n_negative):
+def refuse_one_side(n_positive, n_negative, parameter="y"):
     """Raise unless an audit holds cells of both kinds."""
     if n_positive > 0 and n_negative > 0:
         return
@@ -170,6 +170,6 @@ def refuse_one_side(n_positive, n_negative):
     if n_positive > 0 or n_negative > 0:
         found = f"{'positive' if n_positive > 0 else 'negative'} ones alone"
     raise ValueError(
-        "`y` of an audit must hold positive and negative cells of a weight above zero; "
-        f"got {found}. Audit more cells, drawn at random."
+        f"`{parameter}` of an audit must hold positive and negative cells of a weight "
+        f"above zero; got {found}. Audit more cells, drawn at random."
     )

@@ -1,6 +1,7 @@
 """Decisions that keep a promise, from the labeled cells of a label matrix."""
 
-from ._classifier import FallbackThresholdWarning, MaskedTunedThresholdClassifierCV
+from ._classifier import MaskedTunedThresholdClassifierCV
+from ._messages import FallbackThresholdWarning
 from ._report import ThresholdReport
 
 __all__ = [

@@ -1,9 +1,7 @@
 """The tuner of thresholds."""
 
-import warnings
 from numbers import Integral, Real
 
-import numpy as np
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -11,7 +9,6 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from .._fitted import of_one_fit
-from .._targets import shown_labels
 from ..calibration._folds import (
     fit_part,
     fit_whole,
@@ -21,18 +18,16 @@ from ..calibration._folds import (
     score_part,
 )
 from ..calibration._meta import MaskedMetaClassifier, score_matrix
+from ..labels import MaskedLabels
 from ..metrics import masked_f1_scorer
-from ._constraints import fewest_cells
+from ._messages import judge, warn_prior_shift
 from ._objectives import OBJECTIVES
 from ._report import ThresholdReport
 from ._settings import CONSTRAINED, read_settings
-from ._tune import CONSTANT, FEW, TUNED, UNMET, Tuner
+from ._stability import warn_unstable
+from ._tune import Tuner
 
 _SCORES = ("predict_proba", "decision_function")
-
-
-class FallbackThresholdWarning(UserWarning):
-    """Labels have the fallback for a threshold: too few cells, or no promise kept."""
 
 
 def _estimator_has(method):
@@ -52,6 +47,9 @@ class MaskedTunedThresholdClassifierCV(MaskedMetaClassifier):
     scikit-learn's on its labeled cells, whatever stands in the others. Beside that
     it finds thresholds that keep a promise, such as "precision at least 0.95", and
     says for which labels there are too few cells to make it.
+
+    Where annotators *sought* positives, labeled cells hold more of them than traffic,
+    and precision in traffic is lower: pass `target_prevalence`.
 
     Parameters
     ----------
@@ -75,12 +73,27 @@ class MaskedTunedThresholdClassifierCV(MaskedMetaClassifier):
     cost_matrix : array-like of shape (2, 2) or (n_labels, 2, 2), default=None
         For "cost": ``cost_matrix[truth, decision]``.
     target : float, array-like of shape (n_labels,) or dict, default=None
-        For the two promises: the least precision or recall, above 0 and up to 1; a
-        dict by names of all labels.
+        For the two promises: the least precision or recall, above 0 and up to 1. Of a
+        dict, the labels that it names; the others get no promise, and keep the
+        estimator's own threshold (0.5 or 0).
+    target_prevalence : float, array-like of shape (n_labels,), dict or label matrix \
+of shape (n_audited, n_labels), default=None
+        Share of positives of each label in traffic, strictly between 0 and 1. Each
+        label's positive and negative cells are reweighed to it: promises, precision
+        and objectives then speak of traffic. Of a dict, the labels that it names;
+        those not named, and those of NaN, are taken as labeled, and so are all with
+        None. A label matrix, in any form that :func:`sklearn_masked.check_labels`
+        takes with two dimensions, is an *audit*: cells of the same labels, drawn at
+        random from traffic, whose uncertainty counts in promises and bounds.
     confidence : float or None, default=0.95
         Confidence with which a promise is kept, see Notes, and of the bounds in
         `report_`. None takes the precision of the left-out cells for the true one,
         and so keeps the promise by luck often.
+    confidence_over : {"label", "family"}, default="label"
+        What `confidence` holds for: each label's promise by itself, so that of 100
+        labels 5 may break theirs, and of few that pass most; or all promises together
+        ("family"), which takes more cells: the chance of error is divided by the
+        number of labels that have a target and enough cells (Bonferroni).
     min_positive, min_negative : int, default=5
         A label with fewer positive or negative cells gets the fallback.
     fallback : {"auto", "pooled", "default", "never", "always"} or float, \
@@ -154,18 +167,37 @@ default="auto"
     its precision is below `target` is at most ``1 - confidence``, for each label.
     "precision_at_recall" takes one test, since recall falls as thresholds rise.
 
-    This speaks of cells like those that are labeled. Where annotators sought
-    positives, precision in traffic is lower: give the cells their inverse propensities
-    for weights (:func:`sklearn_masked.calibration.inverse_propensity_weights`), or tune
-    on audited cells. Weighted cells are tested as Fay and Feuer bound weighted sums,
-    with one miss more, as heavy as any may be: an approximation, which asks for more
-    cells the more the weights differ. Refitting makes one too: the scores that were
-    tested are those of the folds' models.
+    With `target_prevalence` q, of a label with a share p of positives among its labeled
+    cells, a precision of t in traffic is one of t' among the labeled cells, and is
+    tested as such::
+
+        logit(t') = logit(t) + logit(p) - logit(q)
+
+    The numbers of positive and negative cells are taken as given: the test then has at
+    most its nominal size from confidence 0.8 on, as enumerated for 10 to 500 positive
+    and 10 to 5,000 negative cells. For an audit the p-value is averaged over the
+    confidence distribution of q (Fay, Proschan and Brittain 2015), by the label's own
+    audited cells; figures without a bound take their share. This takes for granted
+    that positives, and negatives, were sought without regard to their score beyond
+    their truth. Where they were not, give the cells their inverse propensities for
+    weights (:func:`sklearn_masked.calibration.inverse_propensity_weights`), or tune on
+    audited cells. Weighted cells are tested as Fay and Feuer bound weighted sums, with
+    one miss more, as heavy as any may be: an approximation, which asks for more cells
+    the more the weights differ.
+
+    Refitting makes another one: the scores that were tested are those of the folds'
+    models. A :class:`~sklearn_masked.exceptions.RefitThresholdWarning` names labels
+    where they are on another scale than those of `estimator_`, as far as labeled cells
+    show it; a model that overfits can hide it. ``cv=0.3, refit=False`` keeps the
+    promise to the letter.
 
     References
     ----------
     Angelopoulos, Bates, Candes, Jordan and Lei, Learn then Test: calibrating predictive
     algorithms to achieve risk control, 2021.
+
+    Fay, Proschan and Brittain, Combining one-sample confidence procedures for inference
+    in the two-sample case, Biometrics 71, 2015.
 
     Fay and Feuer, Confidence intervals for directly standardized rates: a method based
     on the gamma distribution, Statistics in Medicine 16, 1997.
@@ -191,6 +223,11 @@ default="auto"
     array([0.8, 0.8])
     >>> clf.predict([[2.0, -2.0]])
     array([[1, 0]])
+
+    In traffic, fewer cells are positive than half of them, as labeled:
+
+    >>> clf.set_params(target_prevalence=0.4).fit(X, Y).thresholds_ > 0.8
+    array([ True,  True])
     """
 
     _scorer = masked_f1_scorer  # of labels (n_samples, n_labels)
@@ -203,7 +240,9 @@ default="auto"
         "beta": [Interval(Real, 0, None, closed="left")],
         "cost_matrix": ["array-like", None],
         "target": [Real, "array-like", dict, None],
+        "target_prevalence": [Real, "array-like", dict, MaskedLabels, None],
         "confidence": [Interval(Real, 0, 1, closed="neither"), None],
+        "confidence_over": [StrOptions({"label", "family"})],
         "min_positive": [Interval(Integral, 0, None, closed="left")],
         "min_negative": [Interval(Integral, 0, None, closed="left")],
         "fallback": [
@@ -232,7 +271,9 @@ default="auto"
         beta=1.0,
         cost_matrix=None,
         target=None,
+        target_prevalence=None,
         confidence=0.95,
+        confidence_over="label",
         min_positive=5,
         min_negative=5,
         fallback="auto",
@@ -250,7 +291,9 @@ default="auto"
         self.beta = beta
         self.cost_matrix = cost_matrix
         self.target = target
+        self.target_prevalence = target_prevalence
         self.confidence = confidence
+        self.confidence_over = confidence_over
         self.min_positive = min_positive
         self.min_negative = min_negative
         self.fallback = fallback
@@ -299,6 +342,12 @@ default=None
         FallbackThresholdWarning
             If labels get the fallback; one warning, which names at most ten of each
             reason.
+        PriorShiftWarning
+            If a calibrator inside shifts its probabilities to traffic while figures
+            are of the labeled cells, or if fitting it again loses `correct_prior`.
+        RefitThresholdWarning
+            If a promise was tested on scores of another scale than those of
+            `estimator_`.
         IgnoredWeightsWarning
             If there is `sample_weight` and the estimator takes none.
         """
@@ -308,8 +357,15 @@ default=None
         estimator, parts = self._score_folds(task, settings, fit_params, split_params)
         tuner = Tuner(parts, join_cells(parts), settings)
         choices = [tuner.choose(label) for label in range(task.labels.n_labels)]
-        report = ThresholdReport(tuner.columns(choices, task.labels.label_names))
-        self._judge(task, tuner, report)
+        seen = None
+        if settings.constrained and self.refit and not self._is_prefit():
+            seen = score_part(estimator, self._method(), task)
+        names = task.labels.label_names
+        report = ThresholdReport(tuner.columns(choices, names, seen), settings.traffic)
+        judge(task, tuner, report, self.fallback)
+        if seen is not None:
+            warn_unstable(report, parts, self.scoring, names)
+        warn_prior_shift(self.estimator, estimator, settings.traffic)
         curves = {}
         if self.store_cv_results:
             curves["cv_results_"] = {
@@ -440,56 +496,6 @@ default=None
         if not self.refit:
             return fitted[0][0], parts
         return fit_whole(clone(self.estimator), task, fit_params), parts
-
-    def _judge(self, task, tuner, report):
-        """Raise or warn where there are labels without a threshold of their own."""
-        reasons = report["reason"]
-        if (reasons == TUNED).all():
-            return
-        if task.classes is not None and tuner.only_pool and reasons[0] == FEW:
-            raise ValueError(
-                "`cv` accepts splits that leave both classes of a 1-D `y` out together "
-                "at least once; got none. Pass pool_folds=True to join the folds."
-            )
-        binary = task.classes is not None and not tuner.settings.constrained
-        if binary and reasons[0] == CONSTANT:
-            raise ValueError(
-                "`estimator` makes constant predictions, so that no threshold can be "
-                "tuned; got one score for all left-out rows of a fold."
-            )
-        names = task.labels.label_names
-        why = "; ".join(
-            f"{shown_labels(reasons == reason, names)} ({reason})"
-            for reason in np.unique(reasons)
-            if reason != TUNED
-        )
-        warnings.warn(
-            f"{(reasons != TUNED).sum()} of {len(reasons)} labels get the fallback for "
-            f"a threshold, fallback={self.fallback!r}: {why}."
-            f"{_what_it_takes(tuner.settings, reasons)}",
-            FallbackThresholdWarning,
-            stacklevel=3,
-        )
-
-
-def _what_it_takes(settings, reasons):
-    """Return how many cells a promise takes, as a sentence; "" where none was unmet."""
-    unmet = reasons == UNMET
-    if settings.confidence is None or not unmet.any():
-        return ""
-    target = settings.target[unmet].min()
-    if target == 1:
-        return (
-            " No number of cells can promise a target of 1; ask for less, or pass "
-            "confidence=None."
-        )
-    n_cells = fewest_cells(settings.scoring, target, settings.confidence)
-    which = "positive" if settings.scoring == "precision_at_recall" else "passing"
-    return (
-        f" A target of {target:g} with confidence={settings.confidence:g} takes "
-        f"{n_cells} {which} labeled cells of a label without a mistake among them, and "
-        "more with mistakes."
-    )
 
 
 def _fit_fold(estimator, method, task, fold, fit_params, keep):

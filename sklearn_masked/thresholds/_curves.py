@@ -14,10 +14,22 @@ class Counts(NamedTuple):
     tn: np.ndarray
 
 
+class Odds(NamedTuple):
+    """How many misses one hit stands for in traffic, with its uncertainty."""
+
+    value: float
+    draws: np.ndarray  # what it may be
+    chances: np.ndarray  # probability of each, sum 1
+
+
+SAME_ODDS = Odds(1.0, np.ones(1), np.ones(1))
+
+
 class Share(NamedTuple):
     """Hits and misses, of which a share is made: precision or recall.
 
-    By weight, one entry a threshold, with the sums of the squared weights.
+    By weight, one entry per threshold, with the sums of the squared weights, all of
+    the cells as they are; `odds` reweighs the hits to traffic.
     """
 
     hits: np.ndarray
@@ -25,12 +37,14 @@ class Share(NamedTuple):
     misses: np.ndarray
     miss_squares: np.ndarray
     heaviest: np.ndarray  # what a miss may weigh that was not seen
+    odds: Odds = SAME_ODDS
 
     @property
     def value(self):
-        """The shares; 0 where there is nothing to share."""
-        total = self.hits + self.misses
-        return np.divide(self.hits, total, out=np.zeros_like(total), where=total > 0)
+        """The shares in traffic; 0 where there is nothing to share."""
+        hits = self.hits * self.odds.value
+        total = hits + self.misses
+        return np.divide(hits, total, out=np.zeros_like(total), where=total > 0)
 
     @property
     def n_effective(self):
@@ -39,15 +53,29 @@ class Share(NamedTuple):
         total = self.hits + self.misses
         return np.divide(total**2, squares, out=np.zeros_like(total), where=squares > 0)
 
-    def without_misses(self):
-        """Return what the shares would be were every miss a hit."""
-        none = np.zeros_like(self.hits)
+    def with_most_hits(self, most=np.inf, most_squares=np.inf):
+        """Return the shares with hits in place of misses, up to a sum of all hits."""
+        total, squares = self.hits + self.misses, self.hit_squares + self.miss_squares
+        hits, hit_squares = np.minimum(total, most), np.minimum(squares, most_squares)
         return self._replace(
-            hits=self.hits + self.misses,
-            hit_squares=self.hit_squares + self.miss_squares,
-            misses=none,
-            miss_squares=none,
+            hits=hits,
+            hit_squares=hit_squares,
+            misses=total - hits,
+            miss_squares=squares - hit_squares,
         )
+
+    def times(self, factor):
+        """Return the same shares of `factor` times the cells."""
+        return self._replace(
+            hits=self.hits * factor,
+            hit_squares=self.hit_squares * factor,
+            misses=self.misses * factor,
+            miss_squares=self.miss_squares * factor,
+        )
+
+    def at(self, places):
+        """Return the shares at some of the thresholds."""
+        return Share(*(part[places] for part in self[:-1]), odds=self.odds)
 
 
 class LabelCells:
@@ -59,9 +87,12 @@ class LabelCells:
         Scores and truths.
     weights : array of shape (n_cells,) or None
         Weights of the cells.
+    prevalence : Prevalence or None
+        Share of positives that precision and counts refer to; None takes the cells as
+        they are.
     """
 
-    def __init__(self, scores, positive, weights):
+    def __init__(self, scores, positive, weights, prevalence=None):
         order = np.argsort(scores, kind="stable")
         self.scores = scores[order].astype(np.float64)
         positive = positive[order]
@@ -76,11 +107,27 @@ class LabelCells:
         self.lightest_negative = weights[~positive].min(initial=np.inf)
         self.n_positive = int(positive.sum())
         self.n_negative = len(positive) - self.n_positive
+        self.prevalence = prevalence
+        self.odds = SAME_ODDS
+        if prevalence is not None:
+            self.odds = prevalence.odds(*self.sums)
 
     @property
     def both_sides(self):
         """Whether there are positive and negative cells."""
         return self.n_positive > 0 and self.n_negative > 0
+
+    @property
+    def sums(self):
+        """The total weights of the positive and of the negative cells."""
+        return self.positive_above[0], self.above[0] - self.positive_above[0]
+
+    @property
+    def share_of_positives(self):
+        """The share of positives that precision refers to; NaN without cells."""
+        if self.prevalence is not None:
+            return self.prevalence.value
+        return self.positive_above[0] / self.above[0] if len(self.scores) else np.nan
 
     def at(self, thresholds):
         """Return the position of the first cell that each threshold lets pass."""
@@ -93,6 +140,11 @@ class LabelCells:
         fn = self.positive_above[0] - tp
         fp = predicted - tp
         tn = self.above[0] - self.positive_above[0] - fp
+        if self.odds is not SAME_ODDS and self.both_sides:
+            positive, negative = self.sums
+            scale = self.above[0] / (self.odds.value * positive + negative)
+            each = scale * self.odds.value
+            tp, fp, fn, tn = each * tp, scale * fp, each * fn, scale * tn
         return Counts(tp, fp, fn, tn)
 
     def distinct(self):
@@ -101,6 +153,8 @@ class LabelCells:
 
     def precision(self, first):
         """Return the `Share` of positive cells among those from positions on.
+
+        Of traffic, where the prevalence is known.
 
         A negative one that was not seen is taken to weigh what the heaviest of them
         does, and no less than the lightest negative cell of the label.
@@ -113,6 +167,20 @@ class LabelCells:
             np.maximum(self.above[first] - hits, 0.0),
             np.maximum(self.squares_above[first] - squares, 0.0),
             np.maximum(self.heaviest_above[first], lightest),
+            self.odds,
+        )
+
+    def best_precision(self, first):
+        """Return `precision` as it would be with positive cells at the highest scores.
+
+        Reweighed, numbers of positive and negative cells are given; else all cells
+        could be positive.
+        """
+        share = self.precision(first)
+        if self.odds is SAME_ODDS:
+            return share.with_most_hits()
+        return share.with_most_hits(
+            self.positive_above[0], self.positive_squares_above[0]
         )
 
     def recall(self, first):
@@ -137,13 +205,24 @@ def _sums_from_the_end(values):
     return np.append(np.cumsum(values[::-1])[::-1], 0.0)
 
 
-def split_labels(cells):
-    """Return the `LabelCells` of each label, in a list."""
+def split_labels(cells, prevalences=None):
+    """Return the `LabelCells` of each label, in a list.
+
+    Parameters
+    ----------
+    cells : ScoredCells
+        The cells of all labels.
+    prevalences : list of Prevalence or None
+        One entry per label.
+    """
     order = np.argsort(cells.cols, kind="stable")
     ends = np.searchsorted(cells.cols[order], np.arange(cells.n_labels + 1))
     parts = []
     for label in range(cells.n_labels):
         own = order[ends[label] : ends[label + 1]]
         weights = None if cells.weights is None else cells.weights[own]
-        parts.append(LabelCells(cells.scores[own], cells.positive[own], weights))
+        prevalence = None if prevalences is None else prevalences[label]
+        parts.append(
+            LabelCells(cells.scores[own], cells.positive[own], weights, prevalence)
+        )
     return parts

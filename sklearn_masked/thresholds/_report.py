@@ -1,6 +1,11 @@
 """What each threshold buys, as a table."""
 
-from ..metrics.label_table import MAX_ENDS, LabelTable, align, printed_labels
+import textwrap
+
+import numpy as np
+
+from ..metrics.label_table import MAX_ENDS, WIDTH, LabelTable, align, printed_labels
+from ._messages import how_close
 
 _SHOWN = ("labeled", "positive", "predicted")
 
@@ -12,15 +17,39 @@ class ThresholdReport(LabelTable):
 
     - "label": names, or positions;
     - "threshold": float64, inf where a label is never predicted;
-    - "reason": "tuned", or why the threshold is the fallback: "few cells", "constant
-      scores", "undefined score" (NaN at all thresholds) or "target not met";
+    - "reason": "tuned", or why the threshold is not one of the label's own: "few
+      cells", "constant scores", "undefined score" (NaN at all thresholds), "target not
+      met", or "no target" (the estimator's own threshold);
     - "labeled", "positive", "predicted": counts of cells, int64, of a cell as often as
       splits leave it out;
-    - "precision", "recall": shares of these cells, NaN where there is none;
+    - "prevalence": share of positives that precision and score refer to: that of
+      `target_prevalence`, or of the labeled cells;
+    - "precision", "recall": shares of these cells, reweighed to that prevalence; NaN
+      where there is none;
     - "precision_low", "recall_low": lower bounds of each, one label and one threshold
       at a time, with the confidence of the test that the label passed;
-    - "score": the objective, at the threshold.
+    - "score": the objective, at the threshold;
+    - "reachable", "reachable_low", "cells_needed": where a target is not met, the best
+      that can be shown: the share, its lower bound, which is the highest target that
+      these cells meet, and about how many labeled cells of the same kind would meet
+      the target asked for; inf where no number would. NaN elsewhere;
+    - "precision_refit", "recall_refit": of promises, shares of the same cells by the
+      estimator that was fitted on them all again; NaN if there is none.
+
+    The last lines of its printed form say which cells the figures speak of.
+
+    Parameters
+    ----------
+    columns : dict of str to ndarray of shape (n_labels,)
+        The columns in their order.
+    traffic : Traffic
+        What precision refers to.
     """
+
+    def __init__(self, columns, traffic):
+        super().__init__(columns)
+        self._source = traffic.source
+        self._as_labeled = [prevalence is None for prevalence in traffic.prevalences]
 
     def __repr__(self):
         """Return the main columns in 80 characters; of many labels the ends."""
@@ -43,7 +72,26 @@ class ThresholdReport(LabelTable):
         if cut:
             lines.insert(1 + MAX_ENDS, "...")
             lines += ["", f"[{n_labels} labels]"]
-        return "\n".join(lines)
+        return "\n".join(lines + self._foot())
+
+    def _foot(self):
+        """Return lines about what the figures speak of, and unmet targets."""
+        text = (
+            "All figures: of labeled cells as they are. Where positives were sought, "
+            "precision in traffic is lower: pass target_prevalence."
+        )
+        if self._source is not None:
+            text = f"Precision: in traffic, by {self._source}."
+            if any(self._as_labeled):
+                n_others = sum(self._as_labeled)
+                text += f" Of {n_others} labels without: of labeled cells as they are."
+        lines = textwrap.wrap(text, WIDTH)
+        unmet = np.flatnonzero(self["reason"] == "target not met")
+        for label in unmet[:MAX_ENDS]:
+            lines += textwrap.wrap(f"Not met: {how_close(self, label)}.", WIDTH)
+        if len(unmet) > MAX_ENDS:
+            lines.append(f"Not met: {len(unmet) - MAX_ENDS} more labels.")
+        return lines
 
     def _line(self, label):
         """Return the entries of one label as text."""

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._targets import shown_labels
 from ..labels.per_label import as_floats, read_per_label
 from ._constraints import precision_at_recall, recall_at_precision
 from ._objectives import objective_name
+from ._prevalence import Traffic, read_traffic
 
 CONSTRAINED = {
     "recall_at_precision": recall_at_precision,
@@ -23,14 +23,16 @@ class Settings(NamedTuple):
     scoring: object
     beta: float
     costs: np.ndarray | None  # (n_labels, 2, 2)
-    target: np.ndarray | None  # (n_labels,)
+    target: np.ndarray | None  # (n_labels,), NaN for labels without a target
     confidence: float | None
+    confidence_over: str
     min_positive: int
     min_negative: int
     fallback: object
     default: float  # the threshold that the estimator itself would use
     thresholds: object  # int or array
     pool_folds: bool
+    traffic: Traffic
 
     @property
     def constrained(self):
@@ -74,12 +76,14 @@ def read_settings(tuner, labels, default):
         costs=_costs(tuner, labels.n_labels),
         target=_target(tuner, labels) if constrained else None,
         confidence=tuner.confidence,
+        confidence_over=tuner.confidence_over,
         min_positive=tuner.min_positive,
         min_negative=tuner.min_negative,
         fallback=tuner.fallback,
         default=default,
         thresholds=_thresholds(tuner.thresholds),
         pool_folds=tuner.pool_folds,
+        traffic=read_traffic(tuner.target_prevalence, labels),
     )
 
 
@@ -135,9 +139,8 @@ def _target(tuner, labels):
         "shares above 0 and up to 1",
         lambda share: (share > 0) & (share <= 1),
     )
-    if isinstance(tuner.target, Mapping) and np.isnan(target).any():
-        left_out = shown_labels(np.isnan(target), labels.label_names)
+    if isinstance(tuner.target, Mapping) and np.isnan(target).all():
         raise ValueError(
-            f"`target` accepts a dict with all labels; got none for {left_out}."
+            "`target` accepts a dict with labels of `y` as keys; got an empty one."
         )
     return target

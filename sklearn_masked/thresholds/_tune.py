@@ -4,18 +4,23 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..metrics.label_table import label_column
 from ._constraints import lower_bound
 from ._curves import LabelCells, split_labels
 from ._objectives import best_threshold, make_objective
+from ._prevalence import reweighed
+from ._reachable import REACHABLE, Reachable
 from ._settings import CONSTRAINED
 
-TUNED, FEW, CONSTANT, UNDEFINED, UNMET = (
+TUNED, FEW, CONSTANT, UNDEFINED, UNMET, NO_TARGET = (
     "tuned",
     "few cells",
     "constant scores",
     "undefined score",
     "target not met",
+    "no target",
 )
+_SHARES = ("prevalence", "precision", "precision_low", "recall", "recall_low")
 
 
 class Choice(NamedTuple):
@@ -27,6 +32,7 @@ class Choice(NamedTuple):
     level: float = np.nan  # confidence of the test that a promise passed
     grid: np.ndarray = np.empty(0)
     curve: np.ndarray = np.empty(0)
+    reachable: Reachable = Reachable()
 
 
 class Tuner:
@@ -45,11 +51,38 @@ class Tuner:
     def __init__(self, parts, joined, settings):
         if settings.constrained or settings.pool_folds:
             parts = [joined]
+        prevalences = settings.traffic.prevalences
         self.settings = settings
-        self.folds = [split_labels(part) for part in parts]
-        self.pooled_folds = [split_labels(part.pooled())[0] for part in parts]
-        self.cells = split_labels(joined)
+        self.folds = [split_labels(part, prevalences) for part in parts]
+        self.pooled_folds = [
+            split_labels(reweighed(part, prevalences).pooled())[0] for part in parts
+        ]
+        self.cells = split_labels(joined, prevalences)
+        self.confidence = self._confidence()
         self._pooled = {}
+
+    def _confidence(self):
+        """Return the confidence of a single label's promise and bounds."""
+        settings = self.settings
+        if settings.confidence is None or settings.confidence_over == "label":
+            return settings.confidence
+        # Bonferroni: numbers of cells and targets, and no score, decide which count.
+        n_tested = sum(
+            not self._is_few(cells) and self._has_target(label)
+            for label, cells in enumerate(self.cells)
+        )
+        return 1 - (1 - settings.confidence) / max(n_tested, 1)
+
+    def _is_few(self, cells):
+        settings = self.settings
+        return (
+            cells.n_positive < settings.min_positive
+            or cells.n_negative < settings.min_negative
+        )
+
+    def _has_target(self, label):
+        target = self.settings.target
+        return target is None or not np.isnan(target[label])
 
     @property
     def only_pool(self):
@@ -59,17 +92,21 @@ class Tuner:
 
     def choose(self, label):
         """Return the `Choice` of a label."""
-        settings, cells = self.settings, self.cells[label]
-        few = (
-            cells.n_positive < settings.min_positive
-            or cells.n_negative < settings.min_negative
-        )
-        if few and not self.only_pool:
-            choice = Choice(np.nan, FEW)
+        cells = self.cells[label]
+        if not self._has_target(label):
+            choice = Choice(self.settings.default, NO_TARGET)
+        elif self._is_few(cells) and not self.only_pool:
+            choice = Choice(self._fallback(label), FEW)
         else:
             choice = self._tune([fold[label] for fold in self.folds], label)
+            if choice.reason != TUNED:
+                choice = choice._replace(threshold=self._fallback(label))
+        if choice.reason == UNMET:
+            find = REACHABLE[self.settings.scoring]
+            target = self.settings.target[label]
+            reachable = find(cells, target, self.confidence)
+            choice = choice._replace(reachable=reachable)
         if choice.reason != TUNED:
-            choice = choice._replace(threshold=self._fallback(label))
             choice = choice._replace(score=self._score(cells, label, choice.threshold))
         return choice
 
@@ -79,7 +116,7 @@ class Tuner:
         if settings.constrained:
             target = settings.target[label]
             find = CONSTRAINED[settings.scoring]
-            threshold, level = find(folds[0], target, settings.confidence)
+            threshold, level = find(folds[0], target, self.confidence)
             if threshold is None:
                 return Choice(np.nan, UNMET, level=level)
             score = self._score(folds[0], label, threshold)
@@ -95,10 +132,12 @@ class Tuner:
         return Choice(threshold, TUNED, score, np.nan, grid, curve)
 
     def _counts_one_side(self, fold):
-        # A fold without positives has no F1, but what its decisions cost is known.
-        return isinstance(self.settings.scoring, str) and (
-            self.settings.scoring == "cost" and len(fold.scores) > 0
+        # A fold without positives has no F1, but what its decisions cost is known:
+        # unless positives and negatives are to be reweighed against each other.
+        costs = (
+            isinstance(self.settings.scoring, str) and self.settings.scoring == "cost"
         )
+        return costs and len(fold.scores) > 0 and fold.prevalence is None
 
     def _objective(self, label):
         settings = self.settings
@@ -154,11 +193,13 @@ class Tuner:
         whole = tp + (fn if self.settings.scoring == "recall_at_precision" else fp)
         return tp / whole if whole > 0 else np.nan
 
-    def columns(self, choices, names):
-        """Return the columns of the report."""
-        labels = np.arange(len(choices)) if names is None else np.asarray(names)
+    def columns(self, choices, names, seen=None):
+        """Return the columns of the report.
+
+        `seen` are cells as the estimator scores them that was fitted on all rows.
+        """
         columns = {
-            "label": labels,
+            "label": label_column(len(choices), names),
             "threshold": np.array([choice.threshold for choice in choices]),
             "reason": np.array([choice.reason for choice in choices]),
         }
@@ -168,10 +209,27 @@ class Tuner:
         ]
         for name in ("labeled", "positive", "predicted"):
             columns[name] = np.array([row[name] for row in rows], dtype=np.int64)
-        for name in ("precision", "precision_low", "recall", "recall_low"):
+        for name in _SHARES:
             columns[name] = np.array([row[name] for row in rows], dtype=np.float64)
         columns["score"] = np.array([choice.score for choice in choices])
-        return columns
+        for name in Reachable._fields:
+            found = [getattr(choice.reachable, name) for choice in choices]
+            columns[name] = np.array(found, dtype=np.float64)
+        again = np.full((2, len(choices)), np.nan)
+        if seen is not None:
+            again = self._seen_shares(seen, columns["threshold"])
+        return columns | {"precision_refit": again[0], "recall_refit": again[1]}
+
+    def _seen_shares(self, seen, thresholds):
+        """Return precision and recall of thresholds on cells, shape (2, n_labels)."""
+        shares = np.full((2, len(thresholds)), np.nan)
+        parts = split_labels(seen, self.settings.traffic.prevalences)
+        for label, (cells, threshold) in enumerate(zip(parts, thresholds, strict=True)):
+            first = cells.at(np.array([threshold]))
+            for row, share in enumerate((cells.precision(first), cells.recall(first))):
+                if share.hits[0] + share.misses[0] > 0:
+                    shares[row, label] = share.value[0]
+        return shares
 
     def _bought(self, cells, choice):
         """Return what a threshold gives on the cells of a label."""
@@ -180,10 +238,11 @@ class Tuner:
             "labeled": len(cells.scores),
             "positive": cells.n_positive,
             "predicted": len(cells.scores) - int(first[0]),
+            "prevalence": cells.share_of_positives,
         }
         level = choice.level
-        if np.isnan(level) and self.settings.confidence is not None:
-            level = self.settings.confidence
+        if np.isnan(level) and self.confidence is not None:
+            level = self.confidence
         for name in ("precision", "recall"):
             share = getattr(cells, name)(first)
             known = share.hits[0] + share.misses[0] > 0

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._fitted import of_one_fit
 from ._targets import check_same_labels, encode_target
 from .labels import cell_weights
+from .labels.names import check_same_rows
 from .metrics import UnscoredLabelsWarning, masked_roc_auc_scorer
 from .metrics._rows import count_rows, take_rows
 
@@ -47,22 +48,25 @@ default=None
         Raises
         ------
         ValueError
-            If y cannot be read, does not fit X, or is not of the number of dimensions
-            that the classifier was fitted with.
+            If y cannot be read, does not fit X, or has other labels, another order of
+            them or another number of dimensions than the classifier was fitted with.
 
         Warns
         -----
         UnscoredLabelsWarning
             If labels lack positive or negative cells, or if a 1-D y has no labeled
             entry of a weight above 0.
+        RowOrderWarning
+            If two of X, y and `sample_weight` have the same row index in another order.
         """
         check_is_fitted(self)
         if not self._one_dimensional:
             return self._scorer(self, X, y, sample_weight=sample_weight)
+        check_same_rows(X=X, y=y, sample_weight=sample_weight)
         target = encode_target(y, count_rows(X), classes=self.classes_)
         check_same_labels(target, self)
         cells = target.labels.cells()
-        weights = cell_weights(cells, sample_weight, target.labels.shape)
+        weights = cell_weights(cells, sample_weight, target.labels)
         if not len(cells.rows) or (weights is not None and not weights.any()):
             warnings.warn(
                 "`y` has no labeled entry of a weight above 0, so that the accuracy is "

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .labels import MaskedLabels, check_binary_labels, check_labels
+from .labels.names import check_same_columns, check_same_names
 
 
 class UnlabeledLabelWarning(UserWarning):
@@ -58,6 +59,8 @@ def encode_target(y, n_samples, classes=None):
 def is_binary(y):
     """Return whether y is 1-D: a binary problem rather than a label matrix."""
     if isinstance(y, MaskedLabels):
+        return False
+    if len(getattr(y, "shape", ())) == 2:
         return False
     if not hasattr(y, "ndim"):
         y = np.asarray(y, dtype=object)
@@ -179,7 +182,7 @@ def require_y(estimator, y):
         )
 
 
-def check_same_labels(target, fitted):
+def check_same_labels(target, fitted, sample_weight=None):
     """Raise unless a target has the labels that an estimator was fitted with.
 
     Parameters
@@ -189,6 +192,8 @@ def check_same_labels(target, fitted):
     fitted : estimator
         With `n_labels_`, `label_names_` and `classes_`, of shape (2,) and not of
         positions after a 1-D y, which `_one_dimensional` tells.
+    sample_weight : array-like or None
+        Weights, whose columns may have names where the target has none.
 
     Raises
     ------
@@ -202,18 +207,16 @@ def check_same_labels(target, fitted):
             "`y` must have the same number of dimensions in every call; got "
             f"{got} and the model was fitted with {known}."
         )
-    labels = target.labels
-    if labels.n_labels != fitted.n_labels_:
+    names = fitted.label_names_
+    check_fitted_labels(target.labels, fitted.n_labels_, names)
+    check_same_columns(sample_weight, names, "sample_weight", "the fitted model")
+
+
+def check_fitted_labels(labels, n_labels, label_names):
+    """Raise unless labels are the ones, by number and name, of a fitted model."""
+    if labels.n_labels != n_labels:
         raise ValueError(
-            f"`y` must have the {fitted.n_labels_} labels that the model was fitted "
-            f"with; got {labels.n_labels}."
+            f"`y` must have the {n_labels} labels that the model was fitted with; got "
+            f"{labels.n_labels}."
         )
-    if labels.label_names is None or fitted.label_names_ is None:
-        return
-    pairs = zip(labels.label_names, fitted.label_names_, strict=True)
-    for label, (name, known) in enumerate(pairs):
-        if name != known:
-            raise ValueError(
-                "`y` must have its labels in the order that the model was fitted "
-                f"with; label {label} is {name!r} and was {known!r}."
-            )
+    check_same_names(labels.label_names, label_names, "y", "the fitted model")

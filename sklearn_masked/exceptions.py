@@ -3,6 +3,7 @@
 __all__: list[str] = [
     "PriorShiftWarning",
     "RefitThresholdWarning",
+    "RowOrderWarning",
     "SolverFallbackWarning",
 ]
 
@@ -17,3 +18,12 @@ class PriorShiftWarning(UserWarning):
 
 class RefitThresholdWarning(UserWarning):
     """Thresholds do not suit the scores of the estimator fitted on all rows."""
+
+
+class RowOrderWarning(UserWarning):
+    """Two arguments have the same row index in another order.
+
+    Rows are matched by position, so that each row would get the labels, or the weight,
+    of another one. Only pandas objects have a row index, and `MaskedLabels` made from
+    one, or with `sample_ids`.
+    """

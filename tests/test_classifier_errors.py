@@ -336,8 +336,9 @@ def test_labels_in_another_order_raise(call):
         with pytest.raises(ValueError) as caught:
             CALLS[call](model, X, other)
         assert sentence(caught.value) == (
-            "`y` must have its labels in the order that the model was fitted with; "
-            "label 1 is 'c' and was 'b'."
+            "`y` must have the labels of the fitted model, in the same order; label 1 "
+            "is 'c' and must be 'b'. Select by name in that order, or pass arrays "
+            "without names."
         )
     np.testing.assert_array_equal(model.predict_proba(X), before)
 

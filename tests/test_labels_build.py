@@ -560,7 +560,9 @@ def test_merge_refuses_what_does_not_fit():
     one = MaskedLabels.from_dense([[1, 0]], label_names=NAMES)
     other = MaskedLabels.from_dense([[1, 0]], label_names=NAMES[::-1])
     assert message_of(ValueError, MaskedLabels.merge, one, other) == (
-        "`merge` needs the same `label_names` in the same order."
+        "`labels[1]` must have the labels of `labels[0]`, in the same order; label 0 "
+        "is 'crime' and must be 'war'. Select by name in that order, or pass arrays "
+        "without names."
     )
     assert message_of(ValueError, MaskedLabels.merge, one, one[[0, 0]]) == (
         "`merge` needs labels of one shape; got (1, 2) and (2, 2)."

@@ -543,7 +543,7 @@ def test_partial_fit_checks_the_labels_of_every_call():
     model.partial_fit(X, MaskedLabels.from_dense(Y, label_names=names))
     with pytest.raises(ValueError, match="must have the 3 labels"):
         model.partial_fit(X, Y[:, :2])
-    with pytest.raises(ValueError, match="label 0 is 'wine' and was 'sport'"):
+    with pytest.raises(ValueError, match="label 0 is 'wine' and must be 'sport'"):
         model.partial_fit(X, MaskedLabels.from_dense(Y, label_names=names[::-1]))
     with pytest.raises(ValueError, match="got 1 and the model was fitted with 2"):
         model.partial_fit(X, Y[:, 0])

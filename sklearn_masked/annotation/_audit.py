@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..labels import MaskedLabels, cell_weights, check_labels
+from ..labels.names import check_same_names
 from ..metrics._cells import score_cells
 from ._noise import estimate_noise
 from ._rescale import rescale
@@ -102,6 +103,8 @@ class CellAudit:
         if which is None:
             return self.table[self.table["issue"]]
         if isinstance(which, CellTable):
+            known = self.labels.label_names
+            check_same_names(which.label_names, known, "which", "the audited labels")
             return which
         if isinstance(which, int | np.integer) and not isinstance(which, bool):
             if which < 0:
@@ -181,7 +184,9 @@ default=None
     array([ 1., nan])
     """
     labels = check_labels(labels)
-    scored = score_cells(labels, proba, sample_weight, name="proba", kind="proba")
+    scored = score_cells(
+        labels, proba, sample_weight, name="proba", kind="proba", truth="labels"
+    )
     rows = _rows_of(labels, sample_weight)
     given = scored.positive.astype(np.intp)
     proba, cols = scored.scores.astype(np.float64), scored.cols
@@ -206,7 +211,7 @@ default=None
 def _rows_of(labels, sample_weight):
     """Return the row of each labeled cell of weight above 0."""
     cells = labels.cells()
-    weights = cell_weights(cells, sample_weight, labels.shape)
+    weights = cell_weights(cells, sample_weight, labels)
     return cells.rows if weights is None else cells.rows[weights > 0]
 
 
@@ -275,8 +280,7 @@ def _changed(labels, table, action):
         labels.shape,
         fill=labels.fill,
         weights=None if labels.weights is None else weights,
-        label_names=labels.label_names,
-    )
+    )._named_like(labels)
 
 
 def _check_values(labels, table, at, here):

@@ -3,6 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
+from ..labels.names import check_same_columns
 from ..metrics._cells import label_name
 
 # Cells that are looked at in one go: a few arrays of these fit a processor's cache.
@@ -16,7 +17,7 @@ def iter_proba(proba, labels):
     anything, and becomes 0 where that is no probability.
     """
     step = max(1, BLOCK_CELLS // max(labels.n_labels, 1))
-    for start, array in _pieces(proba, labels.shape):
+    for start, array in _pieces(proba, labels):
         for at in range(0, len(array), step):
             block = np.asarray(array[at : at + step])
             if block.dtype not in (np.float32, np.float64):
@@ -37,14 +38,16 @@ def unlabeled_mask(labels, start, stop):
     return free
 
 
-def _pieces(proba, shape):
+def _pieces(proba, labels):
     """Yield (first row, 2-D array) of arrays and of iterators alike."""
+    shape, names = labels.shape, labels.label_names
     if not _are_blocks(proba):
         if sp.issparse(proba):
             raise TypeError(
                 "`proba` accepts a dense array, a memory map or an iterator of (slice "
                 f"of rows, array) blocks; got {type(proba).__name__}."
             )
+        check_same_columns(proba, names, "proba", "`labels`")
         array = proba if isinstance(proba, np.ndarray) else np.asarray(proba)
         if array.shape != shape:
             raise ValueError(
@@ -54,7 +57,7 @@ def _pieces(proba, shape):
         return
     expected = 0
     for piece in proba:
-        array = _checked_piece(piece, expected, shape)
+        array = _checked_piece(piece, expected, shape, names)
         yield expected, array
         expected += len(array)
     if expected != shape[0]:
@@ -77,13 +80,14 @@ def _are_blocks(proba):
     )
 
 
-def _checked_piece(piece, expected, shape):
+def _checked_piece(piece, expected, shape, names):
     if not (isinstance(piece, tuple) and len(piece) == 2):
         raise TypeError(
             "`proba` accepts blocks that are (slice of rows, array) tuples; got "
             f"{type(piece).__name__}."
         )
     rows, array = piece
+    check_same_columns(array, names, "proba", "`labels`")
     array = array if isinstance(array, np.ndarray) else np.asarray(array)
     if not isinstance(rows, slice):
         raise TypeError(

@@ -6,6 +6,7 @@ from numbers import Real
 import numpy as np
 
 from ..labels import MaskedLabels, check_labels
+from ..labels.names import check_same_names
 
 #: By the simulations of `benchmarks/README.md`.
 CHOSEN_NEGATIVE_WEIGHT = 0.2
@@ -63,6 +64,8 @@ def weigh_chosen_negatives(labels, table, *, weight=CHOSEN_NEGATIVE_WEIGHT):
     """
     labels = check_labels(labels)
     check_weight(weight, "weight")
+    names = getattr(table, "label_names", None)
+    check_same_names(names, labels.label_names, "table", "`labels`")
     rows, cols, reasons = _columns(table, labels.shape)
     chosen = ~np.isin(reasons, _NOT_CHOSEN)
     return weigh(labels, rows[chosen], cols[chosen], weight)
@@ -91,8 +94,7 @@ def weigh(labels, rows, cols, weight):
         cells.values,
         shape=labels.shape,
         weights=weights,
-        label_names=labels.label_names,
-    )
+    )._named_like(labels)
 
 
 @contextmanager

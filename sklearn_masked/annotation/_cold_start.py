@@ -1,12 +1,20 @@
 """The first cells, before any model: texts like the words or examples of a label."""
 
 import warnings
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 import scipy.sparse as sp
 
 from ..labels import MaskedLabels, check_labels
+from ..labels.names import (
+    check_same_columns,
+    check_same_names,
+    check_same_rows,
+    column_names,
+    entry_names,
+    is_table,
+)
 from ..metrics._cells import label_name
 from ._blocks import BLOCK_CELLS, unlabeled_mask
 from ._choose import Choice
@@ -92,8 +100,11 @@ def seed_cells(
     >>> table["sample"], table.label_names[table["label"]]
     (array([1, 0]), array(['crime', 'conflict'], dtype=object))
     """
+    check_same_rows(X=X, labels=labels)
+    features = column_names(X)
     X = _matrix(X, "X")
     labels = _labels(labels, X, queries)
+    _check_names(queries, labels, features)
     directions = _directions(queries, labels, X.shape[1])
     check_count(n_cells, "n_cells")
     _check_share(random_share)
@@ -124,6 +135,16 @@ def seed_cells(
             stacklevel=2,
         )
     return query_table([drawn, found], labels.label_names)
+
+
+def _check_names(queries, labels, features):
+    """Raise unless queries given as data frames have the names of what they query."""
+    frames = queries.values() if isinstance(queries, dict) else [queries]
+    for frame in frames:
+        check_same_columns(frame, features, "queries", "`X`", "feature")
+    if is_table(queries) and hasattr(queries, "index"):
+        rows = entry_names(queries.iloc[:, 0])
+        check_same_names(rows, labels.label_names, "queries", "`labels`")
 
 
 def _matrix(X, name):
@@ -194,10 +215,13 @@ def _other_features(query, n_features, where):
 def _position(key, labels):
     """Return the position of a label by its position or name."""
     names = [] if labels.label_names is None else labels.label_names.tolist()
-    if isinstance(key, int | np.integer) and 0 <= key < labels.n_labels:
-        return int(key)
     if key in names:
         return names.index(key)
+    # Beside names that are integers an integer is a name.
+    is_number = isinstance(key, int | np.integer)
+    if is_number and not any(isinstance(name, Integral) for name in names):
+        if 0 <= key < labels.n_labels:
+            return int(key)
     known = [label_name(labels.label_names, j) for j in range(labels.n_labels)]
     raise ValueError(
         "`queries` accepts positions and names of labels, such as "

@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..labels import check_labels
+from ..labels.names import check_same_names, check_same_rows, entry_names
 from ._blocks import iter_proba
 from ._choose import Choice, Similar
 from ._pool import Pool, ranked
@@ -129,6 +130,7 @@ def query_cells(
     >>> table["sample"], table["label"], table["probability"]
     (array([0, 1]), array([1, 0]), array([0.45, 0.6 ]))
     """
+    check_same_rows(X=X, labels=labels, proba=proba)
     labels = check_labels(labels)
     check_count(n_cells, "n_cells")
     parts = parse_strategy(strategy, n_cells)
@@ -196,6 +198,9 @@ def label_quotas(max_per_label, n_cells, labels, shares=1):
         return np.full(n_labels, n_cells)
     if isinstance(max_per_label, str) and max_per_label == "auto":
         return _shared(n_cells, labels, np.broadcast_to(shares, n_labels))
+    check_same_names(
+        entry_names(max_per_label), labels.label_names, "max_per_label", "`labels`"
+    )
     quota = np.asarray(max_per_label)
     if quota.dtype.kind not in "iu" or (quota < 0).any():
         raise ValueError(

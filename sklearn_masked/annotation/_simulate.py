@@ -10,6 +10,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from .._targets import OneSidedLabelsWarning, UnlabeledLabelWarning
 from ..labels import MaskedLabels, check_labels
+from ..labels.names import check_same_names, check_same_rows
 from ..metrics import masked_average_precision_score, masked_roc_auc_score
 from ..metrics._cells import label_name
 from ..metrics._rows import count_rows
@@ -132,10 +133,13 @@ def simulate(
     >>> curve["n_cells"]
     array([40, 80, 90])
     """
+    check_same_rows(X=X, y=y)
+    check_same_rows(X_test=X_test, y_test=y_test)
     oracle = _oracle(y, count_rows(X))
     y_test = check_labels(
         y_test, n_samples=count_rows(X_test), n_labels=oracle.n_labels
     )
+    check_same_names(y_test.label_names, oracle.label_names, "y_test", "`y`")
     check_count(n_cells, "n_cells")
     check_count(batch_cells, "batch_cells")
     check_weight(chosen_negative_weight, "chosen_negative_weight")
@@ -150,7 +154,7 @@ def simulate(
     truth = _positives(oracle)
     rng = as_generator(random_state)
     known = MaskedLabels.from_cells([], [], [], shape=oracle.shape)
-    known = known.with_label_names(oracle.label_names)
+    known = known._named_like(oracle)
     records, model, chosen = [], None, np.empty((0, 2), np.int64)
     while known.n_cells < n_cells:
         target = min((len(records) + 1) * batch_cells, n_cells)
@@ -230,9 +234,7 @@ def _label(known, table, truth):
     """Return the labels with the oracle's answers."""
     rows, cols = table["sample"], table["label"]
     values = np.asarray(truth[rows, cols]).ravel()
-    answers = MaskedLabels.from_cells(
-        rows, cols, values, shape=known.shape, label_names=known.label_names
-    )
+    answers = MaskedLabels.from_cells(rows, cols, values, shape=known.shape)
     return MaskedLabels.merge(known, answers)
 
 

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._fitted import of_one_fit, take_over
 from .._targets import check_same_labels, encode_target, shown_labels
+from ..labels.names import check_same_features, check_same_rows
 from ..labels.per_label import read_per_label
 from ..metrics._cells import score_cells
 from ..metrics._rows import count_rows
@@ -284,9 +285,10 @@ default=None
             If `fit` was not called.
         """
         check_is_fitted(self)
+        check_same_rows(X=X, y=y, sample_weight=sample_weight)
         classes = self.classes_ if self._one_dimensional else None
         target = encode_target(y, count_rows(X), classes=classes)
-        check_same_labels(target, self)
+        check_same_labels(target, self, sample_weight)
         raw = Uncorrected(self)
         proba = predict_cells(raw, "predict_proba", X, target.labels, classes)
         cells = score_cells(
@@ -411,6 +413,7 @@ default=None
 
     def _calibrated(self, X):
         """Return probabilities before the shift, shape (n_samples, n_labels)."""
+        check_same_features(self, X, reset=False)
         classes = self.classes_ if self._one_dimensional else None
         pairs = self.calibrated_classifiers_
         total = sum(pair.predict_proba(X, classes) for pair in pairs)

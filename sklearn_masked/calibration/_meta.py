@@ -20,6 +20,7 @@ from .._base import MaskedClassifierMixin
 from .._fitted import scratch_of, take_over
 from .._targets import judge_target, require_y
 from ..labels import check_sample_weight
+from ..labels.names import check_same_features, check_same_rows
 from ..metrics._rows import count_rows
 from ..metrics._scorers import _columns, _response
 from ._folds import read_task
@@ -50,6 +51,7 @@ class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstima
         """
         self._validate_params()
         require_y(self, y)
+        check_same_rows(X=X, y=y, sample_weight=sample_weight, stacklevel=4)
         task = read_task(X, y, sample_weight)
         n_positive, n_negative = task.totals()
         judge_target(task.raw, n_positive, n_negative, stacklevel=4)
@@ -122,6 +124,7 @@ class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstima
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(inner, name):
                 setattr(fitted, name, getattr(inner, name))
+        check_same_features(fitted, task.X, reset=True)
         fitted._set_classes(task.labels, task.classes)
         return take_over(self, {**vars(fitted), **attributes})
 
@@ -168,6 +171,7 @@ class _Width(NamedTuple):
     """As much of labels as the shape of predictions is judged by."""
 
     n_labels: int
+    label_names: None = None
 
 
 def score_matrix(estimator, methods, X, n_labels, classes):

@@ -5,6 +5,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import betaln, expit, logit
 
 from ..labels import cell_weights, check_labels
+from ..labels.names import check_same_rows
 
 _STEPS = 500
 _TOLERANCE = 1e-7
@@ -139,9 +140,10 @@ default=None
     >>> estimate_prevalence(audit).round(2)
     array([0.34, 0.07, 0.17])
     """
+    check_same_rows(y=y, sample_weight=sample_weight)
     labels = check_labels(y)
     cells = labels.cells()
-    weights = cell_weights(cells, sample_weight, labels.shape)
+    weights = cell_weights(cells, sample_weight, labels)
     weights = effective_weights(cells.cols, weights, labels.n_labels)
     positive = np.bincount(
         cells.cols, weights * cells.values, minlength=labels.n_labels

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..labels import MaskedLabels, check_labels
+from ..labels.names import check_same_columns, check_same_rows
 from ..labels.per_label import as_floats
 from ..metrics._cells import label_name
 
@@ -85,7 +86,9 @@ array-like of shape (n_cells,)
     >>> masked_brier_score_loss(labels, proba)
     0.1
     """
+    check_same_rows(y=y, propensities=propensities)
     labels = check_labels(y)
+    check_same_columns(propensities, labels.label_names, "propensities", "`y`")
     if clip is not None and not (isinstance(clip, Real) and 0 < clip <= 1):
         raise ValueError(
             f"`clip` accepts a probability above 0, up to 1, or None; got {clip!r}."
@@ -111,7 +114,7 @@ array-like of shape (n_cells,)
         cells.values,
         shape=labels.shape,
         weights=weights,
-    ).with_label_names(labels.label_names)
+    )._named_like(labels)
 
 
 def _of_cells(propensities, labels, cells):

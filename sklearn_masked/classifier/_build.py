@@ -9,6 +9,7 @@ import skorch
 import torch
 from skorch.helper import predefined_split
 
+from ..labels.names import check_same_names, entry_names
 from ..nn.dual import StandbyAdam
 from ..nn.losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
 from ..nn.net import MaskedNet
@@ -71,12 +72,12 @@ def criterion_params(estimator, targets):
     if isinstance(pos_weight, str):  # "balanced"
         pos_weight = balanced_pos_weight(*targets.labeled.totals()).numpy()
     else:
-        pos_weight = per_label(pos_weight, targets, "pos_weight")
+        pos_weight = per_label(estimator, "pos_weight")
     # Weak negatives that were drawn have their weight as labeled cells have.
     are_drawn = targets.labeled is not targets
     return {
         "reduction": estimator.reduction,
-        "weight": per_label(estimator.label_weight, targets, "label_weight"),
+        "weight": per_label(estimator, "label_weight"),
         "pos_weight": pos_weight,
         "unlabeled_weight": 0.0 if are_drawn else estimator.unlabeled_weight,
         "label_smoothing": estimator.label_smoothing,
@@ -108,15 +109,18 @@ def cell_terms(estimator, targets):
     return weight, target * (1 - smoothing) + smoothing / 2
 
 
-def per_label(value, targets, name):
+def per_label(estimator, name):
     """Return a number, or a number per label, as an array; None stays None."""
+    value, n_labels = getattr(estimator, name), estimator.n_labels_
     if value is None:
         return None
-    array = np.asarray(value, dtype=float)
-    if array.ndim and array.shape != (targets.n_labels,):
+    check_same_names(entry_names(value), estimator.label_names_, name, "`y`")
+    # A copy: torch warns of arrays that cannot be written to, as a Series' may be.
+    array = np.array(value, dtype=float)
+    if array.ndim and array.shape != (n_labels,):
         raise ValueError(
-            f"`{name}` accepts one number or one a label, shape ({targets.n_labels},); "
-            f"got shape {array.shape}."
+            f"`{name}` accepts one number or one a label, shape ({n_labels},); got "
+            f"shape {array.shape}."
         )
     if not (np.isfinite(array) & (array >= 0)).all():
         raise ValueError(f"`{name}` accepts finite numbers from 0; got {value!r}.")

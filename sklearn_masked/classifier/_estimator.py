@@ -18,13 +18,20 @@ from .._targets import (
     require_y,
     warn_unlabeled_labels,
 )
+from ..labels.names import check_same_features, check_same_rows
 from ..nn.batches import in_form
 from . import _build, _device, _training
 from ._prediction import PredictionMixin
 from ._solvers import refuse_instances
 
 # Fitted attributes that are not for users.
-_PRIVATE = ("_n_negative", "_n_positive", "_one_dimensional", "_settled")
+_PRIVATE = (
+    "_feature_columns",
+    "_n_negative",
+    "_n_positive",
+    "_one_dimensional",
+    "_settled",
+)
 
 
 class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEstimator):
@@ -448,6 +455,7 @@ default=None
     def _validate(self, X, y, sample_weight, *, first, classes=None):
         """Return float32 X, the target and the weight of each stored cell."""
         require_y(self, y)
+        check_same_rows(X=X, y=y, sample_weight=sample_weight, stacklevel=4)
         X = self._check_X(X, reset=first)
         known = classes if first else self._known_classes()
         if not first and known is not None and classes is not None:
@@ -460,12 +468,13 @@ default=None
         if first:
             self._set_labels(target)
         else:
-            check_same_labels(target, self)
+            check_same_labels(target, self, sample_weight)
             X = in_form(X, getattr(self.net_.module_, "takes_sparse", None))
         return X, target, _training.make_targets(target.labels, sample_weight)
 
     def _check_X(self, X, reset):
         own_module = self.module is not None
+        check_same_features(self, X, reset=reset)
         X = validate_data(
             self,
             X,

@@ -48,7 +48,7 @@ class InterruptedFitWarning(UserWarning):
 def make_targets(labels, sample_weight):
     """Return the labels as the store that batches are taken from."""
     if labels.fill == "negative" and labels.n_cells > _MOST_CELLS:
-        weight = check_sample_weight(sample_weight, labels.shape)
+        weight = check_sample_weight(sample_weight, labels)
         if weight is not None and weight.ndim == 2:
             for rows, cells in labels.iter_cells():
                 shape = (rows.stop - rows.start, labels.n_labels)
@@ -62,7 +62,7 @@ def make_targets(labels, sample_weight):
             sample_weight=weight,
         )
     cells = labels.cells()
-    weights = cell_weights(cells, sample_weight, labels.shape)
+    weights = cell_weights(cells, sample_weight, labels)
     rows, cols, values = cells[:3]
     if weights is not None and not weights.all():
         # A cell of weight 0 is as good as unlabeled: it is not there.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.utils import check_random_state
 
+from ..labels.names import check_same_columns, check_same_rows, column_names
 from ..metrics import UnscoredLabelsWarning
 from ..metrics._bootstrap import (
     KINDS,
@@ -161,6 +162,8 @@ def paired_comparison(
         score_cells(y_true, y_score, sample_weight, name=name, kind=KINDS[metric])
         for name, y_score in (("y_score_a", y_score_a), ("y_score_b", y_score_b))
     ]
+    check_same_rows(y_score_a=y_score_a, y_score_b=y_score_b)
+    check_same_columns(y_score_b, column_names(y_score_a), "y_score_b", "`y_score_a`")
     estimates = [metric(y_true, y_score_a, **weighted, **kwargs)]
     with warnings.catch_warnings():
         # The labels are the same, and have been warned about.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
+from ..labels.names import check_same_columns, check_same_rows
 from ..metrics._bootstrap import (
     KINDS,
     Replicates,
@@ -212,7 +213,11 @@ class _OneByOne:
 
     def __init__(self, metric, y_true, y_score, sample_weight, kwargs):
         self._metric, self._kwargs = metric, kwargs
+        check_same_rows(
+            y_true=y_true, y_score=y_score, sample_weight=sample_weight, stacklevel=4
+        )
         self._labels, cells = as_labels(y_true)
+        check_same_columns(y_score, self._labels.label_names, "y_score", "`y_true`")
         self._scores = np.asarray(_gather(y_score, self._labels, cells, "y_score"))
         self._starts = np.searchsorted(cells.rows, np.arange(len(self._labels) + 1))
         self._rows = np.unique(labeled_rows(self._labels, cells, sample_weight))

@@ -18,6 +18,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.parallel import Parallel, delayed
 
 from ..labels import MaskedLabels, check_labels
+from ..labels.names import check_same_rows
 from ..metrics._cells import is_one_dimensional
 from ..metrics._rows import count_rows, take_rows
 from ..model_selection import MaskedStratifiedKFold
@@ -144,6 +145,7 @@ default=(0.1, 0.325, 0.55, 0.775, 1.0)
             f"masked_roc_auc_scorer, or None; got {scoring!r}, and scikit-learn's "
             "scorers know no unlabeled cells."
         )
+    check_same_rows(X=X, y=y, groups=groups)
     X, y = indexable(X, check_labels(y))
     scorer = check_scoring(estimator, scoring=scoring)
     routed = _route(estimator, scorer, cv, groups, params or {})
@@ -335,7 +337,7 @@ def _first_cells(labels, size, seed):
         cells.values[kept],
         shape=labels.shape,
         weights=None if cells.weights is None else cells.weights[kept],
-    ).with_label_names(labels.label_names)
+    )._named_like(labels)
 
 
 def _some_rows(params, rows, n_samples):

@@ -3,6 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
+from .names import check_same_rows, table_columns
+
 # The readers need the class that these methods belong to: imported when called.
 
 
@@ -15,12 +17,15 @@ class Builders:
 
         Parameters
         ----------
-        y : array-like or DataFrame of shape (n_samples, n_labels)
-            1 positive, 0 negative, NaN, -1, None or pandas' NA unlabeled.
-        weights : array-like of shape (n_samples, n_labels), default=None
+        y : array-like or data frame of shape (n_samples, n_labels)
+            1 positive, 0 negative, NaN, -1, None or pandas' NA unlabeled. A data frame
+            may be one of pandas, polars or pyarrow.
+        weights : array-like or data frame of shape (n_samples, n_labels), default=None
             Weight of each cell; 0 is as good as unlabeled.
         label_names : sequence of length n_labels, default=None
-            Names of the labels; a DataFrame's columns, if they are strings, if None.
+            Names of the labels, which those of a data frame's columns must be. None
+            takes the columns' names as they are, of any kind; 0 to n - 1 in order, a
+            frame's columns that got no names, are none.
 
         Returns
         -------
@@ -30,7 +35,13 @@ class Builders:
         ------
         ValueError
             If a cell holds another value, a weight of a labeled cell is negative, NaN
-            or infinite, a shape does not fit, or names repeat.
+            or infinite, a shape does not fit, names repeat, or names of y, of the
+            weights and `label_names` differ or have another order.
+
+        Warns
+        -----
+        RowOrderWarning
+            If weights and y have the same row index in another order.
 
         Examples
         --------
@@ -178,11 +189,11 @@ class Builders:
         label_names=None,
         on_conflict="raise",
     ):
-        """Return the labels of a pandas DataFrame, wide or long.
+        """Return the labels of a data frame, wide or long.
 
         Parameters
         ----------
-        frame : DataFrame
+        frame : DataFrame of pandas or polars, or Table of pyarrow
             Wide, a column a label; or long, a row a decision, if `sample`, `label`
             and `value` name its columns.
         sample, label, value, weight : str, default=None
@@ -256,7 +267,9 @@ class Builders:
         if label_names is not None:
             label_names = list(label_names)
             _check_columns(frame, label_names)
-            frame = frame[label_names]
+            # pyarrow takes several columns by another name than pandas and polars.
+            select = getattr(frame, "select", frame.__getitem__)
+            frame = select(label_names)
         return cls.from_dense(frame, label_names=label_names)
 
     @classmethod
@@ -370,6 +383,7 @@ class Builders:
         """
         import pandas as pd
 
+        check_same_rows(labels=self, sample_ids=sample_ids)
         ids = np.arange(len(self)) if sample_ids is None else np.asarray(sample_ids)
         if len(ids) != len(self):
             raise ValueError(
@@ -394,7 +408,7 @@ class Builders:
 
 def _check_columns(frame, columns):
     for column in columns:
-        if column not in frame.columns:
+        if column not in table_columns(frame):
             raise ValueError(
-                f"`frame` has no column {column!r}; it has {frame.columns.tolist()}."
+                f"`frame` has no column {column!r}; it has {table_columns(frame)}."
             )

@@ -15,9 +15,11 @@ def check_labels(y, *, n_samples=None, n_labels=None):
 
     Parameters
     ----------
-    y : MaskedLabels, array-like, DataFrame or sparse matrix
+    y : MaskedLabels, array-like, data frame or sparse matrix
         Of shape (n_samples, n_labels). Dense: 1 positive, 0 negative, NaN, -1, None
         or pandas' NA unlabeled; masked entries of a ``numpy.ma`` array unlabeled.
+        Names of the columns of a data frame, of pandas, polars or pyarrow, become
+        `label_names`; columns 0 to n - 1 in order have none.
         Raw sparse, as scikit-learn reads it: stored 1 positive, not stored negative,
         stored NaN or -1 unlabeled. Each cell is judged alone.
     n_samples, n_labels : int, default=None

@@ -5,6 +5,14 @@ import numpy as np
 from ._store import UNLABELED, MaskedLabels, checked_names
 from ._values import ACCEPTED, numbers_of, refuse_value
 from ._weights import as_weights, refuse_bad_weight
+from .names import (
+    check_same_columns,
+    check_same_names,
+    check_same_rows,
+    column_names,
+    is_table,
+    row_ids,
+)
 
 # Cells that are looked at in one go.
 _BLOCK = 1 << 20
@@ -12,10 +20,10 @@ _BLOCK = 1 << 20
 
 def read_dense(y, weights=None, label_names=None):
     """Return dense labels of any accepted form as MaskedLabels."""
-    hidden = None
-    if is_frame(y):
-        label_names = frame_names(y) if label_names is None else label_names
-        take = _frame_rows(y)
+    hidden, columns, ids = None, column_names(y), row_ids(y)
+    check_same_rows(y=y, weights=weights, stacklevel=4)
+    if is_table(y):
+        take = _table_rows(y)
     elif np.ma.isMaskedArray(y):
         hidden, y = np.ma.getmaskarray(y), np.ma.getdata(y)
         take = y.__getitem__
@@ -23,7 +31,9 @@ def read_dense(y, weights=None, label_names=None):
         y = as_array(y)
         take = y.__getitem__
     _check_dimensions(y.shape)
-    weights = _check_weights(weights, y.shape)
+    names = checked_names(columns if label_names is None else label_names, y.shape[1])
+    check_same_names(columns, names, "y", "`label_names`")
+    weights = _check_weights(weights, y.shape, names)
     step = max(1, _BLOCK // max(y.shape[1], 1))
     parts = [[], [], [], []]
     for start in range(0, y.shape[0], step):
@@ -43,7 +53,8 @@ def read_dense(y, weights=None, label_names=None):
         _joined(values, np.int8),
         y.shape,
         weights=None if weights is None else _joined(kept, np.float64),
-        label_names=checked_names(label_names, y.shape[1]),
+        label_names=names,
+        row_ids=ids,
     )
 
 
@@ -51,19 +62,25 @@ def _joined(pieces, dtype):
     return np.concatenate(pieces, dtype=dtype) if pieces else np.empty(0, dtype)
 
 
-def is_frame(y):
-    """Return whether y is a pandas DataFrame, without a look at pandas."""
-    return hasattr(y, "columns") and hasattr(y, "iloc")
+def _table_rows(table):
+    """Return a function from a slice to these rows, as numbers where they can be."""
+    return _frame_rows(table) if hasattr(table, "iloc") else _columnwise_rows(table)
 
 
-def frame_names(frame):
-    """Return a data frame's column names if they are strings, else None."""
-    names = list(frame.columns)
-    return names if names and all(isinstance(name, str) for name in names) else None
+def _columnwise_rows(table):
+    """Return the same for tables of polars and pyarrow, which hold column by column."""
+
+    def take(rows):
+        part = table.slice(rows.start, rows.stop - rows.start)
+        columns = [np.asarray(part[name]) for name in column_names(part)]
+        numeric = all(column.dtype.kind in "biuf" for column in columns)
+        dtype = np.float64 if numeric else object
+        return np.stack([column.astype(dtype) for column in columns], axis=1)
+
+    return take
 
 
 def _frame_rows(frame):
-    """Return a function from a slice to these rows, as numbers where they can be."""
     kinds = {getattr(dtype, "kind", "O") for dtype in frame.dtypes}
     if not kinds <= set("iufb"):
         return lambda rows: frame.iloc[rows].to_numpy(dtype=object)
@@ -94,9 +111,10 @@ def _check_dimensions(shape):
         )
 
 
-def _check_weights(weights, shape):
+def _check_weights(weights, shape, names):
     if weights is None:
         return None
+    check_same_columns(weights, names, "weights", "`y`")
     weights = as_weights(weights, "weights")
     if weights.shape != shape:
         raise ValueError(

@@ -13,6 +13,7 @@ from ._entries import (
 )
 from ._sparse import row_pointers
 from ._store import Cells, MaskedLabels, checked_names
+from .names import check_same_names, check_same_rows
 
 POLICIES = ("raise", "last", "majority")
 
@@ -39,7 +40,7 @@ def build_from_records(
     if weights is not None:
         known = known & (weights > 0)
     cells = _select(Cells(rows, cols, values, weights), known)
-    return _resolve(cells, shape, names, on_conflict)
+    return _resolve(cells, shape, names, on_conflict, row_ids=_as_ids(sample_ids))
 
 
 def build_from_dicts(records, label_names):
@@ -88,17 +89,26 @@ def merge_labels(labels, on_conflict):
                 f"`merge` needs labels of one shape; got {first.shape} and "
                 f"{other.shape}."
             )
-    names = [other.label_names for other in labels if other.label_names is not None]
-    for other in names[1:]:
-        if list(other) != list(names[0]):
-            raise ValueError("`merge` needs the same `label_names` in the same order.")
+    named = [i for i, one in enumerate(labels) if one.label_names is not None]
+    names = labels[named[0]].label_names if named else None
+    for place in named[1:]:
+        of, own = f"`labels[{named[0]}]`", labels[place].label_names
+        check_same_names(own, names, f"labels[{place}]", of)
+    for other in labels[1:]:
+        check_same_rows(labels=first, others=other, stacklevel=4)
     parts = [other.cells() for other in labels]
     cells = Cells(
         *(np.concatenate([part[i] for part in parts]) for i in range(3)),
         _joined_weights(parts),
     )
-    names = names[0] if names else None
-    return _resolve(cells, first.shape, names, on_conflict, equal_is_fine=True)
+    return _resolve(
+        cells,
+        first.shape,
+        names,
+        on_conflict,
+        equal_is_fine=True,
+        row_ids=first._row_ids,
+    )
 
 
 def stack(labels):
@@ -191,7 +201,14 @@ def _select(cells, kept):
     return Cells(*(None if part is None else part[kept] for part in cells))
 
 
-def _resolve(cells, shape, names, on_conflict, *, equal_is_fine=False):
+def _as_ids(sample_ids):
+    """Return ids of rows as they are to be compared with those of X."""
+    if sample_ids is None:
+        return None
+    return np.fromiter(sample_ids, dtype=object, count=len(sample_ids))
+
+
+def _resolve(cells, shape, names, on_conflict, *, equal_is_fine=False, row_ids=None):
     """Return labels from cells in any order, several of which may be one cell."""
     keys = cells.rows.astype(np.int64) * shape[1] + cells.cols
     order = np.argsort(keys, kind="stable")
@@ -206,6 +223,7 @@ def _resolve(cells, shape, names, on_conflict, *, equal_is_fine=False):
         shape,
         weights=cells.weights,
         label_names=names,
+        row_ids=row_ids,
     )
 
 

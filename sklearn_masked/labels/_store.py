@@ -42,7 +42,7 @@ class MaskedLabels(Builders):
     weights : float64 array of shape (n_stored,) or None
         Weight of each stored cell. Cells of weight 0 are not labeled.
     label_names : object array of shape (n_labels,) or None
-        Names of the labels. Read-only.
+        Names of the labels, of any kind: strings, integers. Read-only.
 
     Notes
     -----
@@ -50,6 +50,10 @@ class MaskedLabels(Builders):
     and a test may write ``assert a == b``. ``numpy.asarray(labels)`` is a 1-D array of
     row views, never numbers: scikit-learn recodes arrays of numbers column by column,
     which turns unlabeled cells into labels.
+
+    Labels that were made from a pandas DataFrame, or with `sample_ids`, know the ids of
+    their rows: where X has the same ids in another order, a
+    :class:`~sklearn_masked.exceptions.RowOrderWarning` says so.
 
     Examples
     --------
@@ -79,6 +83,7 @@ class MaskedLabels(Builders):
         fill="unlabeled",
         weights=None,
         label_names=None,
+        row_ids=None,
     ):
         self.shape = (int(shape[0]), int(shape[1]))
         self.fill = fill
@@ -87,6 +92,7 @@ class MaskedLabels(Builders):
         self.values = _frozen(values, np.int8)
         self.weights = None if weights is None else _frozen(weights, np.float64)
         self.label_names = None if label_names is None else _frozen(label_names, object)
+        self._row_ids = row_ids  # a pandas Index or an array, to compare with X's
         self._counts = None
 
     # How it looks
@@ -173,7 +179,8 @@ class MaskedLabels(Builders):
     __hash__ = None
 
     def __getstate__(self):
-        return {**self.__dict__, "_counts": None}
+        ids = None if self._row_ids is None else np.asarray(self._row_ids)
+        return {**self.__dict__, "_counts": None, "_row_ids": ids}
 
     def __setstate__(self, state):
         # Pickles forget that an array is read-only; memory maps stay what they are.
@@ -212,7 +219,8 @@ class MaskedLabels(Builders):
             rows = _select.positions(rows, len(self), "row")
             indptr, entries = _select.stored_positions(self.indptr, rows)
         shape = (len(indptr) - 1, self.n_labels)
-        return self._taken(indptr, self.indices[entries], entries, shape)
+        ids = None if self._row_ids is None else self._row_ids[rows]
+        return self._taken(indptr, self.indices[entries], entries, shape, row_ids=ids)
 
     def _take_labels(self, cols):
         cols = _select.label_positions(cols, self.label_names, self.n_labels)
@@ -229,7 +237,12 @@ class MaskedLabels(Builders):
 
     def _taken(self, indptr, indices, entries, shape, **changes):
         weights = None if self.weights is None else self.weights[entries]
-        same = {"fill": self.fill, "label_names": self.label_names, **changes}
+        same = {
+            "fill": self.fill,
+            "label_names": self.label_names,
+            "row_ids": self._row_ids,
+            **changes,
+        }
         return MaskedLabels(
             indptr, indices, self.values[entries], shape, weights=weights, **same
         )
@@ -286,11 +299,16 @@ class MaskedLabels(Builders):
         """Return the same labels under these names, one a label, all different."""
         return self._replace(label_names=checked_names(label_names, self.n_labels))
 
+    def _named_like(self, other):
+        """Return the same labels with the names and row ids of others, cell by cell."""
+        return self._replace(label_names=other.label_names, row_ids=other._row_ids)
+
     def _replace(self, **changes):
         same = {
             "fill": self.fill,
             "weights": self.weights,
             "label_names": self.label_names,
+            "row_ids": self._row_ids,
             **changes,
         }
         return MaskedLabels(self.indptr, self.indices, self.values, self.shape, **same)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .names import check_same_columns
+
 
 def check_sample_weight(sample_weight, shape):
     """Return `sample_weight` as float64 of shape (n,) or (n, n_labels), or None.
@@ -10,8 +12,9 @@ def check_sample_weight(sample_weight, shape):
     ----------
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), or None
         Weight of each row or cell.
-    shape : (int, int)
-        Shape of the labels.
+    shape : (int, int) or MaskedLabels
+        Shape of the labels; or the labels, whose names those of the columns of a
+        data frame must be.
 
     Returns
     -------
@@ -20,9 +23,9 @@ def check_sample_weight(sample_weight, shape):
     Raises
     ------
     ValueError
-        If its shape is another, or a weight of a row is negative, NaN or infinite.
-        Weights of cells are judged where a cell is labeled: see
-        :func:`cell_weights`.
+        If its shape or the name of a column is another, or a weight of a row is
+        negative, NaN or infinite. Weights of cells are judged where a cell is
+        labeled: see :func:`cell_weights`.
 
     Examples
     --------
@@ -32,6 +35,9 @@ def check_sample_weight(sample_weight, shape):
     """
     if sample_weight is None:
         return None
+    if hasattr(shape, "label_names"):
+        check_same_columns(sample_weight, shape.label_names, "sample_weight", "`y`")
+        shape = shape.shape
     weight = as_weights(sample_weight, "sample_weight")
     if weight.shape not in ((shape[0],), tuple(shape)):
         raise ValueError(
@@ -52,8 +58,8 @@ def cell_weights(cells, sample_weight, shape):
         The labeled cells.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), or None
         Weight of each row or cell. What stands in unlabeled cells does not matter.
-    shape : (int, int)
-        Shape of the labels.
+    shape : (int, int) or MaskedLabels
+        As in :func:`check_sample_weight`.
 
     Returns
     -------
@@ -64,7 +70,7 @@ def cell_weights(cells, sample_weight, shape):
     Raises
     ------
     ValueError
-        If a weight is negative, NaN or infinite, or the shape is wrong.
+        If a weight is negative, NaN or infinite, or the shape or a name is wrong.
 
     Examples
     --------

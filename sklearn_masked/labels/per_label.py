@@ -5,6 +5,8 @@ from numbers import Real
 
 import numpy as np
 
+from .names import check_same_names, entry_names
+
 
 def read_per_label(value, parameter, n_labels, label_names, accepted, is_good):
     """Return a float array of shape (n_labels,), NaN where a dict names no value.
@@ -12,7 +14,8 @@ def read_per_label(value, parameter, n_labels, label_names, accepted, is_good):
     Parameters
     ----------
     value : float, array-like of shape (n_labels,) or dict
-        Keys of a dict are names of labels, or positions where they have none.
+        Keys of a dict are names of labels, or positions where they have none. The
+        index of a Series must be the names, in order.
     parameter : str
         What messages call it.
     n_labels : int
@@ -42,6 +45,7 @@ def read_per_label(value, parameter, n_labels, label_names, accepted, is_good):
             values[position[name]] = as_floats(one, parameter)
         given = ~np.isnan(values)
     else:
+        check_same_names(entry_names(value), label_names, parameter, "`y`")
         values = as_floats(value, parameter)
         if isinstance(value, Real) or values.ndim == 0:
             values = np.full(n_labels, float(values))

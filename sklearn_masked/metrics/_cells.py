@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..labels import MaskedLabels, cell_weights, check_binary_labels, check_labels
+from ..labels.names import check_same_columns, check_same_rows, column_names
 
 # What a prediction may be, by kind: the words of the error messages.
 _ACCEPTED = {
@@ -47,19 +48,26 @@ class ScoredCells(NamedTuple):
         return counts[:, 1], counts[:, 0]
 
 
-def score_cells(y_true, y_score, sample_weight, *, name, kind):
+def score_cells(y_true, y_score, sample_weight, *, name, kind, truth="y_true"):
     """Check labels and predictions, and return the `ScoredCells`.
 
-    `name` is the parameter that the messages name, `kind` one of "score", "proba"
-    and "pred".
+    `name` is the parameter that the messages name, `truth` that of the labels, and
+    `kind` one of "score", "proba" and "pred". Names of labels that both have must
+    agree; it warns if both have the same row index in another order.
     """
+    given = {truth: y_true, name: y_score, "sample_weight": sample_weight}
+    check_same_rows(stacklevel=4, **given)
     if is_one_dimensional(y_true):
         labels, y_score = _binary_problem(y_true, y_score, name, kind)
     else:
         labels = check_labels(y_true)
     cells = labels.cells()
+    check_same_columns(y_score, labels.label_names, name, f"`{truth}`")
     scores = _gather(y_score, labels, cells, name)
-    weights = cell_weights(cells, sample_weight, labels.shape)
+    check_same_columns(
+        sample_weight, column_names(y_score), "sample_weight", f"`{name}`"
+    )
+    weights = cell_weights(cells, sample_weight, labels)
     rows, cols, positive = cells.rows, cells.cols, cells.values == 1
     if weights is not None and not weights.all():
         kept = weights > 0

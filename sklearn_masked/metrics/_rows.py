@@ -18,6 +18,8 @@ def take_rows(X, rows):
         X = X.tocsr()  # coo and dia matrices have no rows to take
     if hasattr(X, "iloc"):
         return X.iloc[rows]
+    if hasattr(X, "column_names"):  # a table of pyarrow
+        return X[rows] if isinstance(rows, slice) else X.take(rows)
     if hasattr(X, "shape") or isinstance(rows, slice):
         return X[rows]
     return [X[row] for row in rows]

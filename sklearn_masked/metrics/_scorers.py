@@ -10,7 +10,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from .._targets import check_fitted_labels
 from ..labels import check_labels
+from ..labels.names import check_same_columns, check_same_rows
 from ._balanced import masked_balanced_accuracy_score, masked_matthews_corrcoef
 from ._cells import binary_labels, encode_binary, is_one_dimensional
 from ._decisions import masked_f1_score, masked_precision_score, masked_recall_score
@@ -73,7 +75,20 @@ class MaskedScorer:
         -------
         float
             The score; NaN, with a warning, if nothing can be scored.
+
+        Raises
+        ------
+        ValueError
+            If the labels of `y` are not those, by number, name and order, that the
+            estimator was fitted with.
+
+        Warns
+        -----
+        RowOrderWarning
+            If two of `X`, `y` and `sample_weight` have the same row index in another
+            order.
         """
+        check_same_rows(X=X, y=y, sample_weight=sample_weight)
         if is_one_dimensional(y):
             labels, classes = binary_labels(y, _binary_classes(estimator))
         else:
@@ -83,6 +98,8 @@ class MaskedScorer:
                 f"`X` and `y` accept the same number of rows; got {count_rows(X)} and "
                 f"{labels.shape[0]}."
             )
+        _, names = _fitted_labels(estimator)
+        check_same_columns(sample_weight, names, "sample_weight", "the fitted model")
         y_score = predict_cells(estimator, self._response_method, X, labels, classes)
         kwargs = dict(self._kwargs)
         if sample_weight is not None:
@@ -206,6 +223,9 @@ def predict_cells(estimator, response_method, X, labels, classes=None):
     Only rows with a labeled cell are predicted, block by block. `classes` are the
     two classes of a binary target, None for a label matrix.
     """
+    n_labels, names = _fitted_labels(estimator)
+    if classes is None and n_labels is not None:
+        check_fitted_labels(labels, n_labels, names)
     cells = labels.cells()
     predict, method = _response(estimator, response_method)
     first_cells = np.flatnonzero(np.diff(cells.rows, prepend=-1))
@@ -227,6 +247,22 @@ def predict_cells(estimator, response_method, X, labels, classes=None):
         columns = _columns(response, estimator, method, len(block), labels, classes)
         predicted.append(columns(at, cols))
     return np.concatenate(predicted) if predicted else np.empty(0)
+
+
+def _fitted_labels(estimator):
+    """Return number and names of the labels of a fitted estimator, None if unknown.
+
+    Pipelines, searches and meta-estimators are seen through.
+    """
+    while not hasattr(estimator, "n_labels_"):
+        inner = getattr(estimator, "best_estimator_", None)
+        if inner is None and getattr(estimator, "steps", None):
+            inner = estimator.steps[-1][1]
+        inner = getattr(estimator, "estimator_", None) if inner is None else inner
+        if inner is None:
+            return None, None
+        estimator = inner
+    return estimator.n_labels_, getattr(estimator, "label_names_", None)
 
 
 def _by_cell(estimator, method, labels):
@@ -252,8 +288,6 @@ def _by_cell(estimator, method, labels):
             break
     cells_method = method + "_cells"
     if not _speaks_for(kind, cells_method, method):
-        return None
-    if getattr(estimator, "n_labels_", labels.n_labels) != labels.n_labels:
         return None
 
     def predict(X, rows, cols):
@@ -313,6 +347,7 @@ def _columns(response, estimator, method, n_rows, labels, classes):
         column = _binary_column(response, method, n_rows, classes)
         return lambda rows, cols: column[rows]
     n_labels = labels.n_labels
+    check_same_columns(response, labels.label_names, method, "`y`")
     if isinstance(response, list | tuple) and len(response) == n_labels:
         response = _stack_outputs(response, estimator, n_rows)
     elif sp.issparse(response):

@@ -8,6 +8,7 @@ from sklearn.model_selection import ShuffleSplit
 
 from .._targets import is_binary, shown_labels
 from ..labels import check_binary_labels, check_labels
+from ..labels.names import check_same_rows
 from ..metrics._rows import count_rows
 
 
@@ -15,7 +16,7 @@ class RareLabelWarning(UserWarning):
     """A label has too few positive or negative cells for a part of every split."""
 
 
-def labels_of_rows(X, y):
+def labels_of_rows(X, y, groups=None, *, stacklevel=3):
     """Return y, of any accepted form, as MaskedLabels of as many rows as X has."""
     if y is None:
         raise ValueError(
@@ -24,6 +25,7 @@ def labels_of_rows(X, y):
         )
     if X is None:
         raise ValueError("`X` accepts the rows, or their number; got None.")
+    check_same_rows(X=X, y=y, groups=groups, stacklevel=stacklevel + 1)
     n_samples = int(X) if isinstance(X, Integral) else count_rows(X)
     return read_labels(y, n_samples, "X", "y")
 

@@ -247,7 +247,7 @@ class MaskedStratifiedGroupKFold(_MaskedKFold):
             If a label has no positive, or no negative, in the test part of some fold;
             once a call.
         """
-        labels = labels_of_rows(X, y)
+        labels = labels_of_rows(X, y, groups)
         return self._split(labels, encode_groups(groups, len(labels)), stacklevel=2)
 
 

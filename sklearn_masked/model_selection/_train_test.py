@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
+from ..labels.names import check_same_rows
 from ..metrics._rows import count_rows, take_rows
 from ._checks import encode_groups, part_sizes, read_labels, warn_rare_parts
 from ._stratify import Stratifier
@@ -95,6 +96,8 @@ def masked_train_test_split(
                 "`arrays` must have the same number of rows; got "
                 f"{n_samples} in array 0 and {count_rows(array)} in array {nth}."
             )
+    given = {f"arrays[{nth}]": array for nth, array in enumerate(arrays)}
+    check_same_rows(**given, stratify=stratify, groups=groups)
     labels = _labels(arrays, stratify, n_samples)
     sizes = part_sizes(n_samples, test_size, train_size, 0.25)
     rng = check_random_state(random_state) if shuffle else None

@@ -13,6 +13,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.parallel import Parallel, delayed
 
 from ..labels import check_labels
+from ..labels.names import check_same_rows
 from ..metrics._cells import is_one_dimensional
 from ..metrics._rows import count_rows, take_rows
 
@@ -106,6 +107,7 @@ def cross_val_predict(
     """
     if method not in _METHODS:
         raise ValueError(f"`method` accepts {', '.join(_METHODS)}; got {method!r}.")
+    check_same_rows(X=X, y=y, groups=groups)
     if y is None or (is_one_dimensional(y) and not _has_unlabeled(y)):
         return model_selection.cross_val_predict(
             estimator,

@@ -25,6 +25,7 @@ from sklearn.utils.validation import (
 from .._base import MaskedClassifierMixin
 from .._fitted import of_one_fit, scratch_of, take_over
 from .._targets import check_same_labels, encode_target, judge_target, require_y
+from ..labels.names import check_same_features, check_same_rows
 from ..metrics._rows import count_rows
 from ._columns import Columns, training_set
 from ._constants import ConstantLabel, constant_labels, warn_constant_labels
@@ -346,6 +347,7 @@ default=None
         """Return X, the target, its columns and the arguments of the classifiers."""
         self._validate_params()
         require_y(self, y)
+        check_same_rows(X=X, y=y, sample_weight=sample_weight, stacklevel=4)
         if get_tags(self.estimator).input_tags.pairwise:
             raise ValueError(
                 "`estimator` accepts classifiers of features; got "
@@ -358,7 +360,7 @@ default=None
             classes = self.classes_
         target = encode_target(y, count_rows(X), classes=classes)
         if again:
-            check_same_labels(target, self)
+            check_same_labels(target, self, sample_weight)
         elif method == "partial_fit" and target.classes is not None and classes is None:
             raise ValueError(
                 "`classes` accepts the two values of a 1-D `y` and must be passed at "
@@ -394,6 +396,7 @@ default=None
             for name in ("n_features_in_", "feature_names_in_"):
                 vars(fitted).pop(name, None)
             validate_data(fitted, X, skip_check_array=True)
+            check_same_features(fitted, X, reset=True)
             fitted._set_classes(target.labels, target.classes)
         fitted.estimators_ = estimators
         fitted._n_positive, fitted._n_negative = n_positive, n_negative
@@ -404,6 +407,7 @@ default=None
         # Of anything but a table the classifiers themselves say what they expect.
         if len(getattr(X, "shape", ())) == 2:
             validate_data(self, X, reset=False, skip_check_array=True)
+            check_same_features(self, X, reset=False)
         return X
 
     def _columnwise(self, method, X, dtype):

@@ -38,7 +38,7 @@ class Columns:
         self.counts = labels.n_positive, labels.n_negative
         self.implicit_negatives = labels.fill == "negative"
         self.weighted = sample_weight is not None or labels.weights is not None
-        self.sample_weight = check_sample_weight(sample_weight, labels.shape)
+        self.sample_weight = check_sample_weight(sample_weight, labels)
         stored_weights = labels.weights
         rows = np.repeat(np.arange(self.n_samples), np.diff(labels.indptr))
         if self.weighted and not self.implicit_negatives:

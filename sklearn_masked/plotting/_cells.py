@@ -1,9 +1,12 @@
 """From estimators, labels and scores to the cells of the labels that are drawn."""
 
+from numbers import Integral
+
 import numpy as np
 
 from ..labels import check_labels
 from ..labels._select import label_positions
+from ..labels.names import check_same_rows
 from ..metrics._averaging import Limits, warn_unscored
 from ..metrics._bootstrap import rows_of_cells
 from ..metrics._cells import binary_labels, is_one_dimensional, score_cells
@@ -23,6 +26,7 @@ def estimator_cells(estimator, X, y, response_method):
             "`response_method` accepts 'auto', 'decision_function' or "
             f"'predict_proba'; got {response_method!r}."
         )
+    check_same_rows(X=X, y=y, stacklevel=4)
     classes = None
     if is_one_dimensional(y):
         labels, classes = binary_labels(y, _binary_classes(estimator))
@@ -47,7 +51,7 @@ def drawn_cells(
     cells = score_cells(y_true, y_score, sample_weight, name=name, kind=kind)
     rows = rows_of_cells(y_true, sample_weight)
     if labels is not None:
-        places = label_positions(labels, cells.names, cells.n_labels)
+        places = _places(labels, cells)
         if not len(places):
             raise ValueError("`labels` accepts names or positions of labels; got none.")
         cells, rows = _take_labels(cells, rows, places)
@@ -61,6 +65,21 @@ def drawn_cells(
         warn_unscored(cells.names, scored, limits, stacklevel + 1)
         cells, rows = _take_labels(cells, rows, np.flatnonzero(scored))
     return cells, rows
+
+
+def _places(labels, cells):
+    """Return the positions of labels; names that are integers are names here."""
+    names = [] if cells.names is None else cells.names.tolist()
+    if not any(isinstance(name, Integral) for name in names):
+        return label_positions(labels, cells.names, cells.n_labels)
+    labels = np.asarray(labels, dtype=object).ravel().tolist()
+    for label in labels:
+        if label not in names:
+            raise IndexError(
+                f"`labels` accepts the names of labels, such as {names[:5]}, where "
+                f"they are integers; got {label!r}."
+            )
+    return np.array([names.index(label) for label in labels], dtype=np.intp)
 
 
 def _take_labels(cells, rows, places):

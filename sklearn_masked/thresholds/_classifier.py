@@ -19,6 +19,7 @@ from ..calibration._folds import (
 )
 from ..calibration._meta import MaskedMetaClassifier, score_matrix
 from ..labels import MaskedLabels
+from ..labels.names import check_same_features
 from ..metrics import masked_f1_scorer
 from ._messages import judge, warn_prior_shift
 from ._objectives import OBJECTIVES
@@ -397,7 +398,7 @@ default=None
         ndarray of shape (n_samples, n_labels) or (n_samples,)
             0 and 1; after a 1-D y, its two values.
         """
-        check_is_fitted(self)
+        self._check_features(X)
         classes = self.classes_ if self._one_dimensional else None
         scores = score_matrix(
             self.estimator_, self._methods(), X, self.n_labels_, classes
@@ -419,7 +420,7 @@ default=None
         ndarray of shape (n_samples, n_labels) or (n_samples, 2)
             The probabilities, which thresholds do not change.
         """
-        check_is_fitted(self)
+        self._check_features(X)
         return self.estimator_.predict_proba(X)
 
     @available_if(_estimator_has("predict_log_proba"))
@@ -437,7 +438,7 @@ default=None
         ndarray of shape (n_samples, n_labels) or (n_samples, 2)
             The logarithms of the probabilities.
         """
-        check_is_fitted(self)
+        self._check_features(X)
         return self.estimator_.predict_log_proba(X)
 
     @available_if(_estimator_has("decision_function"))
@@ -455,8 +456,12 @@ default=None
         ndarray of shape (n_samples, n_labels) or (n_samples,)
             The scores, which thresholds do not change.
         """
-        check_is_fitted(self)
+        self._check_features(X)
         return self.estimator_.decision_function(X)
+
+    def _check_features(self, X):
+        check_is_fitted(self)
+        check_same_features(self, X, reset=False)
 
     def _methods(self):
         if self.response_method == "auto":

@@ -1,5 +1,6 @@
 """Answers from what is no file: labels, and answers read before."""
 
+from ...labels.names import check_same_names, check_same_rows
 from ._columns import Columns
 from ._entries import id_texts, name_texts
 from ._rows import EPOCH, MICROSECOND, SKIPPED, iter_records
@@ -20,6 +21,10 @@ def columns_of_labels(labels, sample_ids, label_names):
             f"`labels` must have the {len(ids)} samples of `sample_ids` and the "
             f"{len(names)} labels of `label_names`; got {labels.shape}."
         )
+    if labels.label_names is not None:
+        known = name_texts(labels.label_names, "labels")
+        check_same_names(names, known, "label_names", "`labels`")
+    check_same_rows(labels=labels, sample_ids=sample_ids, stacklevel=4)
     columns = Columns()
     for rows, cells in labels.iter_cells():
         weights = [None] * len(cells.rows)

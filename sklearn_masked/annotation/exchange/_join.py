@@ -23,6 +23,8 @@ def join(annotations, sample_ids, label_names, on_conflict, unknown_samples):
             "are no columns."
         )
     ids = id_texts(sample_ids)
+    # As they were given, to be compared with the index of X; an iterator is used up.
+    given_ids = np.asarray(sample_ids if hasattr(sample_ids, "__len__") else ids)
     rows = _found(ids, annotations._ids)[annotations._row(annotations._id_codes)]
     cols = np.append(_found(names, annotations._label_names), -2)
     cols = cols[annotations._label_codes]
@@ -36,7 +38,7 @@ def join(annotations, sample_ids, label_names, on_conflict, unknown_samples):
     weights = annotations.weights
     given = np.empty(len(names), object)
     given[:] = list(label_names)
-    return MaskedLabels.from_cells(
+    labels = MaskedLabels.from_cells(
         rows[kept],
         given[cols[kept]],
         annotations.answers[kept],
@@ -45,6 +47,7 @@ def join(annotations, sample_ids, label_names, on_conflict, unknown_samples):
         weights=None if weights is None else weights[kept],
         on_conflict=on_conflict,
     )
+    return labels._replace(row_ids=given_ids)
 
 
 def _check_policy(value, accepted, parameter):

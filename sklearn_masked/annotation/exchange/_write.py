@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 
+from ...labels.names import check_same_names, check_same_rows
 from ..files import write_atomically
 from ._annotations import Annotations
 from ._entries import id_texts, is_text, name_texts
@@ -123,13 +124,18 @@ def write_queries(cells, target, format, *, sample_ids, label_names=None, texts=
             f"query_cells; got {type(cells).__name__}."
         )
     ids = id_texts(sample_ids)
-    if label_names is None:
-        label_names = getattr(cells, "label_names", None)
+    known = getattr(cells, "label_names", None)
+    label_names = known if label_names is None else label_names
     if label_names is None:
         raise ValueError(
             "`label_names` is needed: these cells do not know the names of the labels."
         )
     label_names = name_texts(label_names, "label_names")
+    if known is not None:
+        check_same_names(
+            label_names, name_texts(known, "cells"), "label_names", "`cells`"
+        )
+    check_same_rows(texts=texts, sample_ids=sample_ids)
     _check_positions(cells["sample"], len(ids), "sample", "sample_ids")
     _check_positions(cells["label"], len(label_names), "label", "label_names")
     if texts is not None:

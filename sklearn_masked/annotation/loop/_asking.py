@@ -4,6 +4,7 @@ import uuid
 
 import numpy as np
 
+from ...labels.names import check_same_names
 from .._audit import audit_cells
 from .._query import check_count
 from .._table import query_table
@@ -169,6 +170,8 @@ class Asking:
         with self._guard:
             cells = self._asked.all_open()
             if table is not None:
+                names = getattr(table, "label_names", None)
+                check_same_names(names, self.label_names, "table", "the loop")
                 cells = cells & table_rows(table).keys()
             if cells:
                 entry = {"id": uuid.uuid4().hex, "time": now()}

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import scipy.sparse as sp
 
+from ...labels.names import check_same_rows
 from ...metrics._rows import count_rows
 from ..files import write_atomically
 
@@ -34,6 +35,7 @@ class SampleIds:
         self.ids = None
         self._fingerprints = {}  # reading the rows takes time
         if self.given:
+            check_same_rows(X=X, sample_ids=sample_ids, stacklevel=5)
             self.ids = [_plain_id(one, row) for row, one in enumerate(sample_ids)]
             if len(self.ids) != self.n:
                 raise ValueError(

@@ -35,7 +35,7 @@ def as_labels(y_true):
 
 def labeled_rows(labels, cells, sample_weight):
     """Return the row of each labeled cell of a weight above 0."""
-    weights = cell_weights(cells, sample_weight, labels.shape)
+    weights = cell_weights(cells, sample_weight, labels)
     return cells.rows if weights is None else cells.rows[weights > 0]
 
 

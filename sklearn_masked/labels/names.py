@@ -1,0 +1,216 @@
+"""Names of labels and ids of rows: where both sides have them, they must agree.
+
+Names come from tables of pandas, polars and pyarrow, which are told by what they have
+and never imported, from `MaskedLabels`, and from fitted estimators. What has no names
+is matched by position.
+"""
+
+import itertools
+import warnings
+from numbers import Integral
+
+import numpy as np
+
+from ..exceptions import RowOrderWarning
+
+_NONE = object()
+
+
+def is_table(data):
+    """Return whether data is a two-dimensional table with named columns."""
+    return table_columns(data) is not None
+
+
+def table_columns(data):
+    """Return what pyarrow, polars or pandas call the columns of a table, or None."""
+    if len(getattr(data, "shape", ())) != 2:  # a query that polars has not run warns
+        return None
+    columns = getattr(data, "column_names", None)
+    if columns is None:
+        columns = getattr(data, "columns", None)
+    if columns is None or callable(columns):
+        return None
+    # Of a pandas Index, Python's own numbers and no numpy ones.
+    return columns.tolist() if hasattr(columns, "tolist") else list(columns)
+
+
+def column_names(table):
+    """Return the names of a table's columns as a list, or None.
+
+    Names stay as they are: strings, integers, tuples of a MultiIndex, several kinds
+    beside each other. Integers 0 to n - 1 in order, which a table has that got no
+    names, are positions and not names.
+    """
+    columns = table_columns(table)
+    return None if columns is None else _names_or_none(columns)
+
+
+def entry_names(values):
+    """Return the names of the entries of a pandas Series as a list, or None."""
+    if not hasattr(values, "iloc") or getattr(values, "ndim", None) != 1:
+        return None
+    return _names_or_none(values.index.tolist())
+
+
+def check_same_names(names, known, parameter, of, what="label"):
+    """Raise unless names agree with known ones, in set and in order.
+
+    Every place where two things with names meet asks this function.
+
+    Parameters
+    ----------
+    names, known : sequence or None
+        None is without names, which agrees with everything: position decides. Against
+        what has no names, the integers 0 to n - 1 in another order disagree, since
+        they are its positions.
+    parameter : str
+        The argument that `names` belong to.
+    of : str
+        The words for what `known` belong to.
+    what : str, default="label"
+        What is named.
+
+    Raises
+    ------
+    ValueError
+        With the first difference.
+    """
+    if names is None:
+        return
+    names = list(names)
+    if known is None:
+        if not _are_positions(names):
+            return
+        known = range(len(names))
+    known = list(known)
+    if names == known:
+        return
+    pairs = list(itertools.zip_longest(names, known, fillvalue=_NONE))
+    places = (i for i, (a, b) in enumerate(pairs) if not _is_same(a, b))
+    place = next(places, None)
+    if place is not None:
+        raise ValueError(
+            f"`{parameter}` must have the {what}s of {of}, in the same order; "
+            + _difference(*pairs[place], f"{what} {place}", known)
+        )
+
+
+def _difference(name, wanted, place, known):
+    """Return the words for the first difference, and what to do about it."""
+    if name is _NONE:
+        return f"{place}, {wanted!r}, is missing."
+    if wanted is _NONE:
+        return f"{place}, {name!r}, is one more than the {len(known)} there."
+    found = f"{place} is {name!r} and must be {wanted!r}."
+    if name in known:
+        return f"{found} Select by name in that order, or pass arrays without names."
+    return f"{found} {name!r} is none of them."
+
+
+def check_same_columns(data, known, parameter, of, what="label"):
+    """Raise unless the columns of data, if it is a table, are the known names."""
+    check_same_names(column_names(data), known, parameter, of, what)
+
+
+def check_same_features(estimator, X, *, reset):
+    """Check names of features that scikit-learn leaves out: integers, and others.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Keeps the names as `_feature_columns`. Names that are all strings it leaves to
+        scikit-learn, with their `feature_names_in_`.
+    X : object
+        The rows.
+    reset : bool
+        Whether to keep the names, instead of comparing them with those kept.
+
+    Raises
+    ------
+    ValueError
+        If both have names that are not those of `fit`, in the same order.
+    """
+    names = column_names(X)
+    if names is not None and all(isinstance(name, str) for name in names):
+        names = None
+    if reset:
+        estimator._feature_columns = names
+    else:
+        known = getattr(estimator, "_feature_columns", None)
+        check_same_names(names, known, "X", "the fitted model", "feature")
+
+
+def check_same_rows(*, sample_ids=None, stacklevel=3, **given):
+    """Warn if two of the given have the same row ids in another order.
+
+    Parameters
+    ----------
+    sample_ids : sequence or None
+        Ids of rows by themselves.
+    **given : object
+        Arguments by name. Those without ids of their rows, None too, are passed over.
+
+    Warns
+    -----
+    RowOrderWarning
+        For the first pair; ids that differ as sets say nothing about the order.
+    """
+    ids = {name: row_ids(data) for name, data in given.items()} | {
+        "sample_ids": sample_ids
+    }
+    ids = [(name, index) for name, index in ids.items() if hasattr(index, "__len__")]
+    for (name, index), (other, others) in itertools.combinations(ids, 2):
+        if _is_another_order(index, others):
+            pairs = enumerate(zip(_plain(index), _plain(others), strict=True))
+            row, (a, b) = next(pair for pair in pairs if not _is_same(*pair[1]))
+            warnings.warn(
+                f"`{name}` and `{other}` have the same row index in another order "
+                f"(row {row} is {a!r} and {b!r}), and rows are matched by position. If "
+                "the index says which row is which, bring one into the order of the "
+                "other, as `y.loc[X.index]` does; if the rows do stand in one order, "
+                "give both the same index.",
+                RowOrderWarning,
+                stacklevel=stacklevel,
+            )
+            return
+
+
+def row_ids(data):
+    """Return the ids of the rows of a pandas object or MaskedLabels, or None."""
+    if hasattr(data, "iloc") and hasattr(data, "index"):
+        return data.index
+    return getattr(data, "_row_ids", None)
+
+
+def _is_another_order(index, others):
+    """Return whether two indexes hold the same ids, and not in the same order."""
+    if index is others or len(index) != len(others):
+        return False
+    if hasattr(index, "equals") and index.equals(others):
+        return False
+    index, others = np.asarray(index), np.asarray(others)
+    if index.dtype.kind in "iu" and others.dtype.kind in "iu":
+        same, alike = np.array_equal(index, others), np.sort(index) == np.sort(others)
+        return bool(not same and alike.all())
+    index, others = index.tolist(), others.tolist()
+    return index != others and set(index) == set(others)
+
+
+def _plain(index):
+    return np.asarray(index).tolist()
+
+
+def _names_or_none(names):
+    return None if names == list(range(len(names))) and _are_positions(names) else names
+
+
+def _are_positions(names):
+    """Return whether names are the integers 0 to n - 1, in whatever order."""
+    return all(
+        isinstance(name, Integral) and not isinstance(name, bool) for name in names
+    ) and sorted(names) == list(range(len(names)))
+
+
+def _is_same(a, b):
+    # NaN, a column that pandas.pivot may make, differs from itself.
+    return a is b or a == b or (a != a and b != b)

@@ -5,7 +5,6 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import torch
 
 from sklearn_masked import MaskedMultiLabelClassifier
 from sklearn_masked.metrics import masked_roc_auc_score
@@ -88,16 +87,6 @@ def test_a_model_without_a_direct_path_is_judged_without_one(monkeypatch):
     monkeypatch.setattr("sklearn_masked.classifier._features.agreement", spy)
     model = make().fit(X, y)
     assert model.net_.module_.direct is None and judged == [None]
-
-
-def test_an_optimizer_takes_no_notice_of_it():
-    X, y, _ = task(True, n=200)
-    told, not_told = (
-        make(common=common, optimizer=torch.optim.Adam, lr=0.01, max_epochs=2).fit(X, y)
-        for common in (0.7, 0.0)
-    )
-    assert taken(told) == 0
-    np.testing.assert_array_equal(told.predict_proba(X), not_told.predict_proba(X))
 
 
 def test_labels_whose_weights_are_all_in_common_order_rows_alike():

@@ -126,16 +126,6 @@ def test_sharing_is_chosen_beside_interactions():
     assert masked_roc_auc_score(truth, model.predict_proba(X)) > 0.85
 
 
-def test_an_optimizer_takes_no_notice_of_them():
-    X, y, _ = task(True, n=200)
-    told, not_told = (
-        make(interactions=share, optimizer=torch.optim.Adam, max_epochs=2).fit(X, y)
-        for share in (0.7, 0.0)
-    )
-    assert taken(told) == 0
-    np.testing.assert_array_equal(told.predict_proba(X), not_told.predict_proba(X))
-
-
 @pytest.mark.parametrize("interactions", [-0.1, 1.0, "yes", None])
 def test_interactions_of_another_kind_are_refused(interactions):
     X, y, _ = task(True, n=60)

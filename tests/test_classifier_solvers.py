@@ -168,3 +168,12 @@ def test_a_saved_model_of_an_instance_of_our_loss_goes_on_with_it():
     np.testing.assert_array_equal(
         again.predict_proba(X), model.partial_fit(X, Y).predict_proba(X)
     )
+
+
+@pytest.mark.parametrize("params", [{}, {"module": Own}])
+def test_lbfgs_goes_on_from_a_saved_model(params):
+    model = classifier(optimizer=torch.optim.LBFGS, lr=0.1, **params).fit(X, Y)
+    again = pickle.loads(pickle.dumps(model)).partial_fit(X, Y)
+    assert again.history_[-1]["train_loss"] < model.history_[0]["train_loss"]
+    model.partial_fit(X, Y)
+    assert model.n_iter_ == 3

@@ -14,7 +14,12 @@ import sklearn_masked.nn.sparse as sparse_module
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
 from sklearn_masked.classifier._training import make_targets
 from sklearn_masked.nn.batches import BatchIterator, CellDataset, bag_inputs
-from sklearn_masked.nn.optim import LazyAdam, RowWiseAdagrad, SparseSGD
+from sklearn_masked.nn.optim import (
+    LazyAdam,
+    RowWiseAdagrad,
+    SparseSGD,
+    replace_parameter,
+)
 from sklearn_masked.nn.sparse import embedding_bag, keep_transpose, transpose_batch
 
 DEVICES = [
@@ -654,3 +659,50 @@ def test_classifiers_train_on_fixed_batches(texts):
     assert losses[1][-1] < losses[1][0]
     assert losses[0] != losses[1]
     np.testing.assert_allclose(*losses, rtol=0.2)
+
+
+# A parameter that grows
+
+GROWING = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+    "adam": lambda p: torch.optim.Adam(p, lr=0.1, amsgrad=True),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.1),
+    "adagrad": lambda p: torch.optim.Adagrad(p, 0.1, initial_accumulator_value=0.3),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.1, momentum=0.5, centered=True),
+    "rprop": lambda p: torch.optim.Rprop(p, lr=0.1),
+    "adadelta": lambda p: torch.optim.Adadelta(p),
+    "adamax": lambda p: torch.optim.Adamax(p, lr=0.1),
+    "nadam": lambda p: torch.optim.NAdam(p, lr=0.1),
+    "radam": lambda p: torch.optim.RAdam(p, lr=0.1),
+    "asgd": lambda p: torch.optim.ASGD(p, lr=0.1),
+    "own sgd": lambda p: SparseSGD(p, lr=0.1, momentum=0.9),
+    "own adagrad": lambda p: RowWiseAdagrad(p, 0.1, initial_accumulator_value=0.3),
+    "own adam": lambda p: LazyAdam(p, lr=0.1),
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_optimizer_of_a_parameter_that_grows_is_that_of_one_that_was_there(name):
+    """Until now, the gradients of what is new were 0."""
+    rng = np.random.default_rng(0)
+    kept = torch.tensor([0, 2, 3])
+    small = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
+    large = torch.nn.Parameter(torch.zeros(5).index_copy(0, kept, small.detach()))
+    other = torch.nn.Parameter(torch.ones(2))
+    growing = GROWING[name]([other, small])
+    wanted = GROWING[name]([large])
+    steps = torch.from_numpy(rng.normal(size=(8, 5)).astype(np.float32))
+    for step in steps[:4]:
+        small.grad = step[kept].clone()
+        large.grad = torch.zeros(5).index_copy(0, kept, step[kept])
+        growing.step()
+        wanted.step()
+    grown = torch.nn.Parameter(torch.zeros(5).index_copy(0, kept, small.detach()))
+    replace_parameter(growing, small, grown, kept)
+    assert small not in growing.state
+    for step in steps[4:]:
+        grown.grad, large.grad = step.clone(), step.clone()
+        growing.step()
+        wanted.step()
+    torch.testing.assert_close(grown, large)
+    assert not torch.equal(other, grown[:2])

@@ -11,6 +11,7 @@ import torch
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier, exceptions
 from sklearn_masked.classifier import _solvers, _training
 from sklearn_masked.nn import MaskedBCEWithLogitsLoss
+from sklearn_masked.nn.optim import LazyAdam
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 6)).astype(np.float32)
@@ -338,3 +339,82 @@ def test_n_iter_counts_the_epochs_of_all_calls(solver):
     model.partial_fit(X[:2], np.full((2, 3), np.nan))
     assert model.n_iter_ == 4
     assert model.fit(X, Y).n_iter_ == 3
+
+
+# Pairs of features and labels that come later
+
+N_LABELS = 40
+
+
+def text_like(n=90, n_features=30_000, seed=0):
+    """Rows and cells of so many (feature, label) pairs that only touched ones count."""
+    rng = np.random.default_rng(seed)
+    cols = rng.integers(n_features, size=n * 12)
+    rows = np.repeat(np.arange(n), 12)
+    data = rng.random(n * 12).astype(np.float32) + 0.1
+    rows_of_x = sp.csr_matrix((data, (rows, cols)), shape=(n, n_features))
+    y = np.full((n, N_LABELS), np.nan)
+    y[np.arange(n), np.arange(n) % N_LABELS] = rng.integers(2, size=n)
+    return rows_of_x, y
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        torch.optim.SGD,
+        torch.optim.Adam,
+        torch.optim.Adagrad,
+        LazyAdam,
+        torch.optim.LBFGS,
+    ],
+)
+def test_a_stream_of_batches_ends_with_the_pairs_of_one_fit(optimizer):
+    rows, y = text_like()
+    params = {"optimizer": optimizer, "embedding_dim": 4}
+    whole = classifier(**params, max_epochs=1).fit(rows, y).net_.module_.direct
+    model = classifier(**params)
+    for start in range(0, 90, 30):
+        batch = slice(start, start + 30)
+        before = getattr(model, "net_", None) and model.net_.module_.direct
+        known = None if before is None else before.weight.detach().clone()
+        model.partial_fit(rows[batch], y[batch])
+        # Only the pairs of this batch have a gradient.
+        if optimizer is torch.optim.SGD and known is not None:
+            now = model.net_.module_.direct
+            kept = torch.isin(now._keys(), before._keys())
+            assert torch.equal(before.weight, known) and kept.sum() == len(known)
+            assert (now.weight[~kept] != 0).any()
+    direct = model.net_.module_.direct
+    assert torch.equal(direct.starts, whole.starts)
+    assert torch.equal(direct.labels, whole.labels)
+    held = model.net_.optimizer_.param_groups[0]["params"]
+    assert any(parameter is direct.weight for parameter in held)
+    # All of them learned: none is 0 but by chance.
+    assert (direct.weight == 0).float().mean() < 0.01
+
+
+class Fails(skorch.callbacks.Callback):
+    """Fail at the end of an epoch, when told to."""
+
+    told = False
+
+    def on_epoch_end(self, net, **kwargs):
+        if Fails.told:
+            raise RuntimeError("told to fail")
+
+
+def test_a_stream_that_fails_leaves_the_pairs_as_they_were(monkeypatch):
+    rows, y = text_like()
+    params = {"optimizer": torch.optim.Adam, "embedding_dim": 4, "callbacks": [Fails()]}
+    model = classifier(**params).partial_fit(rows[:30], y[:30])
+    control = copy.deepcopy(model)
+    monkeypatch.setattr(Fails, "told", True)
+    with pytest.raises(RuntimeError, match="^told to fail$"):
+        model.partial_fit(rows[30:], y[30:])
+    monkeypatch.setattr(Fails, "told", False)
+    found = [
+        each.partial_fit(rows[30:60], y[30:60]).decision_function(rows)
+        for each in (model, control)
+    ]
+    np.testing.assert_array_equal(*found)
+    assert len(model.net_.module_.direct.weight) == 60 * 12

@@ -16,6 +16,7 @@ from ..nn.direct import PairDirect
 from ..nn.dual import DualDataset, DualTrainer
 from ..nn.losses import MaskedBCEWithLogitsLoss
 from ..nn.modules import DirectSharedModule, build_module
+from ..nn.optim import replace_parameter
 from ..nn.scaling import feature_scales
 from . import _build, _choices, _device, _features, _finish
 from ._solvers import (
@@ -203,9 +204,13 @@ def _prepare(estimator, X, targets, rows, first):
             fresh=first,
             hold=np.maximum(seen, 1.0),
         )
-    elif first and isinstance(module.direct, PairDirect):
+    elif isinstance(module.direct, PairDirect):
         cell_rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
-        module.direct.cover(X, cell_rows, targets.indices.astype(np.int64))
+        before = module.direct.weight
+        kept = module.direct.extend(X, cell_rows, targets.indices.astype(np.int64))
+        if not first:
+            now = module.direct.weight
+            replace_parameter(estimator.net_.optimizer_, before, now, kept)
     if first or _is_dual(estimator, targets):
         # The parameters took their sizes from the data.
         estimator.net_.initialize_optimizer()

@@ -208,6 +208,23 @@ class PairDirect(nn.Module):
         self.weight = nn.Parameter(weight.to(device))
         return covered, positions
 
+    def extend(self, X, cell_rows, cell_cols):
+        """Make room for the pairs that more cells touch, the weights as they are.
+
+        Parameters
+        ----------
+        X, cell_rows, cell_cols : CSR matrix and arrays
+            As in `cover`.
+
+        Returns
+        -------
+        int64 tensor
+            The positions, among all weights, of those that were there before.
+        """
+        known = self._keys()
+        self.cover(X, cell_rows, cell_cols)
+        return torch.searchsorted(self._keys(), known)
+
 
 def spread_ranges(starts, lengths, total):
     """Return, for ranges on a device, the range and the position of each entry."""

@@ -20,6 +20,7 @@ from .batches import BatchIterator, CellBatch, in_form, model_input
 from .device.prefetch import place
 from .losses import MaskedBCEWithLogitsLoss
 from .modules import DirectSharedModule
+from .optim import complete_lbfgs
 
 # Callbacks of skorch's own that look at times and losses alone.
 _BLIND = {EpochTimer, PassthroughScoring, PrintLog}
@@ -324,6 +325,7 @@ class MaskedNet(NeuralNet):
             memo = {id(self): net, **_shared_by_callbacks(self.callbacks_)}
             parts = copy.deepcopy(parts, memo)
         net.__dict__ = {**vars(self), **parts}
+        complete_lbfgs(net.optimizer_)
         return net
 
     def __getstate__(self):
@@ -355,6 +357,7 @@ class MaskedNet(NeuralNet):
         file = state.pop("tensors", None)
         self.__dict__.update(state)
         if file is None:
+            complete_lbfgs(state.get("optimizer_"))
             return
         tensors = torch.load(io.BytesIO(file), map_location="cpu", weights_only=True)
         for name, kind in _DEFAULT.items():

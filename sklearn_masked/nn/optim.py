@@ -16,6 +16,9 @@ from .sparse import gradient_blocks
 
 __all__ = ["LazyAdam", "RowWiseAdagrad", "SparseSGD"]
 
+# What state that does not start from 0 starts from: Adagrad's and Rprop's.
+_STARTS = {"sum": "initial_accumulator_value", "step_size": "lr"}
+
 
 class _RowOptimizer(torch.optim.Optimizer):
     """Go through the parameters; a subclass says what becomes of some rows of one."""
@@ -329,6 +332,44 @@ class LazyAdam(_RowOptimizer):
         _put(square, rows, v)
         scale = v.div_(1 - second**step).sqrt_().add_(group["eps"])
         _add(parameter, rows, m.mul_(-group["lr"] / (1 - first**step)).div_(scale))
+
+
+def replace_parameter(optimizer, old, new, positions):
+    """Let an optimizer go on with a parameter that has grown.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        Any: its state of the parameter, a number each or a number for all, is kept.
+    old, new : Parameter
+        Of one axis; `new` is longer.
+    positions : int64 tensor
+        Where the numbers of `old` are in `new`. The others get the state that a fresh
+        optimizer has.
+    """
+    if isinstance(optimizer, torch.optim.LBFGS):
+        # Its one state is of all parameters, in a row: it begins anew.
+        optimizer.state.clear()
+    for group in optimizer.param_groups:
+        group["params"] = [new if p is old else p for p in group["params"]]
+        if not any(p is new for p in group["params"]):
+            continue
+        state = optimizer.state.pop(old, {})
+        for name, value in state.items():
+            if torch.is_tensor(value) and value.shape == old.shape:
+                start = group.get(_STARTS.get(name), 0.0)
+                grown = value.new_full(new.shape, start)
+                state[name] = grown.index_copy_(0, positions, value)
+        if state:
+            optimizer.state[new] = state
+    complete_lbfgs(optimizer)
+
+
+def complete_lbfgs(optimizer):
+    """Give torch's L-BFGS what its copies and pickles lack; others have it all."""
+    if isinstance(optimizer, torch.optim.LBFGS):
+        optimizer._params = optimizer.param_groups[0]["params"]
+        optimizer._numel_cache = None
 
 
 def _decayed(parameter, rows, values, weight_decay):

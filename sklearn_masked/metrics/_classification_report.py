@@ -66,10 +66,11 @@ class ClassificationReport(LabelTable):
         large = self["n_labeled"].sum() >= _LARGE
         counts = _COUNTS[2:] if large else _COUNTS
         head = {name: _HEAD.get(name, name) for name in (*counts, *metrics)}
-        lines = table_lines(self, head, counts, metrics, self.confidence_level)
+        level = self.confidence_level
+        lines = table_lines(self, head, counts, metrics, level, gap=" ")
         foot = f"{len(self['label'])} labels, labeled cells"
-        if self.confidence_level is not None:
-            foot += f"; {100 * self.confidence_level:g} % intervals"
+        if level is not None:
+            foot += f"; {100 * level:g} % intervals"
         if _TRAFFIC in self.macro:
             foot += "; traffic: precision at the prevalence"
         return "\n".join([*lines, "", f"[{foot}]"])
@@ -159,12 +160,12 @@ def masked_classification_report(
     >>> y_true = [[1, nan], [0, 1], [1, 0], [nan, 1], [0, 0]]
     >>> y_pred = [[1, 1], [1, 1], [1, 0], [0, 0], [0, 1]]
     >>> masked_classification_report(y_true, y_pred, prevalence=0.1)
-    label  labeled  support  tp  fp  fn  tn  prec. recall     f1 traffic
-    0            4        2   2   1   0   1 0.6667 1.0000 0.8000  0.1818
-    1            4        2   1   1   1   1 0.5000 0.5000 0.5000  0.1000
+    label labeled support tp fp fn tn  prec. recall     f1 traffic
+    0           4       2  2  1  0  1 0.6667 1.0000 0.8000  0.1818
+    1           4       2  1  1  1  1 0.5000 0.5000 0.5000  0.1000
     <BLANKLINE>
-    macro                                   0.5833 0.7500 0.6500  0.1409
-    micro        8        4   3   2   1   2 0.6000 0.7500 0.6667  0.1429
+    macro                             0.5833 0.7500 0.6500  0.1409
+    micro       8       4  3  2  1  2 0.6000 0.7500 0.6667  0.1429
     <BLANKLINE>
     [2 labels, labeled cells; traffic: precision at the prevalence]
     """

@@ -82,7 +82,7 @@ def align(rows, gaps):
     return lines
 
 
-def table_lines(report, head, counts, metrics, confidence_level):
+def table_lines(report, head, counts, metrics, confidence_level, gap="  "):
     """Return the lines of a report with `macro` and `micro` averages.
 
     Parameters
@@ -95,29 +95,34 @@ def table_lines(report, head, counts, metrics, confidence_level):
         Columns of integers, which micro sums, and of numbers, which both average.
     confidence_level : float or None
         Whether the metrics have ends of intervals, "_low" and "_high".
+    gap : str, default="  "
+        Before each of the counts.
     """
     ends = () if confidence_level is None else ENDS
-    blank = [""] * len(counts)
-
-    def block(label, entries, numbers):
-        yield [label, *entries, *(f"{numbers[name]:.4f}" for name in metrics)]
-        for end in ends:
-            values = (f"{numbers[f'{name}_{end}']:.4f}" for name in metrics)
-            yield [f"  {end}", *blank, *values]
 
     shown, cut = printed_labels(len(report["label"]), 1 + len(ends))
     rows = [["label", *(head[name] for name in (*counts, *metrics))]]
     for label in shown:
         numbers = {name: column[label] for name, column in report.items()}
         own = [str(numbers[name]) for name in counts]
-        rows += block(str(numbers["label"]), own, numbers)
-    rows += block("macro", blank, report.macro)
-    rows += block("micro", [str(report[name].sum()) for name in counts], report.micro)
-    lines = align(rows, ["  "] * len(counts) + [" "] * len(metrics))
+        rows += label_lines(str(numbers["label"]), own, numbers, metrics, ends)
+    totals = [str(report[name].sum()) for name in counts]
+    rows += label_lines("macro", [""] * len(counts), report.macro, metrics, ends)
+    rows += label_lines("micro", totals, report.micro, metrics, ends)
+    lines = align(rows, [gap] * len(counts) + [" "] * len(metrics))
     if cut:
         lines.insert(1 + MAX_ENDS * (1 + len(ends)), "...")
     lines.insert(-2 * (1 + len(ends)), "")
     return lines
+
+
+def label_lines(label, counts, numbers, metrics, ends):
+    """Return a label's entries as rows of text, and those of its intervals' ends."""
+    rows = [[label, *counts, *(f"{numbers[name]:.4f}" for name in metrics)]]
+    for end in ends:
+        values = (f"{numbers[f'{name}_{end}']:.4f}" for name in metrics)
+        rows.append([f"  {end}", *[""] * len(counts), *values])
+    return rows
 
 
 def label_column(n_labels, names):

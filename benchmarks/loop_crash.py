@@ -18,7 +18,8 @@ within a line.
 
 Two processes. While a child works, another process tries to open its folder now and
 then; and in a second part, several processes that all want to answer open one folder
-at the same time, over and over, and some of them are killed.
+at the same time, over and over, and some of them are killed. The parent holds the
+folder until each of them has tried, so that they meet for certain.
 
 A kill leaves written pages to the system: this shows what a dying process loses, not
 what a dying machine does. For that, each answer is fsync'ed before it counts, which
@@ -192,11 +193,11 @@ def start(work):
         os._exit(1)
 
 
-def listen(pipe, until, word=None):
-    """Return what a child says until some time, a word, or its end."""
+def listen(pipe, until, word=None, times=1):
+    """Return what a child says until some time, a word so many times, or its end."""
     heard = b""
     while (left := until - time.monotonic()) > 0 and (
-        word is None or word not in heard
+        word is None or heard.count(word) < times
     ):
         if select.select([pipe], [], [], left)[0]:
             some = os.read(pipe, 1 << 16)
@@ -393,8 +394,11 @@ def is_refused(folder):
     return False
 
 
-def kill_many(folder, n_kills, seed):
-    """Kill n_kills children, and return what became of their answers."""
+def kill_many(folder, n_kills, seed, n_steps=1):
+    """Kill n_kills children, and return what became of their answers.
+
+    Four of five have told of n_steps steps when they are killed, others of none.
+    """
     folder, chance = Path(folder), random.Random(seed)
     open_loop(folder).close()
     judge = Judge(folder)
@@ -403,7 +407,7 @@ def kill_many(folder, n_kills, seed):
         child, pipe = start(lambda end, t=trouble: Child(folder, end, t).run())
         heard = b""
         if chance.random() < 0.8:  # let it open the loop; else kill it at once or so
-            heard = listen(pipe, time.monotonic() + 60, b"done")
+            heard = listen(pipe, time.monotonic() + 60, b"done", n_steps)
         if heard and turn % 5 == 0:
             refused = is_refused(folder)
             judge.count["second processes refused"] += refused
@@ -439,6 +443,8 @@ def contend(folder, who, n_answers, end):
                 loop = open_loop(folder)
         except FolderInUseError:
             refused += 1
+            if refused == 1:
+                os.write(end, b'["refused"]\n')
             time.sleep(0.002)
             continue
         with loop:
@@ -464,17 +470,24 @@ def crowd(folder, n_rounds, seed, n_processes=4, n_answers=12):
     for turn in range(n_rounds):
         here = Path(folder) / str(turn)
         here.mkdir()
-        children = [
-            start(partial(contend, here, who, n_answers)) for who in range(n_processes)
-        ]
+        with open_loop(here):
+            children = [
+                start(partial(contend, here, who, n_answers))
+                for who in range(n_processes)
+            ]
+            # Each has tried to come in while this process was inside.
+            heard = [listen(pipe, time.monotonic() + 60, b"\n") for _, pipe in children]
+            let_in = sum(told(one)[0] != ["refused"] for one in heard)
+            count["two in the folder at once"] += let_in
         time.sleep(chance.random() * 0.1)
         os.kill(children[0][0], signal.SIGKILL)
         count["killed of them"] += 1
         lines = []
-        for child, pipe in children:
-            lines += told(listen(pipe, time.monotonic() + 60))
+        for (child, pipe), some in zip(children, heard, strict=True):
+            lines += told(some + listen(pipe, time.monotonic() + 60))
             os.close(pipe)
             os.waitpid(child, 0)
+        lines = [line for line in lines if line != ["refused"]]
         count["processes at once"] = n_processes
         count["times refused"] += sum(line[-1] for line in lines)
         count["answers told of"] += len(lines)

@@ -67,6 +67,7 @@ def test_fit_trains_on_the_labeled_cells_and_survives_a_restart(tmp_path):
         loop.undo()
         assert loop.report().n_since_fit == 2  # a batch is no answer
     assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "answers.check",
         "answers.jsonl",
         "lock",
         "model.joblib",

@@ -676,8 +676,8 @@ ERRORS = {
     ),
     "binary estimator for a label matrix": (
         lambda: fit_with(estimator=GaussianNB()),
-        r"^`estimator` must accept a label matrix for a 2-D `y`; GaussianNB did not: "
-        r".* Pass MaskedMultiOutputClassifier\(GaussianNB\(\.\.\.\)\), or a 1-D `y`\.$",
+        r"^`estimator` must take labels with unlabeled cells, which GaussianNB does "
+        r"not\. Pass MaskedMultiOutputClassifier\(GaussianNB\(\.\.\.\)\), which fits ",
     ),
     "negative weight": (
         lambda: MaskedCalibratedClassifierCV(separate()).fit(

@@ -11,6 +11,13 @@ from types import SimpleNamespace
 import joblib
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_masked.annotate import main
 from sklearn_masked.annotate._texts import Pool, read_texts
@@ -18,8 +25,14 @@ from sklearn_masked.annotation import (
     DamagedLogError,
     LabelingLoop,
     query_cells,
+    simulate,
     write_queries,
 )
+from sklearn_masked.calibration import MaskedCalibratedClassifierCV
+from sklearn_masked.inspection import learning_curve_by_cells
+from sklearn_masked.labels import MaskedLabels
+from sklearn_masked.model_selection import cross_val_predict
+from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
 
 TEXTS = [f"text {i}" for i in range(6)]
 NAMES = ["war", "crime"]
@@ -659,3 +672,106 @@ def test_a_column_without_a_header_loses_no_text(tmp_path, name):
     path.write_text("x" * 500 + "\na thief was arrested\n")
     with pytest.raises(ValueError, match=r"it has 'x{57}\.\.\.'\. If that"):
         read_texts(path)
+
+
+# Estimators of scikit-learn, which read no unlabeled cell.
+
+
+X = np.random.default_rng(0).normal(size=(12, 3))
+Y = np.array([[1, 0], [0, 1], [1, np.nan], [0, 0], [1, 1], [np.nan, 0]] * 2)
+OF_SKLEARN = {
+    "LogisticRegression": LogisticRegression(),
+    "GaussianNB": GaussianNB(),
+    "DecisionTreeClassifier": make_pipeline(StandardScaler(), DecisionTreeClassifier()),
+    "MultiOutputClassifier": MultiOutputClassifier(LogisticRegression()),
+    "ClassifierChain": ClassifierChain(LogisticRegression()),
+    "SGDClassifier": GridSearchCV(SGDClassifier(), {"alpha": [1, 2]}, cv=2),
+}
+INNER = dict.fromkeys(
+    ("MultiOutputClassifier", "ClassifierChain"), "LogisticRegression"
+)
+
+
+def fit_in_a_loop(estimator, folder):
+    with LabelingLoop(estimator, X, folder=folder, label_names=NAMES) as loop:
+        loop.answer([0, 1, 2, 3], ["war"] * 4, [1, 0, 1, 0])
+        loop.fit()
+
+
+def cross_validate_in_a_loop(estimator, folder):
+    with LabelingLoop(estimator, X, folder=folder, label_names=NAMES) as loop:
+        loop.answer([0, 1, 2, 3], ["war"] * 4, [1, 0, 1, 0])
+        loop.report(cv=2)
+
+
+FITS = {
+    "loop": fit_in_a_loop,
+    "report": cross_validate_in_a_loop,
+    "cross_val_predict": lambda estimator, _: cross_val_predict(estimator, X, Y, cv=3),
+    "1-D": lambda estimator, _: cross_val_predict(estimator, X, Y[:, 0], cv=3),
+    "simulate": lambda estimator, _: simulate(
+        estimator, X, np.nan_to_num(Y), X, Y, n_cells=8, batch_cells=4
+    ),
+    "learning curve": lambda estimator, _: learning_curve_by_cells(
+        estimator, X, Y, cv=2, train_sizes=[4]
+    ),
+    "calibration": lambda estimator, _: MaskedCalibratedClassifierCV(
+        estimator, cv=2
+    ).fit(X, Y),
+    "thresholds": lambda estimator, _: MaskedTunedThresholdClassifierCV(
+        estimator, cv=2
+    ).fit(X, Y),
+}
+
+
+@pytest.mark.parametrize("where", FITS)
+@pytest.mark.parametrize("name", OF_SKLEARN)
+def test_estimators_that_read_no_unlabeled_cells_are_named(tmp_path, name, where):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of folds that failed
+        with pytest.raises(ValueError) as raised:
+            FITS[where](OF_SKLEARN[name], tmp_path)
+    assert str(raised.value).startswith(
+        "`estimator` must take labels with unlabeled cells, which "
+        f"{name} does not. Pass MaskedMultiOutputClassifier("
+        f"{INNER.get(name, name)}(...)), which fits a clone per label on its labeled "
+    )
+
+
+# Names of labels in pictures.
+
+
+LONG = "inhibition of the nuclear receptor"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{LONG}, {i}" for i in range(12)],
+        [f"{LONG}, assay {i}, in the second half" for i in range(3)],
+        [f"{LONG} {i} {LONG} and of more" for i in range(3)],
+        ["short", LONG, f"{LONG}s", "short too"],
+    ],
+)
+def test_names_that_begin_alike_stay_distinct_in_pictures(names):
+    from sklearn_masked.plotting._style import shorten
+
+    short = shorten(names)
+    assert len(set(short)) == len(names)
+    for name, one in zip(names, short, strict=True):
+        assert one == name or "..." in one
+        assert len(name) > 28 or one == name
+        assert len(one) <= 28
+
+
+def test_a_legend_of_labels_that_begin_alike_names_each():
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    from sklearn_masked.plotting import MaskedRocCurveDisplay
+
+    names = [f"{LONG}, {i}" for i in range(3)]
+    y = np.random.default_rng(0).integers(0, 2, (40, 3))
+    labels = MaskedLabels.from_dense(y, label_names=names)
+    scores = np.random.default_rng(1).random(y.shape)
+    display = MaskedRocCurveDisplay.from_predictions(labels, scores)
+    shown = [text.get_text().split(":")[0] for text in display.ax_.get_legend().texts]
+    assert len(set(shown)) == 4 and shown[0].endswith(", 0")

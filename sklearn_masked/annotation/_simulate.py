@@ -14,6 +14,7 @@ from ..labels.names import check_same_names, check_same_rows
 from ..metrics import masked_average_precision_score, masked_roc_auc_score
 from ..metrics._cells import label_name
 from ..metrics._rows import count_rows
+from ..model_selection.fitting import explain_labels
 from ..multioutput._constants import OneClassLabelWarning
 from ._chosen import (
     CHOSEN_NEGATIVE_WEIGHT,
@@ -244,7 +245,7 @@ def _fit_and_score(estimator, X, known, X_test, y_test, metrics):
         # Labels short of cells, or without positives in the test: in every round.
         for expected in _EXPECTED:
             warnings.simplefilter("ignore", expected)
-        with weights_explained(known):
+        with weights_explained(known), explain_labels(model, known):
             model.fit(X, known)
         proba = model.predict_proba(X_test)
         return model, [metric(y_test, proba) for metric in metrics.values()]

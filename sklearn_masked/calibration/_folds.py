@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, check_cv
-from sklearn.utils import get_tags, indexable
+from sklearn.utils import indexable
 
 from .._targets import OneSidedLabelsWarning, UnlabeledLabelWarning, encode_target
 from ..labels import MaskedLabels, cell_weights, check_sample_weight
@@ -20,6 +20,7 @@ from ..model_selection import (
     RareLabelWarning,
 )
 from ..model_selection._validation import _has_rows
+from ..model_selection.fitting import explain_labels
 from ..multioutput import OneClassLabelWarning
 
 _ABOUT_LABELS = (UnlabeledLabelWarning, OneSidedLabelsWarning, OneClassLabelWarning)
@@ -169,17 +170,8 @@ def fit_whole(estimator, task, fit_params):
 
 def _fit(estimator, X, y, fit_params):
     """Fit an estimator, and say it if the reason for a failure is the form of y."""
-    try:
+    with explain_labels(estimator, y):
         return estimator.fit(X, y, **fit_params)
-    except (TypeError, ValueError) as error:
-        takes_matrix = get_tags(estimator).target_tags.multi_output
-        if takes_matrix or not isinstance(y, MaskedLabels):
-            raise
-        name = type(estimator).__name__
-        raise ValueError(
-            f"`estimator` must accept a label matrix for a 2-D `y`; {name} did not: "
-            f"{error} Pass MaskedMultiOutputClassifier({name}(...)), or a 1-D `y`."
-        ) from error
 
 
 def score_part(estimator, method, task, rows=None):

@@ -22,6 +22,7 @@ from ..labels.names import check_same_rows
 from ..metrics._cells import is_one_dimensional
 from ..metrics._rows import count_rows, take_rows
 from ..model_selection import MaskedStratifiedKFold
+from ..model_selection.fitting import explain_labels
 
 # Exponents tried for the way in which scores approach their limit.
 _EXPONENTS = np.geomspace(0.05, 2.0, 80)
@@ -316,7 +317,8 @@ def _fit_and_score(estimator, scorer, X, y, train, test, size, seed, routed):
     X_train, X_test = take_rows(X, train), take_rows(X, test)
     fit_params = _some_rows(routed.estimator.fit, train, n_samples)
     start = time.perf_counter()
-    estimator.fit(X_train, labels, **fit_params)
+    with explain_labels(estimator, labels):
+        estimator.fit(X_train, labels, **fit_params)
     fitted = time.perf_counter()
     score_params = _some_rows(routed.scorer.score, test, n_samples)
     test_score = scorer(estimator, X_test, y[test], **score_params)

@@ -16,6 +16,7 @@ from ..labels import check_labels
 from ..labels.names import check_same_rows
 from ..metrics._cells import is_one_dimensional
 from ..metrics._rows import count_rows, take_rows
+from .fitting import explain_labels, has_unlabeled
 
 __all__ = ["cross_val_predict"]
 
@@ -79,8 +80,8 @@ def cross_val_predict(
     Raises
     ------
     ValueError
-        If the test parts of `cv` are not a partition of the rows, or a label is not
-        accepted.
+        If the test parts of `cv` are not a partition of the rows, a label is not
+        accepted, or the estimator takes no unlabeled cells, as scikit-learn's do not.
 
     See Also
     --------
@@ -108,7 +109,7 @@ def cross_val_predict(
     if method not in _METHODS:
         raise ValueError(f"`method` accepts {', '.join(_METHODS)}; got {method!r}.")
     check_same_rows(X=X, y=y, groups=groups)
-    if y is None or (is_one_dimensional(y) and not _has_unlabeled(y)):
+    if y is None or (is_one_dimensional(y) and not has_unlabeled(y)):
         return model_selection.cross_val_predict(
             estimator,
             X,
@@ -176,8 +177,9 @@ def _fit_and_predict(estimator, X, y, train, test, fit_params, method):
     X_train, X_test = take_rows(X, train), take_rows(X, test)
     if get_tags(estimator).input_tags.pairwise:
         X_train, X_test = X_train[:, train], X_test[:, train]
-    estimator.fit(X_train, take_rows(y, train), **fit_params)
-    predictions = getattr(estimator, method)(X_test)
+    with explain_labels(estimator, y):
+        estimator.fit(X_train, take_rows(y, train), **fit_params)
+        predictions = getattr(estimator, method)(X_test)
     if isinstance(predictions, list) and method != "predict":
         return _both_classes(predictions, estimator.classes_, method)
     return predictions
@@ -213,21 +215,3 @@ def _join(parts, order):
     if sp.issparse(parts[0]):
         return sp.vstack(parts, format="csr")[order]
     return np.concatenate(parts)[order]
-
-
-def _has_unlabeled(y):
-    """Tell whether a 1-D target has unlabeled entries."""
-    if np.ma.is_masked(y):
-        return True
-    y = np.asarray(y)
-    if y.dtype.kind == "f":
-        return bool(np.isnan(y).any())
-    if y.dtype.kind != "O":
-        return False
-    # NaN alone differs from itself; pandas' NA does not say, and has no truth.
-    return any(
-        value is None
-        or type(value).__name__ == "NAType"
-        or (isinstance(value, float) and value != value)
-        for value in y
-    )

@@ -210,6 +210,8 @@ class MaskedCalibrationDisplay:
             The display itself.
         """
         few = len(self.lines) <= FEW
+        names = [line.name for line in (*self.lines, self.pooled)]
+        short = dict(zip(names, shorten(names), strict=True))
         rows = len(self.lines) + 1 if few else 2
         self.ax_, own = new_axes(ax, (5.0, 5.3 + 0.21 * rows))
         self.figure_ = self.ax_.figure
@@ -217,7 +219,8 @@ class MaskedCalibrationDisplay:
         for place, line in enumerate(self.lines):
             if few:
                 style = {"marker": MARKERS[place], "markersize": 4.5}
-                self._draw(line, **style, **line_style(place), linewidth=1.4)
+                style |= line_style(place)
+                self._draw(line, short[line.name], linewidth=1.4, **style)
                 continue
             self.ax_.plot(
                 line.prob_pred,
@@ -228,7 +231,8 @@ class MaskedCalibrationDisplay:
                 label=None if place else f"{len(self.lines)} labels",
             )
         if len(self.lines) > 1:
-            self._draw(self.pooled, color=AVERAGE, linewidth=2.2, marker="o")
+            name = short[self.pooled.name]
+            self._draw(self.pooled, name, color=AVERAGE, linewidth=2.2, marker="o")
         unit_axes(self.ax_, "Mean probability", "Share of positives")
         title = None
         if self.confidence_level is not None:
@@ -236,7 +240,7 @@ class MaskedCalibrationDisplay:
         place_legend(self.ax_, own, title)
         return self
 
-    def _draw(self, line, **style):
+    def _draw(self, line, name, **style):
         """Draw a line and its bars."""
         if line.interval is not None:
             self.ax_.vlines(
@@ -249,7 +253,7 @@ class MaskedCalibrationDisplay:
         self.ax_.plot(
             line.prob_pred,
             line.prob_true,
-            label=f"{shorten(line.name)}: {line.weight.sum():,.0f} cells",
+            label=f"{name}: {line.weight.sum():,.0f} cells",
             **style,
         )
 

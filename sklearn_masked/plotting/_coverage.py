@@ -134,7 +134,7 @@ class LabelCoverageDisplay:
         """Name the lines, the first at the top."""
         names = label_names(self.label_names, len(order))
         if named:
-            ticks = [shorten(names[label]) for label in order]
+            ticks = shorten(names[label] for label in order)
             self.ax_.set_yticks(np.arange(len(order)), ticks, fontsize=7.5)
             self.ax_.tick_params(axis="y", length=0)
         else:

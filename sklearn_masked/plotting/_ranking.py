@@ -184,6 +184,8 @@ default="auto"
         display : the display itself
         """
         places = self._highlighted(highlight)
+        names = [curve.name for curve in (*self.curves, self.macro)]
+        short = dict(zip(names, shorten(names), strict=True))
         rows = len(places) + 2
         self.ax_, own = new_axes(ax, (5.0, 5.2 + 0.21 * rows))
         self.figure_ = self.ax_.figure
@@ -194,9 +196,11 @@ default="auto"
         banded = len(places) <= 2 and everything
         for style, place in enumerate(places):
             curve = self.curves[place]
-            self._draw(curve, banded, linewidth=1.6, **line_style(style))
+            name = short[curve.name]
+            self._draw(curve, name, banded, linewidth=1.6, **line_style(style))
         if len(self.curves) > 1:
-            self._draw(self.macro, not banded, color=AVERAGE, linewidth=2.2)
+            name = short[self.macro.name]
+            self._draw(self.macro, name, not banded, color=AVERAGE, linewidth=2.2)
         self._finish()
         title = self._area_name
         if self.confidence_level is not None:
@@ -238,10 +242,10 @@ default="auto"
             )
             name = None
 
-    def _draw(self, curve, banded, **style):
+    def _draw(self, curve, name, banded, **style):
         """Draw a curve, its band and its line in the legend."""
         area = with_interval(curve.area, curve.low, curve.high)
-        self._line(curve.x, curve.y, label=f"{shorten(curve.name)}: {area}", **style)
+        self._line(curve.x, curve.y, label=f"{name}: {area}", **style)
         if banded and curve.band is not None:
             self.ax_.fill_between(
                 GRID, *curve.band, color=style["color"], alpha=0.18, linewidth=0

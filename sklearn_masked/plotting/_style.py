@@ -2,6 +2,7 @@
 
 import math
 from numbers import Integral
+from os.path import commonprefix
 
 import numpy as np
 
@@ -81,9 +82,44 @@ def label_names(names, n_labels):
     ]
 
 
-def shorten(name):
-    """Return a name that a legend or a tick can hold."""
-    return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 3] + "..."
+def shorten(names):
+    """Return names that a legend or a tick can hold, as distinct as they are.
+
+    The end of a long name is left out; of names that begin alike, what is around the
+    first difference stays. Where that does not help, names are as long as they are.
+    """
+    names = list(names)
+    short = [
+        name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 3] + "..."
+        for name in names
+    ]
+    for _ in range(4):  # apart from others, names may come to look like third ones
+        for places in _alike(names, short):
+            start = len(commonprefix([names[place] for place in places]))
+            for place in places:
+                short[place] = _around(names[place], start)
+    for places in _alike(names, short):
+        for place in places:
+            short[place] = names[place]
+    return short
+
+
+def _alike(names, short):
+    """Return the places of different names that are shortened to the same."""
+    groups = {}
+    for place, one in enumerate(short):
+        groups.setdefault(one, []).append(place)
+    return [some for some in groups.values() if len({names[at] for at in some}) > 1]
+
+
+def _around(name, start):
+    """Return the beginning of a long name and what is around a position."""
+    if len(name) <= _MAX_NAME:
+        return name
+    head = _MAX_NAME // 4
+    start = max(head, min(start - head, len(name) - 2 * head))
+    end = start + 2 * head
+    return f"{name[:head]}...{name[start:end]}{'...' if end < len(name) else ''}"
 
 
 def with_interval(value, low, high):

@@ -222,6 +222,7 @@ default="predict_proba"
         n_labels = len(self.names)
         columns = min(n_labels, 3 if n_labels != 4 else 2)
         self.axes_ = panels(ax, n_labels, columns, (3.0, 2.6), sharey=True)
+        titles = shorten(self.names)
         for label, panel in enumerate(self.axes_):
             for metric, name, style in zip(values, _METRICS, _STYLES, strict=True):
                 panel.plot(
@@ -231,7 +232,7 @@ default="predict_proba"
                     drawstyle="steps-pre",
                     **style,
                 )
-            panel.set_title(shorten(self.names[label]), fontsize="medium")
+            panel.set_title(titles[label], fontsize="medium")
             if label >= n_labels - columns:
                 panel.set_xlabel(self._xlabel(ax))
 

@@ -17,6 +17,7 @@ from ...model_selection import (
     RareLabelWarning,
     cross_val_predict,
 )
+from ...model_selection.fitting import explain_labels
 from ...multioutput._constants import OneClassLabelWarning
 from .._chosen import weights_explained
 from ..files import free_path, read_json, write_atomically
@@ -53,7 +54,11 @@ def fit_model(estimator, X, texts, labels, seed):
     """Return a fitted model, which takes rows like those of X."""
     _check_labeled(labels, "fit()")
     to_fit, rows = default_or_clone(estimator, X, texts, seed)
-    with warnings.catch_warnings(), weights_explained(labels):
+    with (
+        warnings.catch_warnings(),
+        weights_explained(labels),
+        explain_labels(to_fit, labels),
+    ):
         ignore_expected()
         to_fit.fit(rows, labels)
     if estimator is None and texts is not None:

@@ -63,7 +63,7 @@ def p_value(share, target):
     n_hits, n_misses, ratio = _effective(share)
     ratios = np.multiply.outer(share.odds.draws, ratio)
     tails = betainc(n_hits, n_misses, target / (target + (1 - target) * ratios))
-    return np.where(share.hits > 0, share.odds.chances @ tails, 1.0)
+    return np.where(share.hits > 0, np.tensordot(share.odds.chances, tails, 1), 1.0)
 
 
 def _effective(share):

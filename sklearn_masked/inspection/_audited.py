@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..labels import check_labels
+from ..labels.names import check_same_columns, check_same_rows, column_names
 from ..metrics import UnscoredLabelsWarning
 from ..metrics._averaging import list_labels
 from ..metrics._bootstrap import check_confidence_level, wilson
@@ -115,8 +116,8 @@ or (n_samples, 2), default=None
     Raises
     ------
     ValueError
-        If `y` cannot be read, a decision is not 0 or 1, a score is not finite, or a
-        shape does not fit.
+        If `y` cannot be read, a decision is not 0 or 1, a score is not finite, a shape
+        does not fit, or names of labels differ.
     TypeError
         If decisions or scores are no numbers.
 
@@ -126,6 +127,8 @@ or (n_samples, 2), default=None
         If no cell is audited among the rows predicted positive, or negative, of some
         labels, or no audited cell is positive: precision or recall is NaN there. One
         warning per call, which names at most ten.
+    RowOrderWarning
+        If two of the arguments have the same row index in another order.
 
     See Also
     --------
@@ -180,10 +183,12 @@ or (n_samples, 2), default=None
     [1 labels, 20000 rows; low to high: 95 % intervals]
     """
     check_confidence_level(confidence_level)
+    check_same_rows(y=y, y_pred=y_pred, y_score=y_score, sample_weight=sample_weight)
     if is_one_dimensional(y):
         labels, y_pred, y_score = _read_binary(y, y_pred, y_score)
     else:
         labels = check_labels(y)
+    _check_names(labels, y_pred, y_score, sample_weight)
     decisions = _Columns(y_pred, "y_pred", labels, decisions=True)
     scores = None if y_score is None else _Columns(y_score, "y_score", labels)
     strata = estimate_strata(labels, decisions, scores, sample_weight)
@@ -204,6 +209,17 @@ or (n_samples, 2), default=None
     if unknown.any():
         _warn_unknown(unknown, labels.label_names)
     return AuditedPerformance(columns, len(labels), float(confidence_level))
+
+
+def _check_names(labels, y_pred, y_score, sample_weight):
+    """Raise unless all that have names of labels have the same, in one order."""
+    check_same_columns(y_pred, labels.label_names, "y_pred", "`y`")
+    check_same_columns(y_score, labels.label_names, "y_score", "`y`")
+    for name, given in (("y_score", y_score), ("sample_weight", sample_weight)):
+        check_same_columns(given, column_names(y_pred), name, "`y_pred`")
+    check_same_columns(
+        sample_weight, column_names(y_score), "sample_weight", "`y_score`"
+    )
 
 
 def _ends(name, share, n_cells, confidence_level):

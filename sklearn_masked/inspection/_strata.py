@@ -31,7 +31,7 @@ class Strata(NamedTuple):
 def estimate_strata(labels, decisions, scores, sample_weight):
     """Estimate the share of positives in either stratum of each label."""
     cells = labels.cells()
-    weights = cell_weights(cells, sample_weight, labels.shape)
+    weights = cell_weights(cells, sample_weight, labels)
     weights = np.ones(len(cells.rows)) if weights is None else weights
     order = np.argsort(cells.cols, kind="stable")
     order = order[weights[order] > 0]

@@ -10,6 +10,8 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 import sklearn.metrics as skm
@@ -40,6 +42,21 @@ def pandas_nullable(Y):
     return frame.mask(np.isnan(Y))
 
 
+def polars_booleans(Y):
+    values = np.where(np.isnan(Y), None, (Y == 1).astype(object))
+    return pl.DataFrame(values.tolist(), schema=names_of(Y), orient="row")
+
+
+def pyarrow_integers(Y):
+    columns = np.where(np.isnan(Y), -1, Y).astype(int).T
+    columns = [pa.array(one, mask=one < 0) for one in columns]
+    return pa.table(columns, names=names_of(Y))
+
+
+def names_of(Y):
+    return [f"label {col}" for col in range(Y.shape[1])]
+
+
 def masked_array(Y):
     # What stands under the mask is junk too.
     return np.ma.array(np.where(np.isnan(Y), 1, Y).astype(int), mask=np.isnan(Y))
@@ -63,7 +80,7 @@ def from_cells(Y):
 
 
 def from_dicts(Y):
-    names = [f"label {col}" for col in range(Y.shape[1])]
+    names = names_of(Y)
     records = [
         {
             name: int(value)
@@ -83,6 +100,8 @@ FORMS = {
     "object None": object_none,
     "pandas float": pd.DataFrame,
     "pandas nullable": pandas_nullable,
+    "polars booleans": polars_booleans,
+    "pyarrow integers": pyarrow_integers,
     "numpy.ma": masked_array,
     "raw sparse": raw_sparse,
     "implicit negative": lambda Y: MaskedLabels.from_sparse(

@@ -7,11 +7,13 @@ is matched by position.
 
 import itertools
 import warnings
+from collections import Counter
 from numbers import Integral
 
 import numpy as np
 
 from ..exceptions import RowOrderWarning
+from ._values import is_missing
 
 _NONE = object()
 
@@ -184,16 +186,31 @@ def row_ids(data):
 
 def _is_another_order(index, others):
     """Return whether two indexes hold the same ids, and not in the same order."""
-    if index is others or len(index) != len(others):
+    if index is others or len(index) != len(others) or not len(index):
         return False
     if hasattr(index, "equals") and index.equals(others):
+        return False
+    # Most indexes that differ hold other ids, which one look tells in any size.
+    if not (_holds(others, index[0]) and _holds(index, others[0])):
         return False
     index, others = np.asarray(index), np.asarray(others)
     if index.dtype.kind in "iu" and others.dtype.kind in "iu":
         same, alike = np.array_equal(index, others), np.sort(index) == np.sort(others)
         return bool(not same and alike.all())
     index, others = index.tolist(), others.tolist()
-    return index != others and set(index) == set(others)
+    try:
+        return index != others and Counter(index) == Counter(others)
+    except TypeError:  # pandas' NA, which equals nothing and is no truth
+        return False
+
+
+def _holds(ids, one):
+    """Return whether ids hold one of them; of a tuple or NaN, whether they may."""
+    if isinstance(one, tuple) or is_missing(one):
+        return True
+    ids = ids if hasattr(ids, "dtype") else np.asarray(ids)
+    same = np.asarray(ids == one)
+    return same.dtype != bool or bool(same.any())
 
 
 def _plain(index):

@@ -2,7 +2,10 @@
 
 import io
 import pickle
+import sys
 import threading
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +13,10 @@ import scipy.sparse as sp
 import torch
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 
+import sklearn_masked
 from sklearn_masked import MaskedMultiLabelClassifier
 from sklearn_masked.calibration import MaskedCalibratedClassifierCV
+from sklearn_masked.classifier import InterruptedFitWarning
 from sklearn_masked.multioutput import MaskedMultiOutputClassifier
 from sklearn_masked.nn import modules
 from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
@@ -359,3 +364,75 @@ def test_file_names_the_module_of_a_user_where_a_reader_sees_it():
     state = model.net_.__getstate__()
     assert isinstance(state["module_"], HookedModule)
     assert not [name for name, value in state.items() if isinstance(value, bytes)]
+
+
+# Ctrl-C
+
+PACKAGE = str(Path(sklearn_masked.__file__).parent)
+
+
+class Pressed:
+    """Press Ctrl-C at a call of a function of the package, of all calls of a fit."""
+
+    def __init__(self, at=None):
+        self.at, self.n_calls, self.n_epochs, self.where = at, 0, 0, None
+
+    def __call__(self, frame, event, arg):
+        code = frame.f_code
+        if event == "return" and code.co_name == "notify":
+            self.n_epochs += frame.f_locals["method_name"] == "on_epoch_end"
+        if event != "call" or not code.co_filename.startswith(PACKAGE):
+            return
+        self.n_calls += 1
+        if self.n_calls == self.at:
+            self.where = Path(code.co_filename).stem
+            self.was_trained = self.n_epochs > 0
+            raise KeyboardInterrupt
+
+    def fit(self, model, X, y):
+        sys.setprofile(self)
+        try:
+            return model.fit(X, y)
+        finally:
+            sys.setprofile(None)
+
+
+INTERRUPTED = {
+    "dense": (CHEAP, 80, 12),
+    "sparse": ({**CHEAP, "common": 0.4, "interactions": 0.5}, 80, 8),
+    "auto": ({"random_state": 0, "device": "cpu", "max_epochs": 2}, 260, 4),
+}
+
+
+@pytest.mark.parametrize("kind", INTERRUPTED)
+def test_interrupted_fit_keeps_what_is_finished_wherever_it_is(kind):
+    params, n, n_times = INTERRUPTED[kind]
+    X, y = make_data(n=n)
+    if kind == "sparse":
+        X = sp.csr_matrix(np.where(np.abs(X) > 0.3, X, 0))
+    model = MaskedMultiLabelClassifier(**params)
+    calls = Pressed()
+    calls.fit(model, X, y)
+    before, auc = model.decision_function(X), model.score(X, y)
+    kept = 0
+    # Of a fit that chooses much before the training, the rest.
+    first = calls.n_calls // 2 if kind == "auto" else 1
+    for at in range(first, calls.n_calls, calls.n_calls // n_times):
+        press = Pressed(at)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                press.fit(model, X, y)
+            except KeyboardInterrupt:
+                # Around the training there are moments in which nothing is lost.
+                around = press.where in ("_estimator", "_fitted", "_training")
+                assert not press.was_trained or around, press.where
+                np.testing.assert_array_equal(model.decision_function(X), before)
+                continue
+        assert press.was_trained
+        assert InterruptedFitWarning in [one.category for one in caught], press.where
+        assert np.isfinite(model.decision_function(X)).all()
+        assert model.score(X, y) > auc - 0.1
+        before = model.decision_function(X)
+        kept += 1
+    assert kept

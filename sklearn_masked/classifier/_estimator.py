@@ -388,7 +388,8 @@ default=None
         UnlabeledLabelWarning
             If a label has no labeled cell; it predicts the pooled rate of positives.
         InterruptedFitWarning
-            If the training was interrupted; the finished epochs are kept.
+            If the fit was interrupted (Ctrl-C) after an epoch of training; what is
+            finished is kept. Before that the KeyboardInterrupt is raised.
         """
         refuse_instances(self)
         self._validate_params()

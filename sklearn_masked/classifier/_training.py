@@ -116,8 +116,9 @@ def train(estimator, X, targets, epochs, *, first, whole):
             _run(estimator, data, epochs)
             if estimator.net_.dual is not None and whole:
                 held_out = valid if stops else None
-                _finish.finish(estimator, X, targets, data, held_out, first=first)
-                estimator.net_.dual.write()
+                with _kept_if_interrupted(estimator):
+                    _finish.finish(estimator, X, targets, data, held_out, first=first)
+                    estimator.net_.dual.write()
             _set_fitted(estimator, X, solver, batch_size, device, first)
         finally:
             estimator.net_.train_split = None  # it holds the validation rows
@@ -235,6 +236,29 @@ def _run(estimator, train, epochs):
             "they are kept.",
             InterruptedFitWarning,
             stacklevel=4,
+        )
+
+
+@contextlib.contextmanager
+def _kept_if_interrupted(estimator):
+    """Go back to the trained weights, and warn, where what follows is interrupted."""
+    module, C = estimator.net_.module_, estimator.C_
+    # The dual trainer changes the others of the state neither here nor elsewhere.
+    kept = {
+        name: value.clone()
+        for name, value in module.state_dict().items()
+        if value.is_floating_point() and name != "embedding"
+    }
+    try:
+        yield
+    except KeyboardInterrupt:
+        module.load_state_dict(kept, strict=False)
+        estimator.C_ = C
+        warnings.warn(
+            "The fit was interrupted after the training, which is kept, and before its "
+            "output was scaled: probabilities may be too near 0 and 1.",
+            InterruptedFitWarning,
+            stacklevel=5,
         )
 
 

@@ -105,24 +105,29 @@ class MaskedNet(NeuralNet):
             self.stopped_by_callback_ = method_name == "on_epoch_end"
             raise
 
-    def fit_loop(self, X, y=None, epochs=None, **fit_params):
-        """Train, noting whether it was interrupted rather than ended by a callback."""
+    def train(self, dataset, epochs):
+        """Go through the dataset so many times, from the parameters as they are.
+
+        An interruption ends it: what is finished stays, and `interrupted_` tells.
+        """
         self.interrupted_ = self.stopped_by_callback_ = False
         try:
-            return super().fit_loop(X, y, epochs=epochs, **fit_params)
+            self.notify("on_train_begin", X=dataset, y=None)
+            self.fit_loop(dataset, epochs=epochs)
         except KeyboardInterrupt:
+            # Either way the finished epochs stay.
             self.interrupted_ = not self.stopped_by_callback_
             if self.interrupted_:
                 _drop_unfinished_epoch(self.history)
-            raise
-
-    def train(self, dataset, epochs):
-        """Go through the dataset so many times, from the parameters as they are."""
-        self.notify("on_train_begin", X=dataset, y=None)
         try:
-            self.fit_loop(dataset, epochs=epochs)
+            self._end_training(dataset)
         except KeyboardInterrupt:
-            pass  # either way the finished epochs stay: see `interrupted_`
+            self.interrupted_ = True
+            self._end_training(dataset)
+        return self
+
+    def _end_training(self, dataset):
+        """Write what training left to write; once more where it was interrupted."""
         if self.dual is not None:
             self.dual.write()
         self.notify("on_train_end", X=dataset, y=None)
@@ -136,7 +141,6 @@ class MaskedNet(NeuralNet):
                 for key, value in row.items()
                 if isinstance(value, np.generic)
             )
-        return self
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """Go through the batches once; read the losses back once, at the end.

@@ -57,9 +57,7 @@ BAD_Y = {
     ),
     "a two": (
         at(Y, (3, 1), 2),
-        f"{ACCEPTED}; got 2.0 at sample 3, label 1. A 2 can come from scikit-learn's "
-        "cross_val_predict, which recodes -1, 0 and 1 to 0, 1 and 2: use "
-        "sklearn_masked.model_selection.cross_val_predict.",
+        f"{ACCEPTED}; got 2.0 at sample 3, label 1.",
     ),
     "an infinity": (
         at(Y, (4, 0), np.inf),

@@ -31,11 +31,12 @@ def message_of(error, call, *args, **kwargs):
 
 
 CELLS = {
-    "two": ([[0, 1], [1, 2]], "2 at sample 1, label 1." + TWO),
-    "two as a float": (np.array([[0, 2.0]]), "2.0 at sample 0, label 1." + TWO),
-    "two in a frame": (pd.DataFrame({"a": [0, 2]}), "2.0 at sample 1, label 0." + TWO),
-    "two in sparse": (sp.csr_array([[0, 2]]), "2 at sample 0, label 1." + TWO),
-    "two among objects": ([[None, 2]], "2 at sample 0, label 1." + TWO),
+    "two": ([[0, 1], [1, 2]], "2 at sample 1, label 1."),
+    "two of those recoded": ([[0, 1], [2, 2]], "2 at sample 1, label 0." + TWO),
+    "two as a float": (np.array([[0, 2.0]]), "2.0 at sample 0, label 1."),
+    "two in a frame": (pd.DataFrame({"a": [0, 2]}), "2.0 at sample 1, label 0."),
+    "two in sparse": (sp.csr_array([[0, 2]]), "2 at sample 0, label 1."),
+    "two among objects": ([[None, 2]], "2 at sample 0, label 1."),
     "half": ([[0.5]], "0.5 at sample 0, label 0."),
     "minus two": ([[-2, 1]], "-2 at sample 0, label 0."),
     "infinity": ([[1, -np.inf]], "-inf at sample 0, label 1."),

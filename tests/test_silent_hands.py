@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 
 import sklearn_masked
-from sklearn_masked import MaskedMultiLabelClassifier
+from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier, check_labels
 from sklearn_masked.calibration import MaskedCalibratedClassifierCV
 from sklearn_masked.classifier import InterruptedFitWarning
 from sklearn_masked.multioutput import MaskedMultiOutputClassifier
@@ -436,3 +437,115 @@ def test_interrupted_fit_keeps_what_is_finished_wherever_it_is(kind):
         before = model.decision_function(X)
         kept += 1
     assert kept
+
+
+# Extremes
+
+EXTREMES = {
+    "weights of 1e-46": {"sample_weight": 1e-46},
+    "weights of 1e-300": {"sample_weight": 1e-300},
+    "weights of 1e38": {"sample_weight": 1e38},
+    "one weight of 1e38": {"one_weight": 1e38},
+    "one weight of 1e-46": {"one_weight": 1e-46},
+    "label_weight 0": {"label_weight": [0, 0, 0]},
+    "label_weight 0 of one label": {"label_weight": [0, 1, 1]},
+    "label_weight 1e-46": {"label_weight": [1e-46] * 3},
+    "label_weight 1e300": {"label_weight": [1e300] * 3},
+    "pos_weight 0": {"pos_weight": 0.0},
+    "pos_weight 1e-46": {"pos_weight": 1e-46},
+    "pos_weight 1e38": {"pos_weight": 1e38},
+    "C 1e-45": {"C": 1e-45},
+    "C 1e38": {"C": 1e38},
+    "X of 3e38": {"X": 3e38},
+    "X of 1e-38": {"X": 1e-38},
+    "rows of 3e38 to predict": {"X_new": 3e38},
+}
+ADAM = {"optimizer": torch.optim.Adam, "max_epochs": 2, "random_state": 0}
+MODELS = {
+    "dual": CHEAP,
+    "pairs": {**CHEAP, "common": 0.4, "interactions": 0.5},
+    "Adam": {**ADAM, "device": "cpu"},
+    "module": {**ADAM, "device": "cpu", "module": HookedModule},
+}
+
+
+def fitted_and_predicted(model, extreme, kind):
+    """Return the probabilities that a model gives when it meets an extreme."""
+    X, y = make_data()
+    weight = np.ones(len(X))
+    weight *= extreme.get("sample_weight", 1.0)
+    weight[0] *= extreme.get("one_weight", 1.0)
+    X_new = X[:5].copy()
+    if kind == "sparse":
+        X = np.where(np.abs(X) > 0.3, X, 0)
+    if "X" in extreme:
+        X = np.sign(X) * np.float32(extreme["X"])
+    if "X_new" in extreme:
+        X_new = np.sign(X_new) * np.float32(extreme["X_new"])
+    if kind == "sparse":
+        X, X_new = sp.csr_matrix(X), sp.csr_matrix(X_new)
+    settings = {k: v for k, v in extreme.items() if k in model.get_params()}
+    model.set_params(**settings).fit(X, y, sample_weight=weight)
+    cells = model.predict_proba_cells(X_new, np.arange(3), np.arange(3))
+    return np.append(model.predict_proba(X_new).ravel(), cells)
+
+
+# scikit-learn's look for infinities adds numbers up first.
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered in reduce")
+@pytest.mark.parametrize(
+    "name, kind",
+    [(name, kind) for name in MODELS for kind in ("dense", "sparse")][:-1],
+)
+def test_extreme_is_refused_or_predicts_numbers(name, kind):
+    refused = {}
+    for what, extreme in EXTREMES.items():
+        params = MODELS[name]
+        if "C" in extreme and "C" not in params:
+            continue
+        model = MaskedMultiLabelClassifier(**params)
+        try:
+            proba = fitted_and_predicted(model, extreme, kind)
+        except ValueError as error:
+            refused[what] = str(error)
+        else:
+            assert not np.isnan(proba).any(), what
+    for what, message in refused.items():
+        assert "`lr`" not in message or name in ("Adam", "module"), what
+        words = ("weight", "C", "scale X", "Scale X")
+        assert any(word in message for word in words), message
+    assert {"weights of 1e-46", "label_weight 0"} <= set(refused)
+
+
+# Sentences that pointed wrong
+
+
+def test_criterion_that_meets_nan_is_named():
+    X, y = make_data()
+    criterion = torch.nn.BCEWithLogitsLoss
+    model = MaskedMultiLabelClassifier(criterion=criterion, optimizer=torch.optim.Adam)
+    with pytest.raises(ValueError, match="`criterion` must leave out unlabeled") as got:
+        model.fit(X, y)
+    assert "`lr`" not in str(got.value)
+
+
+@pytest.mark.parametrize(
+    "stray", [[[0, 1], [1, 2]], [[0.0, np.nan], [1.0, 2.0]], [[-1, 0], [1, 2]]]
+)
+def test_stray_2_is_not_blamed_on_cross_val_predict(stray):
+    with pytest.raises(ValueError, match="got 2.* at sample 1, label 1.$"):
+        check_labels(np.array(stray))
+
+
+def test_label_whose_classifier_fails_is_named():
+    X, y = make_data()
+    y[3:, 1] = 0
+    y[:3, 1] = 1
+    labels = MaskedLabels.from_dense(y, label_names=["war", "rare", "sport"])
+    inner = CalibratedClassifierCV(LogisticRegression(), cv=5)
+    with pytest.raises(ValueError, match="than 5 examples.* label 'rare', of 3 po"):
+        MaskedMultiOutputClassifier(inner).fit(X, labels)
+    model = MaskedMultiOutputClassifier(FailsAtSecond(random_state=0))
+    model.partial_fit(X, y)
+    with pytest.raises(RuntimeError) as caught:
+        model.partial_fit(X, np.where(np.arange(3) == 2, 1.0, y))
+    assert "label 2, of 80 positive" in caught.value.__notes__[0]

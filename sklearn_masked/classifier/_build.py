@@ -124,6 +124,10 @@ def per_label(estimator, name):
         )
     if not (np.isfinite(array) & (array >= 0)).all():
         raise ValueError(f"`{name}` accepts finite numbers from 0; got {value!r}.")
+    with np.errstate(over="ignore", under="ignore"):
+        stored = array.astype(np.float32)
+    if not (np.isfinite(stored) & ((stored == 0) == (array == 0))).all():
+        raise ValueError(f"`{name}` must be in the range of float32; got {value!r}.")
     return array
 
 

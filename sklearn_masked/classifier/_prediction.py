@@ -132,6 +132,7 @@ class PredictionMixin:
             part = self.net_.cell_logits(
                 X[wanted[block]], slots[first:last] - block.start, cols[cells], by_cell
             )
+            _refuse_nan(part, lambda at: (rows[cells[at]], cols[cells[at]]))  # noqa: B023
             if logits is None:
                 logits = np.empty(len(rows), part.dtype)
             logits[cells] = part
@@ -185,6 +186,7 @@ class PredictionMixin:
         absent = ~self._has_cells()
         result = None
         for rows, logits in self.net_.iter_logits(X, self._block_rows()):
+            _refuse_nan(logits, lambda row, col: (row + rows.start, col))  # noqa: B023
             if absent.any():
                 logits[:, absent] = self._pooled_logit()
             part = of_logits(logits)
@@ -208,6 +210,18 @@ class PredictionMixin:
             else ((positive + 0.5) / (total + 1))
         )
         return np.log(rate) - np.log1p(-rate)
+
+
+def _refuse_nan(logits, position):
+    """Raise where a logit is NaN, and say of which row and label."""
+    # A minimum is NaN where one number is, and takes no array of its own.
+    if logits.size and np.isnan(logits.min()):
+        row, col = position(*np.argwhere(np.isnan(logits))[0])
+        raise ValueError(
+            f"The logit of row {row}, label {col}, is NaN: the numbers of `X` there "
+            "are too large for the model, or its `module` returned NaN. Scale X as the "
+            "rows were that the model was fitted on."
+        )
 
 
 def _check_cells(rows, cols, shape):

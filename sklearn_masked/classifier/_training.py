@@ -34,6 +34,8 @@ from ._weak import expected_totals, with_weak_negatives
 
 # Labels that store what is not negative are turned into cells up to so many.
 _MOST_CELLS = 1 << 22
+# Sums of weights and of their products with probabilities stay in the range of float32.
+_WEIGHTS = 1e-30, 1e30
 # Held by a fit that draws from torch's global generators.
 _GLOBAL_GENERATORS = threading.RLock()
 # A batch by the rule: of so many rows with an optimizer; for dual steps of at most so
@@ -98,6 +100,7 @@ def train(estimator, X, targets, epochs, *, first, whole):
     elif first or estimator.C != "auto" or not hasattr(estimator, "C_"):
         is_open = estimator.C == "auto"
         estimator.C_ = _choices.STRENGTHS[0] if is_open else float(estimator.C)
+    _check_weights(estimator, targets)
     with _seeded(estimator, seed, device):
         if first:
             estimator.net_ = _build_net(
@@ -124,6 +127,39 @@ def train(estimator, X, targets, epochs, *, first, whole):
             estimator.net_.train_split = None  # it holds the validation rows
             estimator.net_.dual = None  # it holds the training rows
             estimator.net_.owner = None
+
+
+def _check_weights(estimator, targets):
+    """Raise where the weights of the cells, taken together, leave the range of float32.
+
+    They would become 0 or infinite there, and the model NaN.
+    """
+    cells = targets.labeled
+    n_cells = np.add(*cells.totals())
+    weight = _build.per_label(estimator.label_weight, cells, "label_weight")
+    if weight is not None and n_cells.any() and not (n_cells * weight).any():
+        raise ValueError(
+            "`label_weight` must be above 0 for a label with labeled cells; got "
+            f"{estimator.label_weight!r}."
+        )
+    weights = cells.weights if cells.weights is not None else cells.sample_weight
+    factors = {"that of `y` and `sample_weight`": _largest(weights)}
+    factors["`label_weight`"] = _largest(weight)
+    if not isinstance(estimator.pos_weight, str):
+        factors["`pos_weight`"] = max(_largest(estimator.pos_weight), 1.0)
+    if _is_dual(estimator, targets):
+        factors["`C`"] = estimator.C_
+    largest = np.prod(list(factors.values()))
+    if n_cells.any() and not _WEIGHTS[0] <= largest <= _WEIGHTS[1]:
+        raise ValueError(
+            f"The largest weight of a cell, the product of {' and '.join(factors)}, "
+            f"must lie between {_WEIGHTS[0]} and {_WEIGHTS[1]}; got {largest:.3g}. "
+            "Scale one of them."
+        )
+
+
+def _largest(weights):
+    return 1.0 if weights is None else float(np.max(weights, initial=0.0))
 
 
 def _is_dual(estimator, targets):
@@ -224,9 +260,7 @@ def _run(estimator, train, epochs):
         if len(train):
             estimator.net_.train(train, epochs)
     except FloatingPointError as error:
-        raise ValueError(
-            f"Training diverged: {error}. Lower `lr` (here {estimator.lr}), or scale X."
-        ) from error
+        raise ValueError(_why_diverged(estimator, error)) from error
     if getattr(estimator.net_, "interrupted_", False):
         n_epochs = len(estimator.net_.history) - n_before
         if not n_epochs:
@@ -237,6 +271,22 @@ def _run(estimator, train, epochs):
             InterruptedFitWarning,
             stacklevel=4,
         )
+
+
+def _why_diverged(estimator, error):
+    """Return the sentence for a loss that is not finite."""
+    net, criterion = estimator.net_, estimator.criterion
+    is_first = len(net.history) == 1
+    if is_first and criterion is not None and not hasattr(criterion, "cell_loss"):
+        return (
+            "`criterion` must leave out unlabeled cells, which are NaN among its "
+            f"targets; got {criterion!r}, and {error}. Pass a subclass of "
+            "MaskedBCEWithLogitsLoss."
+        )
+    remedy = f"Lower `lr` (here {estimator.lr}), or scale X"
+    if net.dual is not None:
+        remedy = "Scale X"
+    return f"Training diverged: {error}. {remedy}."
 
 
 @contextlib.contextmanager

@@ -162,4 +162,7 @@ def _refuse_first(other, values, start):
     """Raise for the first of these cells, if there is one."""
     if other.any():
         row, col = (int(i) for i in np.argwhere(other)[0])
-        refuse_value(values[row, col], row + start, col)
+        # scikit-learn recodes to integers and leaves no cell unlabeled.
+        recoded = values.dtype.kind in "iu" and set(np.unique(values)) == {0, 1, 2}
+        recoded = recoded and np.count_nonzero(values == 2) > 1  # one is a slip
+        refuse_value(values[row, col], row + start, col, recoded=recoded)

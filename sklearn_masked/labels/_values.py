@@ -1,7 +1,5 @@
 """What a single cell may hold, and the sentence for what it may not."""
 
-from numbers import Number
-
 import numpy as np
 
 ACCEPTED = "`y` accepts 1, 0, and NaN, -1 or None in unlabeled cells"
@@ -56,11 +54,14 @@ def numbers_of(values, hidden=None):
     return numbers.reshape(values.shape), strange.reshape(values.shape)
 
 
-def refuse_value(value, row, col):
-    """Raise for a cell that is no label."""
+def refuse_value(value, row, col, *, recoded=False):
+    """Raise for a cell that is no label.
+
+    `recoded` says whether all of y may be 0, 1 and 2 in the place of -1, 0 and 1.
+    """
     value = value.item() if isinstance(value, np.generic) else value
     hint = ""
-    if isinstance(value, Number) and value == 2:
+    if recoded:
         hint = (
             " A 2 can come from scikit-learn's cross_val_predict, which recodes -1, 0 "
             "and 1 to 0, 1 and 2: use "

@@ -161,7 +161,9 @@ default=None
         learnable = np.flatnonzero((n_positive > 0) & (n_negative > 0))
         fitted = Parallel(n_jobs=self.n_jobs)(
             delayed(_fit_label)(
-                clone(self.estimator), *training_set(X, columns[label], params)
+                clone(self.estimator),
+                *training_set(X, columns[label], params),
+                _shown(target, label),
             )
             for label in learnable
         )
@@ -225,12 +227,14 @@ default=None
             n_negative = n_negative + self._n_negative
         constants = constant_labels(n_positive, n_negative)
         fitted = Parallel(n_jobs=self.n_jobs)(
-            delayed(_partial_fit_label)(
+            delayed(_fit_label)(
                 # A copy: where one label fails, all stay as they were.
                 copy.deepcopy(estimators[label])
                 if _is_fitted(estimators[label])
                 else clone(self.estimator),
                 *training_set(X, columns[label], params),
+                _shown(target, label),
+                go_on=True,
             )
             for label in seen
         )
@@ -435,14 +439,35 @@ def _is_fitted(estimator):
     return not (estimator is None or isinstance(estimator, ConstantLabel))
 
 
-def _fit_label(estimator, X, y, params):
-    """Fit the classifier of one label."""
-    return estimator.fit(X, y, **params)
+def _shown(target, label):
+    """Return how errors name a label; None for a 1-D y."""
+    if target.classes is not None:
+        return None
+    names = target.labels.label_names
+    return str(label) if names is None else repr(str(names[label]))
 
 
-def _partial_fit_label(estimator, X, y, params):
-    """Go on fitting the classifier of one label."""
-    return estimator.partial_fit(X, y, classes=np.arange(2), **params)
+def _fit_label(estimator, X, y, params, shown, *, go_on=False):
+    """Fit the classifier of one label, or go on fitting it.
+
+    Where that fails, the error says of which label.
+    """
+    try:
+        if go_on:
+            return estimator.partial_fit(X, y, classes=np.arange(2), **params)
+        return estimator.fit(X, y, **params)
+    except Exception as error:
+        if shown is None:
+            raise
+        n_positive = np.count_nonzero(y)
+        where = (
+            f"That was the classifier of label {shown}, of {n_positive} positive and "
+            f"{len(y) - n_positive} negative cells."
+        )
+        if type(error) not in (TypeError, ValueError):
+            error.add_note(where)
+            raise
+        raise type(error)(f"{error} {where}") from error
 
 
 def _predict_label(result, label, estimator, method, X):

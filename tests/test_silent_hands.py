@@ -301,7 +301,7 @@ class Trusting(pickle.Unpickler):
         "builtins.print",  # where early stopping reports to
         "functools.partial",  # of the next, by which skorch sets a learning rate
         "skorch.setter.optimizer_setter",
-        "sklearn_masked.classifier._build._silent",
+        "sklearn_masked.classifier._callbacks._silent",
     }
 
     def find_class(self, module, name):
@@ -376,18 +376,20 @@ class Pressed:
     """Press Ctrl-C at a call of a function of the package, of all calls of a fit."""
 
     def __init__(self, at=None):
-        self.at, self.n_calls, self.n_epochs, self.where = at, 0, 0, None
+        self.at, self.n_calls, self.where = at, 0, None
+        self.trained_at = np.inf  # the call at which an epoch was finished
 
     def __call__(self, frame, event, arg):
         code = frame.f_code
         if event == "return" and code.co_name == "notify":
-            self.n_epochs += frame.f_locals["method_name"] == "on_epoch_end"
+            if frame.f_locals["method_name"] == "on_epoch_end":
+                self.trained_at = min(self.trained_at, self.n_calls)
         if event != "call" or not code.co_filename.startswith(PACKAGE):
             return
         self.n_calls += 1
         if self.n_calls == self.at:
             self.where = Path(code.co_filename).stem
-            self.was_trained = self.n_epochs > 0
+            self.was_trained = self.trained_at < self.at
             raise KeyboardInterrupt
 
     def fit(self, model, X, y):
@@ -398,10 +400,11 @@ class Pressed:
             sys.setprofile(None)
 
 
+AROUND = {"_estimator", "_fitted", "_training", "_solvers", "_features"}
 INTERRUPTED = {
-    "dense": (CHEAP, 80, 12),
-    "sparse": ({**CHEAP, "common": 0.4, "interactions": 0.5}, 80, 8),
-    "auto": ({"random_state": 0, "device": "cpu", "max_epochs": 2}, 260, 4),
+    "dense": (CHEAP, 80, 9),
+    "sparse": ({**CHEAP, "common": 0.4, "interactions": 0.5}, 80, 6),
+    "auto": ({"random_state": 0, "device": "cpu", "max_epochs": 2}, 260, 2),
 }
 
 
@@ -416,9 +419,9 @@ def test_interrupted_fit_keeps_what_is_finished_wherever_it_is(kind):
     calls.fit(model, X, y)
     before, auc = model.decision_function(X), model.score(X, y)
     kept = 0
-    # Of a fit that chooses much before the training, the rest.
-    first = calls.n_calls // 2 if kind == "auto" else 1
-    for at in range(first, calls.n_calls, calls.n_calls // n_times):
+    before_it = np.linspace(1, calls.trained_at - 1, 3)
+    after_it = np.linspace(calls.trained_at + 1, calls.n_calls - 1, n_times + 2)[:-1]
+    for at in np.append(before_it, after_it).astype(int):
         press = Pressed(at)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -426,7 +429,7 @@ def test_interrupted_fit_keeps_what_is_finished_wherever_it_is(kind):
                 press.fit(model, X, y)
             except KeyboardInterrupt:
                 # Around the training there are moments in which nothing is lost.
-                around = press.where in ("_estimator", "_fitted", "_training")
+                around = press.where in AROUND
                 assert not press.was_trained or around, press.where
                 np.testing.assert_array_equal(model.decision_function(X), before)
                 continue

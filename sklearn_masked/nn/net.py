@@ -2,6 +2,7 @@
 
 import copy
 import io
+import traceback
 
 import numpy as np
 import torch
@@ -95,15 +96,18 @@ class MaskedNet(NeuralNet):
 
     def notify(self, method_name, **cb_kwargs):
         """Call the callbacks, and remember when they or the dual end the training."""
+        is_end = method_name == "on_epoch_end"
         try:
             super().notify(method_name, **cb_kwargs)
-            is_end = method_name == "on_epoch_end" and not self._stops_by_itself()
-            if is_end and self.dual is not None and self.dual.has_arrived:
-                raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            # skorch's callbacks end the training by raising what Ctrl-C raises.
-            self.stopped_by_callback_ = method_name == "on_epoch_end"
+        except KeyboardInterrupt as stop:
+            # skorch's callbacks end the training by raising what Ctrl-C raises, which
+            # arrives mostly in what they call.
+            self.stopped_by_callback_ = is_end and _raised_in(stop) == method_name
             raise
+        if is_end and self.dual is not None and not self._stops_by_itself():
+            self.stopped_by_callback_ = self.dual.has_arrived
+            if self.stopped_by_callback_:
+                raise KeyboardInterrupt
 
     def train(self, dataset, epochs):
         """Go through the dataset so many times, from the parameters as they are.
@@ -404,6 +408,12 @@ def _shared_by_callbacks(callbacks):
             except TypeError:
                 shared[id(value)] = value
     return shared
+
+
+def _raised_in(error):
+    """Return the name of the function that an error was raised in."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return frame.f_code.co_name
 
 
 def _drop_unfinished_epoch(history):

@@ -136,7 +136,7 @@ def _check_weights(estimator, targets):
     """
     cells = targets.labeled
     n_cells = np.add(*cells.totals())
-    weight = _build.per_label(estimator.label_weight, cells, "label_weight")
+    weight = _build.per_label(estimator, "label_weight")
     if weight is not None and n_cells.any() and not (n_cells * weight).any():
         raise ValueError(
             "`label_weight` must be above 0 for a label with labeled cells; got "
@@ -146,7 +146,8 @@ def _check_weights(estimator, targets):
     factors = {"that of `y` and `sample_weight`": _largest(weights)}
     factors["`label_weight`"] = _largest(weight)
     if not isinstance(estimator.pos_weight, str):
-        factors["`pos_weight`"] = max(_largest(estimator.pos_weight), 1.0)
+        positive = _build.per_label(estimator, "pos_weight")
+        factors["`pos_weight`"] = max(_largest(positive), 1.0)
     if _is_dual(estimator, targets):
         factors["`C`"] = estimator.C_
     largest = np.prod(list(factors.values()))

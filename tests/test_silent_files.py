@@ -413,7 +413,7 @@ def everything(place):
 REFUSED = {
     # (how the file comes to be, what the sentence says)
     "texts.txt": (None, "is the file of texts"),
-    "labels.txt": (None, "is that of labels"),
+    "labels.txt": (None, "is the file of labels"),
     "down/../texts.txt": (None, "is the file of texts"),
     "link to texts": (
         lambda path: path.symlink_to("texts.txt"),
@@ -421,7 +421,7 @@ REFUSED = {
     ),
     "hard link to labels": (
         lambda path: os.link(path.with_name("labels.txt"), path),
-        "is that of labels",
+        "is the file of labels",
     ),
     "loop/answers.jsonl": (None, "that the program keeps in"),
     "loop/settings.json": (None, "that the program keeps in"),
@@ -461,7 +461,7 @@ def test_the_program_replaces_nothing_that_is_not_its_own(place, capsys, option,
 def test_one_file_for_both_is_refused(place, capsys):
     both = "--export", place / "new", "--model", place / "new"
     status, out, error = run(capsys, place, *both)
-    assert (status, out) == (2, "") and "is that of --export. Nothing was" in error
+    assert (status, out) == (2, "") and "is the file of --export. Nothing was" in error
     assert not (place / "new").exists()
 
 
@@ -545,7 +545,10 @@ def test_corrections_in_labels_csv_are_kept_and_come_in(place, capsys):
     assert "crime,no" in (place / "loop" / "labels.csv").read_text()
     status, out, error = run(capsys, place, "--import", copy)
     assert (status, error) == (0, "")
-    assert out == f"{copy}: 4 answers, of which 0 new, 1 changed, 3 as they were.\n"
+    assert out == (
+        f"{copy}: 4 answers, of which 0 new, 1 changed, 3 as they were.\n"
+        "  now yes: 'crime' of sample 1\n"
+    )
     assert "crime,yes" in (place / "loop" / "labels.csv").read_text()
     with make(place / "loop") as loop:
         assert (1, "crime", 1) in said(loop) and len(said(loop)) == 4
@@ -568,7 +571,8 @@ def test_labels_csv_itself_may_be_brought_in(place, capsys):
     status, out, error = run(capsys, place, "--import", path)
     assert (status, out) == (
         0,
-        f"{path}: 5 answers, of which 1 new, 1 changed, 3 as they were.\n",
+        f"{path}: 5 answers, of which 1 new, 1 changed, 3 as they were.\n"
+        "  now yes: 'crime' of sample 1\n",
     )
     assert error.endswith("All answers in it are in the folder.\n")
     with make(place / "loop") as loop:

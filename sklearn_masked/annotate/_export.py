@@ -9,7 +9,7 @@ import joblib
 from ..annotation.files import keep_copy, write_atomically
 
 FIELDS = ("sample", "label", "value", "annotator", "timestamp", "text")
-_WORDS = {1: "yes", 0: "no", None: "skip"}
+WORDS = {1: "yes", 0: "no", None: "skip"}
 # What the program keeps in its folder, and reads again.
 _OWN = (
     "answers.jsonl",
@@ -49,7 +49,7 @@ def write_answers(loop, pool, path):
         writer = csv.writer(text)
         writer.writerow(FIELDS)
         for one in answers:
-            word, who = _WORDS[one.value], one.annotator or ""
+            word, who = WORDS[one.value], one.annotator or ""
             about = pool.texts[rows[one.sample]]
             writer.writerow([one.sample, one.label, word, who, one.time, about])
         text.flush()
@@ -143,7 +143,7 @@ def check_targets(targets, inputs, folder):
                 f"{option} must be in a folder that exists; {path.parent} does not. "
                 "Nothing was written."
             )
-        taken[f"that of {option}"] = path
+        taken[f"the file of {option}"] = path
 
 
 def check_known(targets, written):

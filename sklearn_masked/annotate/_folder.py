@@ -2,16 +2,19 @@
 
 from ..annotation import DamagedLogError, FolderInUseError, LabelingLoop
 from . import _export
+from ._export import WORDS
 from ._import import bring_in, compare_answers
 from ._said import Refused, count, note, say
 from ._written import Written
 
+_SHOWN = 20
+
 
 def check_options(options, folder):
     """Refuse files to be written that are read, or kept in the folder."""
-    inputs = {"the file of texts": options.texts, "that of labels": options.labels}
+    inputs = {"the file of texts": options.texts, "the file of labels": options.labels}
     if options.bring is not None:
-        inputs["that of --import"] = options.bring
+        inputs["the file of --import"] = options.bring
     _export.check_targets(_targets(options), inputs, folder)
 
 
@@ -117,6 +120,9 @@ def _bring_in(loop, pool, path):
         f"{path}: {count(found.n, 'answer')}, of which {len(found.new)} new, "
         f"{len(found.changed)} changed, {n_same} as they were."
     )
+    for (sample, label, who), value in list(found.changed.items())[:_SHOWN]:
+        by = f" ({who})" if who else ""
+        say(f"  now {WORDS[value]}: {label!r} of sample {sample!r}{by}")
     if found.n_absent:
         note(
             f"{count(found.n_absent, 'answer')} of the folder, not in {path}, "

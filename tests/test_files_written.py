@@ -5,6 +5,7 @@ import errno
 import os
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from sklearn.dummy import DummyClassifier
 import sklearn_masked
 from sklearn_masked import MaskedMultiOutputClassifier
 from sklearn_masked.annotate import main
+from sklearn_masked.annotate._command import _say_goodbye
 from sklearn_masked.annotate._export import replace_answers
 from sklearn_masked.annotate._texts import Pool
 from sklearn_masked.annotate._written import Written
@@ -201,6 +203,22 @@ def test_a_file_under_the_name_of_a_temporary_one_stays(folder, name):
     WHOLE[name](folder / name)
     assert all(one.read_text() == "mine" for one in others if one.exists())
     assert len(list(folder.glob("*.part"))) in (0, 2)
+
+
+def test_a_session_that_ends_on_a_full_disk_says_so(folder, monkeypatch, capsys):
+    (folder / "labels.csv").write_text("what was there")
+    session = SimpleNamespace(pace=SimpleNamespace(n=0), n_all=8)
+    with make(folder) as loop:
+        monkeypatch.setattr(files, "os", FullDisk())
+        assert not _say_goodbye(loop, Pool(TEXTS, None), session, True)
+    captured = capsys.readouterr()
+    assert "8 in all; saved." in captured.out and "Answers:" not in captured.out
+    assert captured.err == (
+        f"note: {folder / 'labels.csv'} could not be written (No space left on "
+        "device); what was there is as it was. --export FILE writes the answers "
+        "elsewhere.\n"
+    )
+    assert (folder / "labels.csv").read_text() == "what was there"
 
 
 def test_a_salvage_on_a_full_disk_leaves_the_log(folder, monkeypatch):

@@ -64,15 +64,13 @@ def test_common_stays_0_where_nothing_can_be_told():
     assert taken(make(common=0.25).fit(X, few)) == 0.25
 
 
-def test_held_out_cells_may_object_to_what_labels_ask_for(monkeypatch):
+def test_labels_must_agree_and_held_out_cells_must_gain(monkeypatch):
     X, y, _ = task(True, n=700)
-    features = "sklearn_masked.classifier._features."
-    for agreed, gain, expected in [(9, -0.9, 0.4), (9, -1.1, 0.0), (0, 0.9, 0.0)]:
-        monkeypatch.setattr(features + "agreement", lambda _, agreed=agreed: agreed)
-        monkeypatch.setattr(
-            features + "_choices.gain", lambda *_, gain=gain: (gain, gain)
-        )
-        assert taken(make().fit(X, y)) == expected
+    module = "sklearn_masked.classifier._select_representation."
+    for agreed, z, expected in [(9, 0.1, 0.4), (9, -0.1, 0.0), (0, 0.9, 0.0)]:
+        monkeypatch.setattr(module + "agreement", lambda _, agreed=agreed: agreed)
+        monkeypatch.setattr(module + "z_score", lambda *_, z=z: z)
+        assert taken(make(interactions=0).fit(X, y)) == expected
 
 
 def test_a_model_without_a_direct_path_is_judged_without_one(monkeypatch):
@@ -84,7 +82,9 @@ def test_a_model_without_a_direct_path_is_judged_without_one(monkeypatch):
         judged.append(trainer.module.direct)
         return 9
 
-    monkeypatch.setattr("sklearn_masked.classifier._features.agreement", spy)
+    monkeypatch.setattr(
+        "sklearn_masked.classifier._select_representation.agreement", spy
+    )
     model = make().fit(X, y)
     assert model.net_.module_.direct is None and judged == [None]
 

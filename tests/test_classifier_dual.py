@@ -1,6 +1,5 @@
 """The default model's training, as a user sees it: base rates, gaps and few cells."""
 
-import copy
 import itertools
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from skorch.callbacks import Callback
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
 from sklearn_masked.nn.dual import StandbyAdam
-from sklearn_masked.nn.held_out import held_out_margins
 from sklearn_masked.nn.net import MaskedNet
 
 
@@ -74,27 +72,6 @@ def test_a_batch_of_all_rows_is_as_good_as_small_ones():
     assert abs(losses[0] - losses[1]) < 0.02
 
 
-def test_sharing_is_chosen_by_held_out_cells_where_they_are_many(monkeypatch):
-    monkeypatch.setattr("sklearn_masked.classifier._choices._FEWEST_FOR_SHARING", 500)
-    rng = np.random.default_rng(5)
-    X = sp.random(800, 300, 0.05, format="csr", dtype=np.float32, random_state=1)
-    dense = X.toarray()
-    # Each label hangs on one feature alone: the shared path has nothing to give.
-    y = (dense[:, :4] > 0).astype(float)
-    y[rng.random(y.shape) < 0.3] = np.nan
-    found = set()
-    for sharing in (0.3, 0.1):
-        monkeypatch.setattr(
-            "sklearn_masked.classifier._choices.SHARING", (0.3, sharing)
-        )
-        model = make().fit(X, y)
-        found.add(round(float(model.net_.module_.sharing), 6))
-        again = copy.deepcopy(model)
-        np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
-    assert found == {0.3, 0.1}
-    assert float(make(sharing=0.2).fit(X, y).net_.module_.sharing) == pytest.approx(0.2)
-
-
 def counts(n=700, seed=0):
     """Raw counts of common words that tell nothing, and rare ones that tell all."""
     rng = np.random.default_rng(seed)
@@ -108,60 +85,6 @@ def counts(n=700, seed=0):
 
 def idf_power(model):
     return float(model.net_.module_.feature_power)
-
-
-def test_idf_power_is_chosen_by_held_out_cells():
-    X, y = counts()
-    model = make().fit(X, y)
-    assert idf_power(model) == 1
-    fixed = make(idf_power=1.0).fit(X, y)
-    np.testing.assert_array_equal(model.predict_proba(X), fixed.predict_proba(X))
-    # Neither weights nor copies of what is not labeled have a say.
-    mirrored = make().fit(sp.vstack([X, X]).tocsr(), np.vstack([y, y * np.nan]))
-    assert idf_power(mirrored) == 1
-
-
-@pytest.mark.parametrize(("error", "n_more"), [(0.4, 0), (0.6, 3)])
-def test_only_a_likely_power_is_tried_on_more_folds(monkeypatch, error, n_more):
-    X, y = counts()
-    features, asked = "sklearn_masked.classifier._features.", []
-
-    def spy(trainer, batches, **kwargs):
-        scale, n = trainer.module.feature_scale, kwargs["folds"]
-        asked.append((n, float(scale.std() / scale.mean())))
-        return held_out_margins(trainer, batches, **kwargs)
-
-    monkeypatch.setattr(features + "held_out_margins", spy)
-    monkeypatch.setattr(features + "_choices.gain", lambda *_: (error, error))
-    model = make(common=0.0, interactions=0.0).fit(X, y)
-    assert idf_power(model) == 0.5
-    assert [folds for folds, _ in asked] == [1] * 3 + [2] * n_more + [3] * n_more
-    # Each has its own scale of the features, the same for one fold and for all.
-    spreads = [spread for _, spread in asked]
-    assert spreads[1] < spreads[0] < spreads[2]
-    assert spreads == spreads[:3] * (len(asked) // 3)
-
-
-def test_the_power_that_is_surely_best_is_taken(monkeypatch):
-    X, y = counts()
-    rng, name = np.random.default_rng(0), "sklearn_masked.classifier._features."
-    noise = rng.normal(size=20)
-
-    def judged(self, begun, power, folds, known):
-        assert known == (None if folds == 1 else (folds - 1, power))
-        gain = {0.5: 0.0, 0.0: -1.0, 1.0: 1.0}[power] * rng.random(20)
-        return (folds, power), noise + gain
-
-    monkeypatch.setattr(name + "_SmallModels._judge_power", judged)
-    assert idf_power(make(common=0.0, interactions=0.0).fit(X, y)) == 1
-
-
-def test_idf_power_stays_where_nothing_can_be_told():
-    X, y = counts()
-    few = np.where(np.arange(len(y))[:, None] < 100, y, np.nan)
-    assert idf_power(make().fit(X, few)) == 0.5
-    assert idf_power(make().partial_fit(X, y)) == 0.5
-    assert idf_power(make(idf_power=0.25).fit(X, y)) == 0.25
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 2.0])
@@ -209,32 +132,6 @@ def test_the_optimizer_that_stands_by_is_adam():
     assert torch.equal(*table)
     steps[0].load_state_dict(steps[1].state_dict())
     assert str(steps[0].state_dict()) == str(steps[1].state_dict())
-
-
-@pytest.mark.parametrize("gains", [-1.0, 1.0])
-def test_what_some_labels_choose_is_trained_as_if_it_had_been_told(monkeypatch, gains):
-    rng = np.random.default_rng(7)
-    X = sp.random(600, 20_000, 0.002, format="csr", dtype=np.float32, random_state=1)
-    cells = rng.random((600, 60)) < 0.1
-    y = MaskedLabels.from_dense(np.where(cells, rng.integers(0, 2, (600, 60)), np.nan))
-    asked = []
-
-    def judge(dual, batches, n_labels):
-        asked.append(set(dual.label.tolist()))
-        return np.zeros(1)
-
-    choices = "sklearn_masked.classifier._choices."
-    monkeypatch.setattr(choices + "_FEWEST_FOR_SHARING", 500)
-    monkeypatch.setattr(choices + "_ENOUGH_FOR_SHARING", (500, 10))
-    monkeypatch.setattr(choices + "ranking", judge)
-    monkeypatch.setattr(choices + "gain", lambda *_: (gains, 9 * gains))
-    model = make(idf_power=0.5, C=5.0).fit(X, y)
-    assert len(asked) == 2 and 10 <= len(asked[0]) < 60
-    told = 0.1 if gains > 0 else 0.3
-    assert float(model.net_.module_.sharing) == pytest.approx(told)
-    if gains < 0:
-        want = make(idf_power=0.5, C=5.0, sharing=told).fit(X, y).decision_function(X)
-        np.testing.assert_allclose(model.decision_function(X), want, atol=1e-4)
 
 
 def _many_pairs():

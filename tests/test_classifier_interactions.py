@@ -11,6 +11,8 @@ from sklearn.datasets import load_digits
 from sklearn_masked import MaskedMultiLabelClassifier
 from sklearn_masked.metrics import masked_roc_auc_score
 
+SELECT = "sklearn_masked.classifier._select_representation."
+
 
 def make(**params):
     return MaskedMultiLabelClassifier(**{"random_state": 0, "device": "cpu", **params})
@@ -78,7 +80,7 @@ def test_they_stay_0_where_nothing_can_be_told_or_pairs_are_many(monkeypatch):
     assert taken(make(interactions=0.25).fit(X, few)) == 0.25
     wide = sp.csr_array((len(X), (1 << 20) // 4 - 11))
     assert taken(make().fit(sp.hstack([sp.csr_array(X), wide]).tocsr(), y)) == 0
-    monkeypatch.setattr("sklearn_masked.classifier._features._MOST_WEIGHTS", 4 * 143)
+    monkeypatch.setattr(SELECT + "_MOST_WEIGHTS", 4 * 143)
     assert taken(make().fit(X, y)) == 0
 
 
@@ -119,13 +121,6 @@ def test_junk_in_unlabeled_cells_changes_nothing():
     np.testing.assert_array_equal(got, want)
 
 
-def test_sharing_is_chosen_beside_interactions():
-    X, y, truth = task(True, n=2600, known=1.0)
-    assert len(y) * 4 > 10_000
-    model = make(interactions=0.5, common=0.0, C=5.0, std_power=1.0).fit(X, y)
-    assert masked_roc_auc_score(truth, model.predict_proba(X)) > 0.85
-
-
 @pytest.mark.parametrize("interactions", [-0.1, 1.0, "yes", None])
 def test_interactions_of_another_kind_are_refused(interactions):
     X, y, _ = task(True, n=60)
@@ -141,7 +136,7 @@ def test_matrices_beyond_all_bounds_are_refused():
         r"0\.$"
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sklearn_masked.classifier._features.MAX_WEIGHTS", 100_000)
+        patch.setattr(SELECT + "MAX_WEIGHTS", 100_000)
         with pytest.raises(ValueError, match=message):
             make(interactions=0.5, embedding_dim=150).fit(X, y)
 
@@ -154,8 +149,7 @@ def test_more_of_them_is_asked_where_some_are_better(monkeypatch):
         asked.append((settings.interactions, settings.width))
         return np.arange(5.0) * settings.interactions
 
-    name = "sklearn_masked.classifier._features._SmallModels.ranking_anew"
-    monkeypatch.setattr(name, ranked)
+    monkeypatch.setattr(SELECT + "_SmallModels._judge_anew", ranked)
     model = make(common=0.0, embedding_dim=5).fit(X, y)
     assert asked == [(0.0, 5), (0.5, None), (0.75, None)]
     assert (taken(model), model.net_.module_.embedding.shape[1]) == (0.75, 10)

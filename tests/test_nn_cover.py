@@ -80,9 +80,8 @@ def test_touched_pairs_keep_the_weights_of_a_table(case, known, block):
         direct.cover(*draw("some cells", seed=3))
         direct.weight.data.normal_()
     table = dense(direct)
-    scale, other = rng.uniform(0.5, 2, (2, N_FEATURES)).astype(np.float32)
-    touched = TouchedPairs(direct, X, rows, cols, other)
-    touched.rescale(torch.from_numpy(scale / other))
+    scale = rng.uniform(0.5, 2, N_FEATURES).astype(np.float32)
+    touched = TouchedPairs(direct, X, rows, cols, scale)
     scaled = X.toarray()[rows] * scale
     cells, total = slice(0, len(rows)), np.zeros(len(rows), np.float32)
     for _ in range(2):

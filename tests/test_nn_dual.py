@@ -1,6 +1,5 @@
 """The default model: its paths, its training and its left-out margins, by oracles."""
 
-import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -543,27 +542,6 @@ def test_biases_and_counts_move_to_where_the_margins_want_them(has_counts, commo
     np.testing.assert_allclose([*shifts, tilt], want, atol=5e-3)
 
 
-@pytest.mark.parametrize("interactions", [0.0, 0.6])
-@pytest.mark.parametrize("kind", ["pairs", "dense"])
-def test_another_sharing_is_as_if_it_had_been_so_from_the_start(kind, interactions):
-    rng = np.random.default_rng(6)
-    X, targets = random_rows(rng, n=60), random_targets(rng, 60, 3, known=0.6)
-    module, trainer = trained(X, targets, kind, epochs=3, interactions=interactions)
-    trainer.set_sharing(0.1)
-    kept = {key: blocks.groups for key, blocks in trainer.blocks.items()}
-    assert kept
-    trainer.blocks = {}
-    for key, groups in kept.items():
-        cells = slice(*key)
-        fresh = trainer._blocks_of(cells).groups
-        for (_, _, got), (_, _, want) in zip(groups, fresh, strict=True):
-            torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
-    margins = trainer.margins(slice(0, len(trainer.slot)))
-    trainer.write()
-    want = module(**model_input(X)).detach()[trainer.rows[trainer.slot], trainer.label]
-    torch.testing.assert_close(margins, want, rtol=1e-4, atol=1e-4)
-
-
 @pytest.mark.parametrize("kind", ["pairs", "dense", "dense X"])
 def test_rows_have_length_1_over_all_paths_but_the_shared(kind):
     X = random_rows(np.random.default_rng(2), n=80)
@@ -732,36 +710,6 @@ def test_writing_twice_leaves_what_came_between():
     assert not module.direct.weight.any()
 
 
-@pytest.mark.parametrize("kind", ["pairs", "dense"])
-def test_some_labels_alone_learn_what_they_learn_among_all(kind):
-    rng = np.random.default_rng(18)
-    X, targets = random_rows(rng, density=0.05), random_targets(rng, 40, 4)
-    batches = [slice(0, 30), slice(30, 55), slice(55, len(targets.values))]
-    scores = []
-    for alone in (False, True):
-        module, trainer = trained(X, targets, kind, epochs=1)
-        whole, own = trainer, batches
-        before = whole.state()
-        if alone:
-            trainer, own = whole.of_labels([1, 3], batches)
-            assert set(trainer.label.tolist()) == {1, 3}
-        for _ in range(2):
-            for cells in own:
-                trainer.step(cells)
-            trainer.end_epoch()
-        among = np.isin(trainer.label, [1, 3])
-        margin = trainer.margins(slice(0, len(trainer.slot)))
-        scores.append(margin[torch.from_numpy(among)])
-        whole.set_state(before)
-        whole.write()
-        scores.append(module(**bag_inputs(X)).detach())
-    torch.testing.assert_close(scores[0], scores[2], rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(scores[1], scores[3], rtol=1e-4, atol=1e-5)
-    _, joined = whole.of_labels([1, 3], batches, n_joined=2)
-    assert len(joined) == 2 and joined[0].stop == joined[1].start
-    assert joined[-1].stop == len(trainer.slot)
-
-
 def test_shared_rows_read_anew_equal_kept_ones(monkeypatch):
     rng = np.random.default_rng(7)
     X, targets = random_rows(rng), random_targets(rng, 40, 3)
@@ -781,33 +729,6 @@ def test_steps_do_not_diverge_on_rows_that_are_all_alike(scale):
     margin = trainer.margins(slice(0, len(trainer.slot)))
     loss = torch.nn.functional.binary_cross_entropy_with_logits(margin, trainer.target)
     assert loss < 0.75
-
-
-@pytest.mark.parametrize("kind", ["pairs", "dense"])
-def test_a_trainer_with_other_scales_learns_what_a_fresh_one_does(kind):
-    rng = np.random.default_rng(12)
-    X, targets = random_rows(rng), random_targets(rng, 40, 3, 0.3)
-    scale = torch.from_numpy(rng.uniform(0.5, 2, 30).astype(np.float32))
-
-    def learn(trainer):
-        ends = [int(end) for end in np.linspace(0, len(trainer.slot), 5)]
-        trainer.epochs([slice(*pair) for pair in itertools.pairwise(ends)], 3)
-        trainer.write()
-        return trainer.module(**bag_inputs(X))
-
-    module, other = trained(X, targets, kind, epochs=2)
-    learn(other)  # the same batches, whose inner products are kept
-    assert other.blocks
-    other.rescale(scale)
-    got = learn(other)
-    fresh, trainer = trained(X, targets, kind, epochs=0)
-    trainer.weights().clear()
-    trainer.write()
-    fresh.direct.weight.data.zero_()
-    fresh.feature_scale = scale
-    args = targets, trainer.rows, np.ones(len(targets.values)), targets.values
-    want = learn(DualTrainer(fresh, X, *args, 3.0, fresh=True))
-    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
 
 
 def test_the_training_has_arrived_where_the_duality_gap_is_small():

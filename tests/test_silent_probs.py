@@ -82,3 +82,36 @@ def test_few_cells_are_predicted_no_worse_than_by_the_rates_of_the_labels():
 
 def log_loss(y, proba):
     return -np.log(np.where(y, proba, 1 - proba)).mean()
+
+
+def emotional(n=240, seed=0):
+    """Return dense rows of weak signal, half of whose cells are labeled, and truth."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 40))
+    truth = X @ rng.normal(size=(40, 4)) + 8 * rng.logistic(size=(n, 4)) > 0
+    return X, np.where(rng.random(truth.shape) < 0.5, truth, np.nan), truth
+
+
+@pytest.mark.parametrize("params", [{}, {"early_stopping": True}])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_copies_of_rows_change_the_log_loss_little(sparse, params):
+    params = {"common": 0, "interactions": 0, **params}
+    change = []
+    for seed in (1, 2, 3):
+        X, y, truth = emotional(seed=seed)
+        X = sp.csr_array(np.maximum(X, 0).astype(np.float32)) if sparse else X
+        losses = []
+        for n_copies in (1, 3):
+            rows = np.tile(np.arange(120), n_copies)
+            model = make(**params).fit(X[rows], y[rows])
+            losses.append(log_loss(truth[120:], model.predict_proba(X[120:])))
+        change.append(losses[1] - losses[0])
+    assert np.mean(change) < 0.01
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_a_factor_on_all_weights_leaves_the_probabilities(factor):
+    X, y, _ = emotional()
+    one = make().fit(X, y).predict_proba(X)
+    other = make().fit(X, y, sample_weight=np.full(len(X), factor)).predict_proba(X)
+    np.testing.assert_allclose(other, one, atol=1e-3)

@@ -109,6 +109,31 @@ def cell_terms(estimator, targets):
     return weight, target * (1 - smoothing) + smoothing / 2
 
 
+def mean_weight(estimator, targets, *, with_labels=False):
+    """Return the mean weight of the labeled cells, or that times their label's.
+
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> from sklearn_masked.classifier._build import mean_weight
+    >>> cells = SimpleNamespace(
+    ...     weights=np.array([1.0, 3.0]), indices=np.array([0, 1]), n_labels=2)
+    >>> targets = SimpleNamespace(labeled=cells)
+    >>> estimator = SimpleNamespace(
+    ...     label_weight=[1.0, 2.0], n_labels_=2, label_names_=None)
+    >>> mean_weight(estimator, targets)
+    2.0
+    >>> mean_weight(estimator, targets, with_labels=True)
+    3.5
+    """
+    cells = targets.labeled
+    weight = np.ones(len(cells.indices)) if cells.weights is None else cells.weights
+    factor = per_label(estimator, "label_weight") if with_labels else None
+    if factor is not None:
+        weight = weight * np.broadcast_to(factor, cells.n_labels)[cells.indices]
+    mean = float(weight.mean()) if len(weight) else 1.0
+    return mean if mean > 0 else 1.0
+
+
 def per_label(estimator, name):
     """Return a number, or a number per label, as an array; None stays None."""
     value, n_labels = getattr(estimator, name), estimator.n_labels_
@@ -138,15 +163,7 @@ def module_params(module, offered):
 
 
 def build_net(
-    estimator,
-    module,
-    module_kwargs,
-    targets,
-    valid,
-    stops,
-    device,
-    seed,
-    batch_size,
+    estimator, module, module_kwargs, targets, valid, stops, device, seed, sizes
 ):
     """Return an uninitialized net for the estimator's parameters.
 
@@ -168,16 +185,15 @@ def build_net(
         Where to train.
     seed : int
         Of the order of the batches.
-    batch_size : int
-        Rows a batch.
+    sizes : dict
+        `batch_size` and `max_epochs`, where they were "auto" by their rules.
     """
     ours, given = MaskedBCEWithLogitsLoss, estimator.criterion
     criterion = ours if given is None else maker(given)
     params = {
         "lr": estimator.lr,
         "optimizer": estimator.optimizer or StandbyAdam,
-        "max_epochs": estimator.max_epochs,
-        "batch_size": batch_size,
+        **sizes,
         "device": device,
         "verbose": estimator.verbose,
         "callbacks": make_callbacks(estimator, stops),
@@ -206,13 +222,9 @@ def maker(made):
     return functools.partial(copy.deepcopy, made) if is_made else made
 
 
-def update_net(net, estimator, valid, stops, batch_size):
+def update_net(net, estimator, valid, stops, sizes):
     """Let a net that goes on follow the estimator's parameters as they are now."""
-    net.set_params(
-        batch_size=batch_size,
-        max_epochs=estimator.max_epochs,
-        verbose=estimator.verbose,
-    )
+    net.set_params(**sizes, verbose=estimator.verbose)
     if net.lr != estimator.lr:
         net.set_params(lr=estimator.lr)
     net.train_split = None if valid is None else predefined_split(valid)

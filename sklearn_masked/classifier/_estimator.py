@@ -49,20 +49,18 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
     ----------
     embedding_dim : int, default=100
         Width of the shared path; where `interactions` are above 0, twice of it.
-    sharing : float or "auto", default="auto"
-        How much the shared path counts beside the direct one; 0 leaves it out: with
-        ``common=0``, separate models. More of it helps labels with few labeled cells.
-        "auto" is 0.3, or 0.1 where that orders held-out cells better: asked by `fit`
-        with 10,000 labeled cells or more, where nothing is in `common`, not with
-        `early_stopping`.
+    sharing : float, default=0.3
+        Weight of the shared path beside the direct one; 0 leaves it out: with
+        ``common=0`` and ``interactions=0``, separate models. More of it helps labels
+        with few labeled cells.
     common : float or "auto", default="auto"
         The share of the weights' variance that all labels have in common, from 0,
         which keeps labels apart, to 1; where it is above 0, the number of features
         of a row of a sparse X counts too. It helps where labels go together, as toxic
         effects of molecules do, and harms where they exclude each other, as topics do.
-        "auto" is 0, or 0.4 where the labels' cells ask for weights that surely point
-        the same way, unless small models with it surely order held-out cells worse:
-        asked by `fit` with three labels, 500 labeled cells and 50 rows or more.
+        "auto" is 0, or 0.4 where the labels' weights clearly agree and small models
+        with it order held-out cells better: tried by `fit` with three labels, 500
+        labeled cells and 50 rows or more.
     interactions : float or "auto", default="auto"
         The share of a row's squared length, from 0 to below 1, that products of pairs
         of its embedding's dimensions have instead of its features: the logits become
@@ -73,22 +71,18 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         rows or more, where there are at most 2 ** 20 (feature, label) pairs and
         ``n_labels * (2 * embedding_dim) ** 2``, the number of weights, is at most
         2 ** 24.
-    idf_power : float or "auto", default="auto"
+    idf_power : float, default=0.5
         Power of its inverse document frequency by which each column of a sparse X is
-        scaled on the direct path, beside what a vectorizer did. "auto" is 0.5, or 0 or
-        1 where small models with these surely order held-out cells better: asked by
-        `fit` with two labels and 500 labeled cells or more.
-    std_power : float, "auto" or None, default="auto"
+        scaled on the direct path, beside what a vectorizer did.
+    std_power : float or None, default=1.0
         For X that is an array: its columns are centered, standardized for the shared
         path, and divided by this power of their standard deviation on the direct path;
-        None takes them as they are. "auto" is 1, or 0.5 or 0 where that is better, as
-        for `idf_power`. A sparse X is never centered.
+        None takes them as they are. A sparse X is never centered.
     C : float or "auto", default="auto"
         Inverse strength of the penalty on the weights, as in
         :class:`sklearn.linear_model.LogisticRegression`; must be above 0. Rows are
-        scaled to length 1 in the quadratic mean first. "auto" is 5, or 0.5 or 50 where
-        that surely orders held-out cells better: asked by `fit` with two labels and
-        500 labeled cells or more, not with `early_stopping`.
+        scaled to length 1 in the quadratic mean first. "auto" is 5 over the mean weight
+        of the labeled cells, so that a factor on all weights changes nothing.
     scale_output : bool, default=True
         Whether `fit` ends with a line a label that makes the logits log-odds, fitted
         to the logits of cells that were held out for it. It makes the
@@ -128,10 +122,11 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         of more than 2 ** 22 labeled cells.
     lr : float, default=0.01
         Learning rate of an optimizer.
-    max_epochs : int, default=5
-        Passes over the rows that have a labeled cell, at most: dual coordinate ascent
-        ends after 100 steps or more where it leaves a duality gap of about 0.001 nats
-        a cell or less, unless rows are set aside by `early_stopping`.
+    max_epochs : int or "auto", default="auto"
+        Passes over the rows that have a labeled cell, at most; "auto" is 100 for dual
+        coordinate ascent and 5 for an optimizer. Dual coordinate ascent ends after 100
+        steps or more where it leaves a duality gap of about 0.001 nats per cell or
+        less, unless rows are set aside by `early_stopping`.
     batch_size : int or "auto", default="auto"
         Rows a step; -1 takes all at once. "auto" takes 512, for dual coordinate ascent
         up to 1,024, but fewer where a label would have more than some 32 cells in a
@@ -233,18 +228,14 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
 
     _parameter_constraints = {
         "embedding_dim": [Interval(Integral, 1, None, closed="left")],
-        "sharing": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "sharing": [Interval(Real, 0, None, closed="left")],
         "common": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
         "interactions": [
             Interval(Real, 0, 1, closed="left"),
             StrOptions({"auto"}),
         ],
-        "idf_power": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "std_power": [
-            None,
-            Interval(Real, 0, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
+        "idf_power": [Interval(Real, 0, None, closed="left")],
+        "std_power": [None, Interval(Real, 0, None, closed="left")],
         "C": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "scale_output": ["boolean"],
         "module": [None, callable],
@@ -256,7 +247,10 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "optimizer": [None, callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "batch_size": [
             Interval(Integral, 1, None, closed="left"),
             Options(Integral, {-1}),
@@ -278,11 +272,11 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         self,
         embedding_dim=100,
         *,
-        sharing="auto",
+        sharing=0.3,
         common="auto",
         interactions="auto",
-        idf_power="auto",
-        std_power="auto",
+        idf_power=0.5,
+        std_power=1.0,
         C="auto",
         scale_output=True,
         module=None,
@@ -294,7 +288,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         label_smoothing=0.0,
         optimizer=None,
         lr=0.01,
-        max_epochs=5,
+        max_epochs="auto",
         batch_size="auto",
         early_stopping=False,
         validation_fraction=0.1,
@@ -390,6 +384,8 @@ default=None
         InterruptedFitWarning
             If the fit was interrupted (Ctrl-C) after an epoch of training; what is
             finished is kept. Before that the KeyboardInterrupt is raised.
+        sklearn.exceptions.ConvergenceWarning
+            If dual coordinate ascent leaves a duality gap above 0.01 nats per cell.
         """
         refuse_instances(self)
         self._validate_params()
@@ -402,7 +398,7 @@ default=None
         # Before the training: a warning that is made an error must leave all as it is.
         seen = fitted._n_positive + fitted._n_negative + np.add(*targets.totals())
         warn_unlabeled_labels(seen > 0, fitted.label_names_)
-        _training.train(fitted, X, targets, self.max_epochs, first=not warm, whole=True)
+        _training.train(fitted, X, targets, first=not warm, whole=True)
         return self._adopt(fitted)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -437,7 +433,7 @@ default=None
         X, _, targets = fitted._validate(
             X, y, sample_weight, first=first, classes=classes
         )
-        _training.train(fitted, X, targets, 1, first=first, whole=False)
+        _training.train(fitted, X, targets, first=first, whole=False)
         return self._adopt(fitted)
 
     def _scratch(self, keep):

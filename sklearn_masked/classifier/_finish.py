@@ -1,6 +1,6 @@
-"""After the dual ascent: choices that were left open, and Platt scaling.
+"""After the dual ascent: Platt scaling, by held-out cells.
 
-Both use held-out cells; see :mod:`sklearn_masked.nn.held_out`.
+See :mod:`sklearn_masked.nn.held_out`.
 """
 
 import numpy as np
@@ -10,11 +10,12 @@ from skorch.utils import to_tensor
 from ..nn.batches import concatenated_ranges, model_input
 from ..nn.held_out import held_out_margins
 from ..nn.platt import base_log_odds, output_lines
-from . import _build, _choices
+from . import _build
+from ._held_out_scores import cell_parts, held_out_size
 
 
-def finish(estimator, X, targets, data, valid, *, first):
-    """Choose the sharing and C, and fit the line of each label.
+def finish(estimator, X, targets, data, valid):
+    """Fit the line of each label that makes its logits log-odds.
 
     Parameters
     ----------
@@ -26,31 +27,21 @@ def finish(estimator, X, targets, data, valid, *, first):
         The rows trained on.
     valid : CellDataset or None
         The validation rows, if some were set aside.
-    first : bool
-        Whether the model was trained from the start: its sharing and C are open.
     """
+    dual = estimator.net_.dual
     if valid is not None:
         # The validation rows were held out already, and chose the weights.
         if estimator.scale_output:
             parts = _validation_cells(estimator, valid)
             _scale_output(estimator, targets, parts, are_counted=False)
         return
-    dual = estimator.net_.dual
-    batches = data.batches(_choices.held_out_size(estimator.net_, len(data)))
+    batches = data.batches(held_out_size(estimator.net_, len(data)))
     dual.settle(batches)
-    known = slope = None
-    if first and estimator.sharing == "auto":
-        known, slope = _choices.choose_sharing(dual, batches, targets.n_labels)
-    if first and estimator.C == "auto":
-        n_epochs = estimator.max_epochs
-        args = dual, batches, targets.n_labels, n_epochs, known, slope
-        known = _choices.choose_strength(*args)
-        estimator.C_ = dual.C
     if estimator.scale_output:
-        # Margins after one epoch are up to 5 % longer than after two, as those are that
-        # a choice has found: a slope minds it little.
-        held_out = held_out_margins(dual, batches, known=known, n_more=1)
-        parts = _choices.cell_parts(dual, held_out)
+        # Logits after one epoch are up to 5 % longer than after two: the lines change
+        # little by it.
+        held_out = held_out_margins(dual, batches, n_more=1)
+        parts = cell_parts(dual, held_out)
         _scale_output(estimator, targets, parts, are_counted=True)
 
 
@@ -67,8 +58,7 @@ def _scale_output(estimator, targets, parts, *, are_counted):
         Whether they are among the dual trainer's cells, which give the base rates.
     """
     dual, module = estimator.net_.dual, estimator.net_.module_
-    labeled = targets.labeled.weights
-    unit = 1.0 if labeled is None or not len(labeled) else float(labeled.mean())
+    unit = _build.mean_weight(estimator, targets, with_labels=True)
     margin, bias, target, label, weight = parts
     target, weight = target.double(), weight.double() / unit
     totals = [total / unit for total in dual.totals()]

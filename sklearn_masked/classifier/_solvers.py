@@ -69,16 +69,7 @@ READ_BY = {
     "train_split": SOLVERS,
 }
 # What "auto" may stand for; `auto_params_` has those that the solver reads.
-AUTO = (
-    "sharing",
-    "common",
-    "interactions",
-    "idf_power",
-    "std_power",
-    "C",
-    "batch_size",
-    "device",
-)
+AUTO = "common", "interactions", "C", "max_epochs", "batch_size", "device"
 # What a criterion that is not derived from ours cannot know of.
 _OF_OUR_LOSS = (
     "reduction",

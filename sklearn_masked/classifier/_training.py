@@ -6,8 +6,8 @@ import threading
 import warnings
 
 import numpy as np
-import scipy.sparse as sp
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from ..labels import cell_weights, check_sample_weight
@@ -17,8 +17,9 @@ from ..nn.dual import DualDataset, DualTrainer
 from ..nn.losses import MaskedBCEWithLogitsLoss
 from ..nn.modules import DirectSharedModule, build_module
 from ..nn.optim import replace_parameter
+from ..nn.row_digests import grouped_permutation
 from ..nn.scaling import feature_scales
-from . import _build, _choices, _device, _features, _finish
+from . import _build, _device, _finish, _select_representation
 from ._solvers import (
     AUTO,
     DUAL,
@@ -38,6 +39,10 @@ _MOST_CELLS = 1 << 22
 _WEIGHTS = 1e-30, 1e30
 # Held by a fit that draws from torch's global generators.
 _GLOBAL_GENERATORS = threading.RLock()
+# C="auto", for cells of mean weight 1; max_epochs="auto", for both ways to train.
+_C, _DUAL_EPOCHS, _EPOCHS = 5.0, 100, 5
+# A duality gap, in nats per cell, from which on the user is warned.
+_FAR = 0.01
 # A batch by the rule: of so many rows with an optimizer; for dual steps of at most so
 # many, about so many cells of a label, and never fewer batches than this.
 _ROWS = 512
@@ -78,7 +83,7 @@ def make_targets(labels, sample_weight):
     return Targets(indptr, cols, values, labels.n_labels, weights=weights)
 
 
-def train(estimator, X, targets, epochs, *, first, whole):
+def train(estimator, X, targets, *, first, whole):
     """Build or take over the net, and train it on the labeled rows."""
     device = _device.resolve_device(estimator.device)
     _build.check_net_params(estimator.net_params, set(estimator.get_params(deep=False)))
@@ -94,35 +99,41 @@ def train(estimator, X, targets, epochs, *, first, whole):
         targets = with_weak_negatives(targets, estimator.unlabeled_weight, seed)
     stops = estimator.early_stopping and whole
     data, valid = _datasets(estimator, X, targets, seed, stops)
-    batch_size = _batch_size(estimator, targets, len(data))
+    sizes = {
+        "batch_size": _batch_size(estimator, targets, len(data)),
+        "max_epochs": _max_epochs(estimator, targets),
+    }
     if solver != DUAL:
         vars(estimator).pop("C_", None)
-    elif first or estimator.C != "auto" or not hasattr(estimator, "C_"):
-        is_open = estimator.C == "auto"
-        estimator.C_ = _choices.STRENGTHS[0] if is_open else float(estimator.C)
+    elif estimator.C != "auto":
+        estimator.C_ = float(estimator.C)
+    elif first or not hasattr(estimator, "C_"):
+        estimator.C_ = _C / _build.mean_weight(estimator, targets, with_labels=True)
     _check_weights(estimator, targets)
     with _seeded(estimator, seed, device):
         if first:
             estimator.net_ = _build_net(
-                estimator, X, targets, valid, stops, device, seed, batch_size
+                estimator, X, targets, valid, stops, device, seed, sizes
             )
         else:
             # The net that predicts stays as it is until the training has succeeded.
             estimator.net_ = estimator.net_.copy()
         try:
             if not first:
-                _build.update_net(estimator.net_, estimator, valid, stops, batch_size)
+                _build.update_net(estimator.net_, estimator, valid, stops, sizes)
             estimator.net_.owner = _judged(estimator)
             if first and estimator.module is None:
                 _start(estimator, X, targets, data.rows, seed, whole)
             _prepare(estimator, X, targets, data.rows, first)
-            _run(estimator, data, epochs)
+            _run(estimator, data, sizes["max_epochs"] if whole else 1)
+            if whole and not stops:
+                _warn_unconverged(estimator.net_)
             if estimator.net_.dual is not None and whole:
                 held_out = valid if stops else None
                 with _kept_if_interrupted(estimator):
-                    _finish.finish(estimator, X, targets, data, held_out, first=first)
+                    _finish.finish(estimator, X, targets, data, held_out)
                     estimator.net_.dual.write()
-            _set_fitted(estimator, X, solver, batch_size, device, first)
+            _set_fitted(estimator, X, solver, sizes, device, first)
         finally:
             estimator.net_.train_split = None  # it holds the validation rows
             estimator.net_.dual = None  # it holds the training rows
@@ -168,21 +179,43 @@ def _is_dual(estimator, targets):
     return solver_of(estimator, targets) == DUAL
 
 
-def _set_fitted(estimator, X, solver, batch_size, device, first):
+def _set_fitted(estimator, X, solver, sizes, device, first):
     """Set the attributes that tell how the training went, and what "auto" took."""
     estimator.n_iter_ = len(estimator.net_.history)
     taken = {} if first else dict(estimator.auto_params_)
-    taken |= {"batch_size": int(batch_size), "device": str(device)}
+    taken |= {**sizes, "device": str(device)}
     taken.pop("C", None)
     if solver == DUAL:
         taken["C"] = estimator.C_
     if first:
         estimator._settled = settled_params(estimator, solver)
         if solver != MODULE:
-            taken |= _features.taken(estimator.net_.module_, sp.issparse(X))
+            taken |= _select_representation.taken(estimator.net_.module_)
     estimator.auto_params_ = {
         name: taken[name] for name in AUTO if name in taken and reads(solver, name)
     }
+
+
+def _max_epochs(estimator, targets):
+    """Return the number of epochs at most, by a rule where it is "auto"."""
+    if estimator.max_epochs != "auto":
+        return estimator.max_epochs
+    return _DUAL_EPOCHS if _is_dual(estimator, targets) else _EPOCHS
+
+
+def _warn_unconverged(net):
+    """Warn if the dual ascent used up its epochs far from the optimum."""
+    if net.dual is None or net.interrupted_ or net.stopped_by_callback_:
+        return
+    gap = net.dual.gap_per_cell
+    if gap > _FAR:
+        warnings.warn(
+            f"The duality gap is still about {gap:.2g} nats per cell after "
+            f"{len(net.history)} epochs. Raise `max_epochs`, or lower `C`, here "
+            f"{net.dual.C:.3g}.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
 
 
 def _batch_size(estimator, targets, n_rows):
@@ -204,21 +237,24 @@ def _batch_size(estimator, targets, n_rows):
 def _start(estimator, X, targets, rows, seed, whole):
     """Give the default module what it takes from X and from the labels' counts.
 
-    Of a whole training set, a choice that is open is made on some of the labeled cells.
+    Of a whole training set, what is "auto" is selected on some of the labeled cells.
     """
     module = estimator.net_.module_
     scales = feature_scales(X, center=estimator.std_power is not None)
-    power = _features.powers(estimator, scales)[0]
+    power = _select_representation.scale_power(estimator, scales)
     module.start(X, power, scales, torch.Generator().manual_seed(seed))
-    positive, negative = expected_totals(targets, estimator.unlabeled_weight)
+    mean = _build.mean_weight(estimator, targets)
+    positive, negative = (
+        total / mean for total in expected_totals(targets, estimator.unlabeled_weight)
+    )
     pooled = (positive.sum() + 0.5) / (positive.sum() + negative.sum() + 1)
     prior = (positive + pooled) / (positive + negative + 1)
     bias = torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
     module.bias.data.copy_(bias)
     if _is_dual(estimator, targets):
-        args = X, targets, rows, seed if whole else None, scales
-        settings = _features.choose_start(estimator, *args)
-        module.arrange(X, scales, *settings)
+        args = X, targets, rows, seed if whole else None, scales, power
+        settings = _select_representation.select_settings(estimator, *args)
+        module.arrange(X, scales, power, *settings)
 
 
 def _prepare(estimator, X, targets, rows, first):
@@ -231,6 +267,7 @@ def _prepare(estimator, X, targets, rows, first):
         # The start of a label's bias counts as one cell; later, as those it has seen.
         now = np.add(*targets.labeled.totals())
         seen = estimator._n_positive + estimator._n_negative - now
+        hold = np.maximum(seen / _build.mean_weight(estimator, targets), 1.0)
         estimator.net_.dual = DualTrainer(
             module,
             X,
@@ -240,7 +277,7 @@ def _prepare(estimator, X, targets, rows, first):
             target,
             estimator.C_,
             fresh=first,
-            hold=np.maximum(seen, 1.0),
+            hold=hold * _build.mean_weight(estimator, targets, with_labels=True),
         )
     elif isinstance(module.direct, PairDirect):
         cell_rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
@@ -341,7 +378,10 @@ def _datasets(estimator, X, targets, seed, stops):
             f"got {len(rows)} rows with a labeled cell and validation_fraction="
             f"{estimator.validation_fraction}."
         )
-    order = generator.permutation(rows)
+    order, is_first = grouped_permutation(X, rows, generator)
+    # Equal rows are on one side, unless they are all the same.
+    later = np.flatnonzero(is_first[n_valid:])
+    n_valid += int(later[0]) if len(later) else 0
     valid, train = np.sort(order[:n_valid]), np.sort(order[n_valid:])
     return (
         make(X, targets, train),
@@ -372,22 +412,20 @@ def _judged(estimator):
     return judged
 
 
-def _build_net(estimator, X, targets, valid, stops, device, seed, batch_size):
+def _build_net(estimator, X, targets, valid, stops, device, seed, sizes):
     if estimator.module is None:
         module = DirectSharedModule
         rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
-        is_open = estimator.sharing == "auto"
-        sharing = _choices.SHARING[0] if is_open else estimator.sharing
         dim = estimator.embedding_dim
         if _is_dual(estimator, targets):
-            dim = _features.embedding_dim(estimator, X.shape[1])
-        offered = build_module(X, rows, estimator.n_labels_, dim, sharing)
+            dim = _select_representation.embedding_dim(estimator, X.shape[1])
+        offered = build_module(X, rows, estimator.n_labels_, dim, estimator.sharing)
     else:
         module = _build.maker(estimator.module)
         offered = {"n_features": X.shape[1], "n_labels": estimator.n_labels_}
     kwargs = _build.module_params(module, offered)
     net = _build.build_net(
-        estimator, module, kwargs, targets, valid, stops, device, seed, batch_size
+        estimator, module, kwargs, targets, valid, stops, device, seed, sizes
     )
     return net.initialize()
 

@@ -87,13 +87,6 @@ class LabelBlocks:
             return products
         return products * ((1 - self.common) * self._same(cells) + self.common)
 
-    def scale_shared(self, shared, change):
-        """Let the shared path's rows, which these are, be so many times as long."""
-        for cells, _, products in self.groups:
-            rows = shared[cells]
-            inner = self._joined(rows @ rows.transpose(1, 2), cells)
-            products += (change**2 - 1) * inner
-
     def solve(self, margin, target, strength, old):
         """Return the cells' new probabilities.
 

@@ -6,7 +6,6 @@ the margins of the part are honest. No second fit from the start is needed, unle
 label's cells overlap so much that the others would remember the part for long.
 """
 
-import contextlib
 from typing import NamedTuple
 
 import torch
@@ -36,7 +35,7 @@ class HeldOut(NamedTuple):
 
 @torch.no_grad()
 def held_out_margins(
-    trainer, batches, *, folds=FOLDS, known=None, C=None, n_more=None, n_anew=None
+    trainer, batches, *, folds=FOLDS, cold=False, n_more=None, n_cold=None
 ):
     """Return the logits of cells that were held out, fold after fold.
 
@@ -47,75 +46,52 @@ def held_out_margins(
     batches : list of slice
         The cells of each batch. A fold is every third of them.
     folds : int, default=3
-        The folds to go through, of the three.
-    known : HeldOut, default=None
-        What was returned for the first folds, which are not gone through again.
-    C : float, default=None
-        Another strength of the penalty, with which the others start anew.
-    n_more, n_anew : int, default=None
-        How many epochs the others move on (None: 2), unless they remember the fold for
-        long, and how many they have where they start anew (None: 5).
+        How many of the three folds to hold out.
+    cold : bool, default=False
+        Whether the other cells are trained from the start, instead of going on from
+        where they are unless they remember the fold for long.
+    n_more, n_cold : int, default=None
+        Epochs of the others where they go on (None: 2) and from the start (None: 5).
 
     Returns
     -------
     HeldOut
         Not all of the trainer's cells where these are many.
     """
-    parts = [] if known is None or not len(known.fold) else [known]
-    first = int(known.fold.max()) + 1 if parts else 0
-    are_entangled = None if C is None else True
-    for fold in range(first, min(folds, len(batches))):
+    parts, start = [], cold or None
+    for fold in range(min(folds, len(batches))):
         if len(batches) == 1 or sum(len(part.cells) for part in parts) >= _ENOUGH:
             break
-        args = fold, are_entangled, C, n_more, n_anew
-        left_out = without_fold(trainer, batches, *args)
-        with left_out as (out, _, are_entangled):
+        kept = trainer.state()
+        try:
+            out, start = _train_without(
+                trainer, batches, fold, start, n_more or _EPOCHS, n_cold or _ANEW
+            )
             parts.append(margins_of(trainer, out, fold))
+        finally:
+            trainer.set_state(kept)
     parts = parts or [margins_of(trainer, [])]
     return HeldOut(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 
-@contextlib.contextmanager
-@torch.no_grad()
-def without_fold(
-    trainer, batches, fold=0, are_entangled=None, C=None, n_more=None, n_anew=None
-):
-    """Train as if a fold were not labeled, and go back to where the trainer was.
+def _train_without(trainer, batches, fold, cold, n_more, n_cold):
+    """Train as if a fold were not labeled; return its batches, and if that began cold.
 
-    Parameters
-    ----------
-    trainer, batches, C, n_more, n_anew
-        As `held_out_margins` takes them.
-    fold : int, default=0
-        Which of the folds.
-    are_entangled : bool, default=None
-        Whether the others have to start anew; None finds out.
-
-    Yields
-    ------
-    out, rest : lists of slice
-        The batches of the fold, and the others.
-    are_entangled : bool
-        As it was given or found.
+    `cold` None finds out whether a start from zero is needed.
     """
-    kept = trainer.state()
     out = batches[fold::FOLDS]
     rest = [batch for i, batch in enumerate(batches) if i % FOLDS != fold]
     _leave(trainer, out)
     n_before = 0
-    if are_entangled is None:
-        are_entangled, n_before = _are_entangled(trainer, out, rest), 1
-    if are_entangled and trainer.fresh:
-        trainer.restart(C or trainer.C)
-        trainer.epochs(rest, n_anew or _ANEW)
+    if cold is None:
+        cold, n_before = _are_entangled(trainer, out, rest), 1
+    if cold and trainer.fresh:
+        trainer.restart()
+        trainer.epochs(rest, n_cold)
     else:
-        n_epochs = _ON if are_entangled else n_more or _EPOCHS
-        trainer.epochs(rest, n_epochs - n_before)
+        trainer.epochs(rest, (_ON if cold else n_more) - n_before)
     trainer.settle(rest)
-    try:
-        yield out, rest, are_entangled
-    finally:
-        trainer.set_state(kept)
+    return out, cold
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ value of the feature, always. So only the others are looked up and changed at ea
 a third fewer reads, and most of those that no cache holds are among them.
 """
 
-import copy
 import itertools
 
 import numpy as np
@@ -77,13 +76,6 @@ class TouchedPairs:
         weight = self.direct.weight.detach()[self.positions]
         return torch.empty_like(weight).index_copy_(0, self.by_feature.long(), weight)
 
-    def rescale(self, factor):
-        """Multiply the columns of X by these."""
-        several, alone = self._of_pairs(factor.index_select(0, self.columns))
-        self.data *= several.index_select(0, self.pairs)
-        self.alone_data *= alone
-        self._sum_alone()
-
     def _sum_alone(self):
         """Add up by cell what the entries that are its alone are."""
         self.square = self._by_cell(self.alone_data.square())
@@ -94,20 +86,6 @@ class TouchedPairs:
     def _by_cell(self, values):
         zero = values.new_zeros(len(self.entries))
         return zero.index_add_(0, self.alone_cell, values)
-
-    def of_cells(self, chosen):
-        """Return the same for some of the cells, a bool array, on the same weights."""
-        part = copy.copy(self)
-        kept = np.repeat(chosen, self.entries.cpu().numpy())
-        kept, chosen = (
-            torch.from_numpy(np.flatnonzero(mask)).to(self.weight.device)
-            for mask in (kept, chosen)
-        )
-        part.pairs, part.data = self.pairs[kept], self.data[kept]
-        part.entries, part.square = self.entries[chosen], self.square[chosen]
-        part.base = self.base[chosen]
-        part.starts = np.append(0, np.cumsum(part.entries.cpu().numpy()))
-        return part
 
     def part(self, cells):
         """Return the pairs, the values and their number a cell for a slice of cells."""

@@ -50,11 +50,6 @@ class SharedRows:
         at = torch.from_numpy(slots - first).to(self.module.bias.device)
         return [part if part is None else part.index_select(0, at) for part in parts]
 
-    def scale(self, width, change):
-        """Let the embedding's part of what is shared count so many times as much."""
-        if self.kept is not None:
-            self.kept[0][:, :width] *= change
-
 
 def _joined(parts):
     return None if parts[0] is None else torch.cat(parts)

@@ -17,9 +17,6 @@ a cell adds to the weights of its label, a share then goes to all labels, and al
 of a batch move jointly.
 """
 
-import copy
-import itertools
-
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -317,8 +314,12 @@ class DualTrainer:
         The divergences of the probabilities that the weights are made with from those
         that they give, times the strength, add up to the duality gap.
         """
-        most = _ARRIVED * self.strength.sum()
-        return self.n_steps >= _FEWEST and bool(self.left <= most)
+        return self.n_steps >= _FEWEST and self.gap_per_cell <= _ARRIVED
+
+    @property
+    def gap_per_cell(self):
+        """An estimate of the duality gap that is left, in nats per unit of weight."""
+        return float(self.left / self.strength.sum().clamp_min(1e-30))
 
     def epochs(self, batches, n_epochs):
         """Go through these batches so often."""
@@ -352,64 +353,21 @@ class DualTrainer:
         return float((square / self.strength.sum().clamp_min(1e-30)).sqrt())
 
     @torch.no_grad()
-    def set_sharing(self, sharing):
-        """Let the shared path count so much, the cells' probabilities as they are."""
-        change = float(sharing / self.module.sharing)
-        for key, blocks in self.blocks.items():
-            rows, _ = self.shared(self.slot[slice(*key)])
-            blocks.scale_shared(rows[:, : self.module.embedding.shape[1]], change)
-        self.module.sharing.fill_(sharing)
-        width = self.module.embedding.shape[1]
-        self.module.output[:, :width] *= change
-        self.shared.scale(width, change)
-
-    @torch.no_grad()
-    def restart(self, C):
-        """Start afresh, as a fresh trainer did, with this strength of the penalty."""
-        self.strength = self.strength * (C / self.C)
-        self.C = C
+    def restart(self):
+        """Start from zero weights and base rates, as a fresh trainer does."""
         self.weights().clear()
         self.module.bias.copy_(self.anchor)
         self._start()
 
-    @torch.no_grad()
-    def rescale(self, scale):
-        """Start afresh, with the features scaled by these."""
-        if self.touched is not None:
-            self.touched.rescale(scale / self.module.feature_scale)
-        self.module.feature_scale, self.blocks, self.n_kept = scale, {}, 0
-        self.restart(self.C)
-
-    def of_labels(self, labels, batches, n_joined=1):
-        """Return a trainer of some labels alone, and batches of their cells.
-
-        Labels without weights in common learn what they learn among all. The weights
-        are this trainer's own: see `state`. So many batches become one, since each has
-        fewer cells left.
-        """
-        chosen = np.isin(self.label.cpu().numpy(), labels)
-        before = np.append(0, np.cumsum(chosen))
-        part, at = copy.copy(self), self._tensor(np.flatnonzero(chosen))
-        part.slot = self.slot[chosen]
-        for name in ("label", "target", "strength", "probability", "margin", "counts"):
-            values = getattr(self, name)
-            setattr(part, name, None if values is None else values[at])
-        if self.touched is not None:
-            part.touched = self.touched.of_cells(chosen)
-        part.parts, part.blocks, part.n_kept = {}, {}, 0
-        ends = [int(before[cells.stop]) for cells in batches]
-        ends = np.unique([0, *ends[n_joined - 1 : -1 : n_joined], ends[-1]]).tolist()
-        return part, [slice(*pair) for pair in itertools.pairwise(ends)]
-
     def state(self):
         """Return what the steps change, to come back to by `set_state`."""
         parts = self.probability, self.margin, self.strength
-        return self.weights().copies(), [part.clone() for part in parts], self.C
+        return self.weights().copies(), [part.clone() for part in parts]
 
     @torch.no_grad()
     def set_state(self, state):
         """Go back to what `state` returned."""
-        weights, parts, self.C = state
+        weights, parts = state
         self.weights().restore(weights)
         own = self.probability, self.margin, self.strength
         for part, kept in zip(own, parts, strict=True):

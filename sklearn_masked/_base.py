@@ -62,7 +62,7 @@ default=None
         check_is_fitted(self)
         if not self._one_dimensional:
             return self._scorer(self, X, y, sample_weight=sample_weight)
-        check_same_rows(X=X, y=y, sample_weight=sample_weight)
+        check_same_rows(X=X, y=y, sample_weight=sample_weight, stacklevel=4)
         target = encode_target(y, count_rows(X), classes=self.classes_)
         check_same_labels(target, self)
         cells = target.labels.cells()
@@ -72,7 +72,7 @@ default=None
                 "`y` has no labeled entry of a weight above 0, so that the accuracy is "
                 "undefined; the result is NaN.",
                 UnscoredLabelsWarning,
-                stacklevel=2,
+                stacklevel=3,  # beyond `of_one_fit`
             )
             return float("nan")
         predicted = self.predict(take_rows(X, cells.rows))

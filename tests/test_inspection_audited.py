@@ -98,7 +98,8 @@ def by_hand(truth, rows, decided, scores, weights):
     for side in (1, 0):
         own = [row for row in rows if decided[row] == side]
         w = weights[own] / weights[own].sum()
-        if scores is None:
+        n_rarer = min((truth[own] == value).sum() for value in (0, 1))
+        if scores is None or n_rarer < 5:
             shares.append(np.sum(w * truth[own]))
         else:
             shares.append(moved(truth[own], scores[own], scores[decided == side], w))

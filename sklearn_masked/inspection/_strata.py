@@ -11,7 +11,7 @@ import numpy as np
 
 from ..labels import cell_weights
 
-_FEWEST = 5  # audited cells from which on scores correct an estimate
+_FEWEST = 5  # audited cells of either class from which on scores correct a share
 _LEAST_LEFT = 0.1  # of a cell's error, whatever its leverage
 
 
@@ -62,14 +62,14 @@ def _share(positive, weights, scores):
     scores : pair of arrays of shapes (n_cells,) and (n_rows,), or None
         Scores of the audited cells, and of all rows that they stand for.
     """
-    n_cells = len(positive)
-    if not n_cells:
+    if not len(positive):
         return np.nan, 0.0
     hits, misses = weights[positive].sum(), weights[~positive].sum()
     share = hits / (hits + misses)  # 0 and 1 without rounding
     weights = weights / weights.sum()
     n_plain = 1 / (weights @ weights)
-    if scores is None or n_cells < _FEWEST or not 0 < share < 1:
+    n_rarer = min(np.count_nonzero(positive), np.count_nonzero(~positive))
+    if scores is None or n_rarer < _FEWEST:
         return share, n_plain
     audited, every = scores
     center = weights @ audited

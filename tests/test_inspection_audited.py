@@ -345,6 +345,17 @@ def test_a_higher_level_is_wider():
             "`y_score` accepts numbers; got an array of dtype <U4.",
         ),
         (
+            {"y_pred": [[0, 1], [None, 1], [0, 0]]},
+            ValueError,
+            "`y_pred` accepts 0 and 1 in all rows, audited or not; got nan at sample "
+            "1, label 0.",
+        ),
+        (
+            {"y_score": [[0, "high"], [1, 1], [0, 0]]},
+            TypeError,
+            "`y_score` accepts numbers; got an array of dtype <U21.",
+        ),
+        (
             {"confidence_level": 95},
             ValueError,
             "`confidence_level` accepts a number between 0 and 1, both excluded; got "

@@ -194,6 +194,28 @@ def test_precision_in_traffic_lies_in_its_interval_as_often_as_stated(n):
     assert (low <= report["traffic_precision"])[~np.isnan(low)].all()
 
 
+def test_macro_precision_in_traffic_has_no_interval_where_false_positives_are_unseen():
+    """15 cells per label: labels without a false positive seem to be precise."""
+    rng = np.random.default_rng(0)
+    Y = np.where(rng.random((15, 20)) < 0.3, 1.0, 0.0)
+    decided = (rng.random(Y.shape) < np.where(Y == 1, 0.7, 0.1)) * 1.0
+    options = {"prevalence": 0.05, "confidence_level": 0.95, "n_resamples": 20}
+    report = metrics.masked_classification_report(Y, decided, **options)
+    assert (report["fp"] == 0).mean() > 0.2
+    assert report.macro["traffic_precision"] > 0.5  # truly 0.27
+    assert np.isnan(report.macro["traffic_precision_low"])
+    assert not np.isnan(report.micro["traffic_precision_low"])
+    redrawn = metrics.masked_classification_report(
+        Y, decided, interval="bootstrap", **options
+    )
+    unknown = (report["fp"] == 0) | np.isnan(report["traffic_precision"])
+    np.testing.assert_array_equal(np.isnan(redrawn["traffic_precision_low"]), unknown)
+    decided[:2] = 1 - Y[:2]
+    report = metrics.masked_classification_report(Y, decided, **options)
+    assert (report["fp"] > 0).all()
+    assert report.macro["traffic_precision_low"] < report.macro["traffic_precision"]
+
+
 def test_ends_of_a_ratio_where_counts_are_none():
     zero, some = (np.array([0.0, 0.1]), np.array([0.1, 0.4]))
     low, high = ratio_ends(0.2, some, 0.0, zero)

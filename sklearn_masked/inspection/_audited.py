@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 from ..labels import check_labels
 from ..labels.names import check_same_columns, check_same_rows, column_names
+from ..labels.per_label import as_floats
 from ..metrics import UnscoredLabelsWarning
 from ..metrics._averaging import list_labels
 from ..metrics._bootstrap import check_confidence_level, wilson
@@ -276,7 +277,7 @@ class _Columns:
             values = values[:, [label]].toarray()[:, 0]
         else:
             values = values[:, label]
-        values = values.astype(np.float64)
+        values = as_floats(values, self._name)
         good = np.isfinite(values)
         if self._decisions:
             good = (values == 0) | (values == 1)

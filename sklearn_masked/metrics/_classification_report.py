@@ -29,6 +29,7 @@ _METRICS = {
 }
 _TRAFFIC = "traffic_precision"
 _LARGE = 10_000
+_FEW_FALSE = 0.05  # of the labels may lack a false positive in a macro interval
 _HEAD = {"n_labeled": "labeled", "precision": "prec.", _TRAFFIC: "traffic"}
 
 
@@ -151,6 +152,13 @@ def masked_classification_report(
     negatives. Its interval follows from those of r and f (MOVER-R, Donner and Zou
     2012). F1 is ``2 J / (1 + J)`` with the share J of true positives among all cells
     that are positive or predicted so, and its interval follows from that of J.
+
+    A label without a false positive among few negatives has a precision in traffic of
+    1, and no redrawing shows that this is too high. Where more than one label in twenty
+    is so, the macro average of precision in traffic has NaN for an interval: simulated
+    with 10 negatives per label, it covered in 0.60 of draws. With some 100 negatives
+    per label, 95 % intervals of macro and micro averages covered in 0.91 to 0.99. Nor
+    has a label without a false positive a bootstrap interval of precision in traffic.
 
     Examples
     --------
@@ -343,9 +351,16 @@ class _TrafficReplicates:
         return values.T if self._function is _traffic else values[0]
 
     def ends(self, estimate, replicates, confidence_level, average):
-        """Return the ends of the interval of an estimate, of shape (2, ...)."""
-        least = self._least
+        """Return the ends of the interval of an estimate, of shape (2, ...).
+
+        NaN without a false positive: redrawn rows have none either.
+        """
+        least, unseen = self._least, self._counts[1].sum(axis=1) == 0
         if average == "macro":
-            least = least[least > 0]
+            unseen, least = unseen[least > 0], least[least > 0]
             least = len(least) / np.sum(1 / least) if len(least) else np.nan
-        return share_ends(estimate, replicates, confidence_level, least)
+            unseen = len(unseen) > 0 and unseen.mean() > _FEW_FALSE
+        elif average == "micro":
+            unseen = unseen.all()
+        ends = share_ends(estimate, replicates, confidence_level, least)
+        return np.where(unseen, np.nan, ends)

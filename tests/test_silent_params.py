@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import skorch.callbacks
+import skorch.dataset
 import torch
+from sklearn.linear_model import LogisticRegression
 
-from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier, exceptions
+from sklearn_masked import (
+    MaskedLabels,
+    MaskedMultiLabelClassifier,
+    MaskedMultiOutputClassifier,
+    check_labels,
+    exceptions,
+)
 from sklearn_masked.classifier import _solvers, _training
+from sklearn_masked.metrics import masked_roc_auc_score
 from sklearn_masked.nn import MaskedBCEWithLogitsLoss
 from sklearn_masked.nn.optim import LazyAdam
 
@@ -418,3 +427,90 @@ def test_a_stream_that_fails_leaves_the_pairs_as_they_were(monkeypatch):
     ]
     np.testing.assert_array_equal(*found)
     assert len(model.net_.module_.direct.weight) == 60 * 12
+
+
+# What would be read as something else
+
+
+class Items(torch.utils.data.Dataset):
+    """Rows that are made anew when they are asked for."""
+
+    def __len__(self):
+        return len(X)
+
+    def __getitem__(self, i):
+        return X[i] + RNG.normal()
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "predict"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        Items(),
+        torch.utils.data.DataLoader(Items()),
+        torch.utils.data.TensorDataset(torch.from_numpy(X)),
+        skorch.dataset.Dataset(X, Y),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_a_torch_dataset_in_the_place_of_x_raises(given, method):
+    model = classifier().fit(X, Y)
+    args = (given,) if method == "predict" else (given, Y)
+    with pytest.raises(ValueError) as caught:
+        getattr(model, method)(*args)
+    assert str(caught.value) == (
+        "`X` accepts an array, a data frame or a sparse matrix; got a torch "
+        f"{type(given).__name__}, whose items would be read once, not anew in each "
+        "epoch. Pass the rows as an array (a float32 numpy.memmap stays on the "
+        "disk), and augment them in the `forward` of a `module` of your own, "
+        "where `self.training` is True."
+    )
+
+
+NAMES = {
+    "sets": [{"war"}, {"war", "sport"}] * 30,
+    "of three kinds": [{"war"}, {"sport"}, set()] * 20,
+    "of positions": [{0}, {0, 2}] * 30,
+    "frozensets": [frozenset({"war"}), frozenset()] * 30,
+    "lists": [["war"], ["war", "sport"]] * 30,
+    "equally long": [("war", "sport"), ("sport", "crime")] * 30,
+    "the first empty": [[], ["war"]] * 30,
+    "records": [{"war": 1}, {"sport": 0}] * 30,
+    "an array": np.array([{"war"}, {"war", "sport"}] * 30, dtype=object),
+    "unlabeled first": [None, {"war"}, {"war", "sport"}] * 20,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "estimator",
+    [classifier(), MaskedMultiOutputClassifier(LogisticRegression())],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_names_of_labels_in_the_place_of_a_matrix_raise(name, estimator):
+    with pytest.raises(ValueError) as caught:
+        estimator.fit(X, NAMES[name])
+    sentence = str(caught.value)
+    assert "MaskedLabels.from_dicts" in sentence and "MultiLabelBinarizer" in sentence
+    with pytest.raises(ValueError, match="from_dicts"):
+        masked_roc_auc_score(NAMES[name], np.zeros(60))
+    with pytest.raises(ValueError, match="from_dicts"):
+        check_labels(NAMES[name])
+
+
+def test_the_sentence_names_the_first_collection_and_where_it_stands():
+    with pytest.raises(ValueError) as caught:
+        classifier().fit(X, NAMES["unlabeled first"])
+    assert str(caught.value) == (
+        "`y` accepts a label matrix, (n_samples, n_labels), or two values in one "
+        "dimension; got a set at sample 1. MaskedLabels.from_dicts reads {label: 1 or "
+        "0} per sample, where an absent label is unlabeled; "
+        "sklearn.preprocessing.MultiLabelBinarizer reads sets of labels, where an "
+        "absent label is negative."
+    )
+
+
+def test_a_series_of_sets_raises():
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(ValueError, match="got a set at sample 0"):
+        classifier().fit(X, pd.Series(NAMES["sets"]))

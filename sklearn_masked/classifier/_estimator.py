@@ -23,6 +23,7 @@ from ..nn.batches import in_form
 from . import _build, _device, _training
 from ._prediction import PredictionMixin
 from ._solvers import refuse_instances
+from ._validation import refuse_dataset
 
 # Fitted attributes that are not for users.
 _PRIVATE = (
@@ -451,6 +452,7 @@ default=None
 
     def _validate(self, X, y, sample_weight, *, first, classes=None):
         """Return float32 X, the target and the weight of each stored cell."""
+        refuse_dataset(X)
         require_y(self, y)
         check_same_rows(X=X, y=y, sample_weight=sample_weight, stacklevel=4)
         X = self._check_X(X, reset=first)
@@ -470,6 +472,7 @@ default=None
         return X, target, _training.make_targets(target.labels, sample_weight)
 
     def _check_X(self, X, reset):
+        refuse_dataset(X)
         own_module = self.module is not None
         check_same_features(self, X, reset=reset)
         X = validate_data(

@@ -1,10 +1,26 @@
-"""Validation rows of the user's own: `train_split` of skorch, through `net_params`."""
+"""Rows as skorch's users pass them: datasets, and validation rows of their own."""
 
 import numpy as np
 import torch
 
 from .._targets import check_same_labels, encode_target
 from ..nn.batches import CellDataset
+
+
+def refuse_dataset(X):
+    """Raise for a torch Dataset or DataLoader in the place of an array.
+
+    scikit-learn would read it once, as a sequence: random augmentation would be the
+    same in all epochs, and all of it would be in memory.
+    """
+    if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
+        raise ValueError(
+            "`X` accepts an array, a data frame or a sparse matrix; got a torch "
+            f"{type(X).__name__}, whose items would be read once, not anew in each "
+            "epoch. Pass the rows as an array (a float32 numpy.memmap stays on the "
+            "disk), and augment them in the `forward` of a `module` of your own, "
+            "where `self.training` is True."
+        )
 
 
 def own_split(estimator, split, X, targets):

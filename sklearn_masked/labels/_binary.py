@@ -4,7 +4,7 @@ import numpy as np
 
 from ._dense import as_array
 from ._store import MaskedLabels
-from ._values import missing_entries
+from ._values import missing_entries, refuse_names
 
 
 def check_binary_labels(y):
@@ -37,6 +37,7 @@ def check_binary_labels(y):
     >>> labels, classes.tolist()
     (MaskedLabels(3 x 1, 2 labeled cells: 1 positive, 1 negative), ['ham', 'spam'])
     """
+    refuse_names(y)
     hidden = np.ma.getmaskarray(y) if np.ma.isMaskedArray(y) else None
     values = np.ma.getdata(y) if hidden is not None else as_array(y)
     if values.ndim != 1:

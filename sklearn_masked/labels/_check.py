@@ -8,6 +8,7 @@ from ._records import stack
 from ._row import LabelRow
 from ._sparse import read_sparse
 from ._store import MaskedLabels
+from ._values import refuse_names
 
 
 def check_labels(y, *, n_samples=None, n_labels=None):
@@ -62,7 +63,10 @@ def _read(y):
         )
     if sp.issparse(y):
         return read_sparse(y, implicit=None)
-    return _join_rows(y) if _are_rows(y) else read_dense(y)
+    if _are_rows(y):
+        return _join_rows(y)
+    refuse_names(y)
+    return read_dense(y)
 
 
 def _are_rows(y):

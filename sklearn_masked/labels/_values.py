@@ -68,3 +68,25 @@ def refuse_value(value, row, col, *, recoded=False):
             "sklearn_masked.model_selection.cross_val_predict."
         )
     raise ValueError(f"{ACCEPTED}; got {value!r} at sample {row}, label {col}.{hint}")
+
+
+def refuse_names(y):
+    """Raise if the entries of y are collections: names of the labels of each row.
+
+    Two sets, whichever they are, would pass for the two values of a binary problem.
+    """
+    if not isinstance(y, list | tuple):
+        # Anything else that is not one-dimensional and of objects holds numbers.
+        if getattr(y, "ndim", 2) != 1 or str(y.dtype) != "object":
+            return
+    for i, entry in enumerate(y):
+        is_list = isinstance(entry, list | tuple) and len(entry) > 0
+        names = is_list and isinstance(entry[0], str)
+        if names or isinstance(entry, set | frozenset | dict):
+            raise ValueError(
+                "`y` accepts a label matrix, (n_samples, n_labels), or two values in "
+                f"one dimension; got a {type(entry).__name__} at sample {i}. "
+                "MaskedLabels.from_dicts reads {label: 1 or 0} per sample, where an "
+                "absent label is unlabeled; sklearn.preprocessing.MultiLabelBinarizer "
+                "reads sets of labels, where an absent label is negative."
+            )

@@ -742,3 +742,38 @@ def test_errors(arguments, error, message):
 def test_scores_of_another_shape_for_a_metric_of_ones_own():
     with pytest.raises(ValueError, match=r"`y_score` accepts shape \(2, 1\)"):
         bootstrap_interval(precision_at_2, [[1], [0]], [[0.1, 0.2, 0.3]])
+
+
+@pytest.mark.parametrize("average", [None, "micro"])
+@pytest.mark.parametrize("adjusted", [False, True])
+def test_balanced_accuracy_knows_that_a_recall_of_1_may_be_less(average, adjusted):
+    """300 draws as labels; all of some 20 positives are often decided right."""
+    rng = np.random.default_rng(0)
+    Y = (rng.random((400, 300)) < 0.05) * 1.0
+    decided = (rng.random(Y.shape) < np.where(Y == 1, 0.95, 0.01)) * 1.0
+    arguments = {"n_resamples": 20, "random_state": 0, "average": average}
+    truth = 0.94 if adjusted else 0.97
+    if average == "micro":  # one label at a time
+        Y, decided = Y[:, :20], decided[:, :20]
+        found = [
+            bootstrap_interval(
+                metrics.masked_balanced_accuracy_score,
+                Y[:, [j]],
+                decided[:, [j]],
+                adjusted=adjusted,
+                **arguments,
+            )
+            for j in range(Y.shape[1])
+        ]
+        low, high = np.array([(one.low, one.high) for one in found]).T
+    else:
+        found = bootstrap_interval(
+            metrics.masked_balanced_accuracy_score,
+            Y,
+            decided,
+            adjusted=adjusted,
+            **arguments,
+        )
+        low, high = found.low, found.high
+    assert 0.9 <= np.mean((low <= truth) & (truth <= high)) <= 1
+    assert (high - low < 0.5 * (1 + adjusted)).all()

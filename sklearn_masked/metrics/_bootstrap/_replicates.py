@@ -106,6 +106,15 @@ class Replicates:
 
         `average` is that of the estimate, where it is not the replicates' own.
         """
+        ends = self._redrawn_ends(estimate, replicates, confidence_level, average)
+        average = self.average if average is _OWN else average
+        single = average in (None, "micro")
+        if single and self._metric is masked_balanced_accuracy_score:
+            return self._values.extend(ends, confidence_level)
+        return ends
+
+    def _redrawn_ends(self, estimate, replicates, confidence_level, average):
+        """Return the ends of the interval by the spread of the replicates."""
         if self._metric is masked_log_loss:
             bounds = (0.0, np.inf)
             return shifted_ends(estimate, replicates, confidence_level, bounds)

@@ -6,6 +6,7 @@ import scipy.sparse as sp
 from .._balanced import balanced_accuracy as balanced
 from .._balanced import matthews_corrcoef as matthews
 from .._decisions import _check_zero_division
+from ._draws import wilson
 
 _MOST_SINGLE = 1 << 20  # cells whose counts single precision holds exactly
 
@@ -144,13 +145,40 @@ class _Confusion:
         return self._function(*(count @ multiplicity for count in self._counts))
 
 
+class _Balanced(_Confusion):
+    """Balanced accuracy, of which chance is 0 if it is adjusted."""
+
+    def __init__(self, cells, rows, n_rows, adjusted):
+        super().__init__(cells, rows, n_rows, balanced)
+        sums = Sums(cells, rows, n_rows)
+        truths = cells.positive, ~cells.positive
+        self._n_rows = np.array([count_rows(sums.of(truth)) for truth in truths])
+        self._adjusted = adjusted
+
+    def __call__(self, multiplicity):
+        values = super().__call__(multiplicity)
+        return 2 * values - 1 if self._adjusted else values
+
+    def extend(self, ends, confidence_level):
+        """Extend intervals to those that follow from Wilson's of both recalls.
+
+        Where all, or no, cells of a class are decided right, copies of them say that
+        its recall does not vary (MOVER, Zou and Donner 2008).
+        """
+        tp, fp, fn, tn = (count.sum(axis=1) for count in self._counts)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares = np.array([tp / (tp + fn), tn / (tn + fp)])
+            low, high = wilson(shares, self._n_rows, confidence_level)
+            away = np.sqrt([((shares - end) ** 2).sum(axis=0) for end in (low, high)])
+        center = shares.mean(axis=0)
+        own = np.array([center - away[0] / 2, center + away[1] / 2])
+        own = (2 * own - 1 if self._adjusted else own).reshape(np.shape(ends))
+        return np.array([np.minimum(ends[0], own[0]), np.maximum(ends[1], own[1])])
+
+
 def balanced_accuracy(cells, rows, n_rows, options):
     """Prepare the balanced accuracy."""
-    if options["adjusted"]:
-        return _Confusion(
-            cells, rows, n_rows, lambda *counts: 2 * balanced(*counts) - 1
-        )
-    return _Confusion(cells, rows, n_rows, balanced)
+    return _Balanced(cells, rows, n_rows, options["adjusted"])
 
 
 def matthews_corrcoef(cells, rows, n_rows, options):

@@ -8,7 +8,7 @@ from scipy.special import expit
 from scipy.stats import norm
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import PredefinedSplit
 
 from sklearn_masked.calibration import MaskedCalibratedClassifierCV
@@ -211,7 +211,28 @@ def test_a_threshold_that_dies_at_the_refit_is_named(estimator, fault):
     assert clf.report_["recall_refit"][0] < 0.01
     text = str(record[0].message)
     assert text.startswith(f"1 of 1 labels {fault}")
-    assert "Pass cv=0.3, refit=False" in text
+    assert "refit=False" in text
+
+
+def test_a_promise_is_kept_where_the_refit_would_break_it():
+    """As many rows as features: the refit solves its rows exactly, the folds do not."""
+    rng = np.random.default_rng(0)
+    axes = rng.normal(size=(2, 490)) / np.sqrt(490)
+
+    def draw(n):
+        Y = (rng.random((n, 2)) < 0.35).astype(float)
+        return rng.normal(size=(n, 490)) + 6 * Y @ axes, Y
+
+    (X, Y), (X_traffic, Y_traffic) = draw(500), draw(4000)
+    base = MaskedMultiOutputClassifier(RidgeClassifier(alpha=1e-8))
+    params = {"target": 0.75, "cv": 5}
+    found = {}
+    for refit in (True, False):
+        clf = tune(X, Y, base, refit=refit, **params)
+        positive = clf.predict(X_traffic) == 1
+        found[refit] = [Y_traffic[positive[:, k], k].mean() for k in range(2)]
+    assert clf.report_["reason"].tolist() == ["tuned"] * 2
+    assert max(found[True]) < 0.75 <= min(found[False])
 
 
 @pytest.mark.parametrize("cv", [5, 0.4])

@@ -17,7 +17,7 @@ from ..calibration._folds import (
     refuse_overlap,
     score_part,
 )
-from ..calibration._meta import MaskedMetaClassifier, score_matrix
+from ..calibration._meta import MaskedMetaClassifier
 from ..labels import MaskedLabels
 from ..labels.names import check_same_features
 from ..metrics import masked_f1_scorer
@@ -27,6 +27,7 @@ from ._report import ThresholdReport
 from ._settings import CONSTRAINED, read_settings
 from ._stability import warn_unstable
 from ._tune import Tuner
+from ._vote import FoldEstimators, vote
 
 _SCORES = ("predict_proba", "decision_function")
 
@@ -117,8 +118,9 @@ default="auto"
         How rows are left out: a number of folds (None is 5), the share of rows in one
         random split, or splits. "prefit" is the same as a frozen estimator.
     refit : bool, default=True
-        Whether to fit `estimator_` on all rows; False, for a single split alone,
-        keeps the one that was tuned on.
+        Whether to fit `estimator_` on all rows. False keeps the estimators that the
+        thresholds were tuned on: of a single split that one; of several folds all, of
+        which each decides by the thresholds, and the majority counts.
     n_jobs : int, default=None
         Number of folds fitted at a time.
     random_state : int, RandomState or None, default=None
@@ -129,7 +131,8 @@ default="auto"
     Attributes
     ----------
     estimator_ : estimator
-        The fitted classifier.
+        The fitted classifier; with `refit=False` and several folds one whose scores are
+        the means of those of its `estimators`.
     thresholds_ : ndarray of shape (n_labels,), float64
         A cell is positive where its score is at least its label's threshold; inf
         where it never is. May be changed.
@@ -189,8 +192,9 @@ default="auto"
     Refitting makes another one: the scores that were tested are those of the folds'
     models. A :class:`~sklearn_masked.exceptions.RefitThresholdWarning` names labels
     where they are on another scale than those of `estimator_`, as far as labeled cells
-    show it; a model that overfits can hide it. ``cv=0.3, refit=False`` keeps the
-    promise to the letter.
+    show it: a model that overfits can hide it. With ``refit=False`` the folds' models
+    are kept and vote, which cannot be misled so; with ``cv=0.3, refit=False`` the one
+    model that was tested decides, and the promise holds to the letter.
 
     References
     ----------
@@ -365,15 +369,18 @@ default=None
         estimator, parts = self._score_folds(task, settings, fit_params, split_params)
         tuner = Tuner(parts, join_cells(parts), settings)
         choices = [tuner.choose(label) for label in range(task.labels.n_labels)]
+        names = task.labels.label_names
+        first = estimator
+        if isinstance(estimator, FoldEstimators):
+            first = estimator.estimators[0]
         seen = None
         if settings.constrained and self.refit and not self._is_prefit():
             seen = score_part(estimator, self._method(), task)
-        names = task.labels.label_names
         report = ThresholdReport(tuner.columns(choices, names, seen), settings.traffic)
         judge(task, tuner, report, self.fallback)
-        if seen is not None:
+        if settings.constrained:
             warn_unstable(report, parts, self.scoring, names)
-        warn_prior_shift(self.estimator, estimator, settings.traffic)
+        warn_prior_shift(self.estimator, first, settings.traffic)
         curves = {}
         if self.store_cv_results:
             curves["cv_results_"] = {
@@ -382,7 +389,7 @@ default=None
             }
         return self._adopt(
             task,
-            estimator,
+            first,
             without=("cv_results_",),
             estimator_=estimator,
             report_=report,
@@ -407,10 +414,16 @@ default=None
         """
         self._check_features(X)
         classes = self.classes_ if self._one_dimensional else None
-        scores = score_matrix(
-            self.estimator_, self._methods(), X, self.n_labels_, classes
+        positive = vote(
+            self.estimator_,
+            self._methods(),
+            X,
+            self.thresholds_,
+            classes,
+            ties=isinstance(self.scoring, str)
+            and self.scoring == "precision_at_recall",
         )
-        return self._decide(scores >= self.thresholds_)
+        return self._decide(positive)
 
     @available_if(_estimator_has("predict_proba"))
     @of_one_fit
@@ -494,23 +507,27 @@ default=None
         splits = make_splits(self.cv, task, split_params, self.random_state)
         if settings.constrained or settings.pool_folds:
             refuse_overlap(splits)
-        if not self.refit and len(splits) > 1:
-            raise ValueError(
-                f"`refit` accepts False for a single split; `cv` makes {len(splits)}."
-            )
         fitted = Parallel(n_jobs=self.n_jobs)(
             delayed(_fit_fold)(
-                clone(self.estimator), method, task, fold, fit_params, not self.refit
+                clone(self.estimator),
+                method,
+                task,
+                fold,
+                fit_params,
+                keep=not self.refit,
+                quiet=self.refit or place > 0,
             )
-            for fold in splits
+            for place, fold in enumerate(splits)
         )
-        parts = [part for _, part in fitted]
-        if not self.refit:
-            return fitted[0][0], parts
-        return fit_whole(clone(self.estimator), task, fit_params), parts
+        estimators, parts = zip(*fitted, strict=True)
+        if self.refit:
+            return fit_whole(clone(self.estimator), task, fit_params), list(parts)
+        if len(estimators) == 1:
+            return estimators[0], list(parts)
+        return FoldEstimators(list(estimators)), list(parts)
 
 
-def _fit_fold(estimator, method, task, fold, fit_params, keep):
+def _fit_fold(estimator, method, task, fold, fit_params, *, keep, quiet):
     """Fit on the rows of a fold, and score the cells left out."""
-    fit_part(estimator, task, fold[0], fit_params, quiet=not keep)
+    fit_part(estimator, task, fold[0], fit_params, quiet=quiet)
     return estimator if keep else None, score_part(estimator, method, task, fold[1])

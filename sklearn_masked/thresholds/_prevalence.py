@@ -8,6 +8,7 @@ import numpy as np
 
 from ..calibration._prior import refuse_one_side, smoothed_share
 from ..labels import MaskedLabels, check_labels
+from ..labels.names import check_same_names
 from ..labels.per_label import read_per_label
 from ..metrics._cells import score_cells
 from ._constraints import lower_bound
@@ -130,15 +131,7 @@ def _check_labels_of_audit(audit, labels):
             f"`target_prevalence` accepts an audit of the {labels.n_labels} labels of "
             f"`y`; got {audit.n_labels}."
         )
-    if audit.label_names is None or labels.label_names is None:
-        return
-    pairs = zip(audit.label_names, labels.label_names, strict=True)
-    for label, (name, wanted) in enumerate(pairs):
-        if name != wanted:
-            raise ValueError(
-                "`target_prevalence` must have the labels of `y`, in the same order; "
-                f"label {label} is {name!r} and must be {wanted!r}."
-            )
+    check_same_names(audit.label_names, labels.label_names, "target_prevalence", "`y`")
 
 
 def _audited(value, audit, factor=1.0):
@@ -148,7 +141,7 @@ def _audited(value, audit, factor=1.0):
     confidences, each interval of probability standing at its lower end.
     """
     audit = audit.times(factor)
-    shares = np.array([lower_bound(audit, 1 - edge)[0] for edge in _EDGES[1:-1]])
+    shares = lower_bound(audit, 1 - _EDGES[1:-1])
     return Prevalence(value, np.r_[0.0, shares], np.diff(_EDGES), audit)
 
 

@@ -18,9 +18,12 @@ _LEAST = {
     "recall_at_precision": {"precision": 1.0, "recall": 0.5},
     "precision_at_recall": {"precision": 0.5, "recall": 1.0},
 }
-_REMEDY = (
-    "Pass cv=0.3, refit=False: it keeps the one estimator that the thresholds were "
-    "tuned on."
+_ONE_SPLIT = (
+    "Pass cv=0.3, refit=False: it keeps the one estimator that thresholds are tuned on."
+)
+_KEEP = (
+    "Pass refit=False: it keeps the estimators of the folds, which vote; with cv=0.3, "
+    "the one that thresholds are tuned on."
 )
 
 
@@ -87,6 +90,7 @@ def warn_unstable(report, parts, scoring, label_names):
             "are scored on another scale in some folds than in others",
             f"{report['label'][label]} passes its threshold for {shares.min():.0%} of "
             f"the positive cells of one fold and {shares.max():.0%} of another",
+            _ONE_SPLIT,
         )
     for name, least in _LEAST[scoring].items():
         worse = report[f"{name}_refit"] < least * report[f"{name}_low"]
@@ -99,14 +103,15 @@ def warn_unstable(report, parts, scoring, label_names):
                 "are scored on another scale by the estimator fitted on all rows",
                 f"{name} of {report['label'][label]} is {before:.3f} on cells left "
                 f"out, and {after:.3f} on the same cells after the refit on them",
+                _KEEP,
             )
 
 
-def _warn(which, label_names, fault, example):
+def _warn(which, label_names, fault, example, remedy):
     warnings.warn(
         f"{which.sum()} of {len(which)} labels {fault}, and what the report says of "
         f"their thresholds need not hold for `estimator_`: "
-        f"{shown_labels(which, label_names)}. For example, {example}. {_REMEDY}",
+        f"{shown_labels(which, label_names)}. For example, {example}. {remedy}",
         RefitThresholdWarning,
         stacklevel=4,
     )

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
-from sklearn_masked.classifier import InterruptedFitWarning
+from sklearn_masked.classifier import InterruptedFitWarning, _threads
 from sklearn_masked.metrics import masked_roc_auc_score, masked_roc_auc_scorer
 
 
@@ -749,3 +749,32 @@ def test_score_is_the_macro_auc_and_for_one_dimension_the_accuracy():
     half = binary.astype(float)
     half[::2] = np.nan
     assert model.score(X, half) == pytest.approx(right[1::2].mean())
+
+
+# Threads
+
+
+def test_large_x_and_own_modules_use_the_threads_that_torch_has(monkeypatch):
+    used = []
+
+    class Noting(torch.nn.Linear):
+        def __init__(self, n_features, n_labels):
+            super().__init__(n_features, n_labels)
+
+        def forward(self, X):
+            used.append(torch.get_num_threads())
+            return super().forward(X)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        own_module(module=Noting).fit(X, Y).predict(X)
+        assert set(used) == {2}
+        monkeypatch.setattr(_threads, "_FEW", X.size - 1)
+        with _threads.threads_for(None, X):
+            assert torch.get_num_threads() == 2
+        monkeypatch.setattr(_threads, "_FEW", X.size)
+        with _threads.threads_for(None, X):
+            assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

@@ -20,6 +20,7 @@ from sklearn_masked.calibration import MaskedCalibratedClassifierCV
 from sklearn_masked.classifier import InterruptedFitWarning
 from sklearn_masked.multioutput import MaskedMultiOutputClassifier
 from sklearn_masked.nn import modules
+from sklearn_masked.nn.net import MaskedNet
 from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
 
 CHEAP = {
@@ -552,3 +553,48 @@ def test_label_whose_classifier_fails_is_named():
     with pytest.raises(RuntimeError) as caught:
         model.partial_fit(X, np.where(np.arange(3) == 2, 1.0, y))
     assert "label 2, of 80 positive" in caught.value.__notes__[0]
+
+
+# Processor time
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def threads_used(monkeypatch, model, X, y):
+    """Return the threads of torch in a fit, in a prediction, and beside the fit."""
+    used, beside, linear = [], [], torch.sigmoid
+
+    def noted(*args):
+        used.append(torch.get_num_threads())
+        in_thread(lambda: beside.append(torch.get_num_threads()))
+        return linear(*args)
+
+    monkeypatch.setattr(torch, "sigmoid", noted)
+    model.fit(X, y)
+    monkeypatch.undo()
+    product = MaskedNet._logits
+
+    def noted_logits(*args):
+        used.append(torch.get_num_threads())
+        return product(*args)
+
+    monkeypatch.setattr(MaskedNet, "_logits", noted_logits)
+    model.predict(X)
+    monkeypatch.undo()
+    return set(used), set(beside)
+
+
+def test_small_steps_run_on_one_thread_and_others_keep_theirs(monkeypatch, two_threads):
+    X, y = make_data()
+    model = MaskedMultiLabelClassifier(**CHEAP)
+    assert threads_used(monkeypatch, model, X, y) == ({1}, {2})
+    assert torch.get_num_threads() == 2
+    with pytest.raises(ValueError, match="label_weight"):
+        model.set_params(label_weight=[0, 0, 0]).fit(X, y)
+    assert torch.get_num_threads() == 2

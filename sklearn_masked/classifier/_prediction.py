@@ -6,6 +6,7 @@ from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
 from .._fitted import of_one_fit
+from ._threads import threads_for
 
 # A block of predictions holds at most so many rows, and logits.
 _BLOCK_ROWS = 1 << 13
@@ -129,9 +130,9 @@ class PredictionMixin:
         for block in blocks:
             first, last = np.searchsorted(slots, (block.start, block.stop))
             cells = order[first:last]
-            part = self.net_.cell_logits(
-                X[wanted[block]], slots[first:last] - block.start, cols[cells], by_cell
-            )
+            some, at = X[wanted[block]], slots[first:last] - block.start
+            with threads_for(self.module, some):
+                part = self.net_.cell_logits(some, at, cols[cells], by_cell)
             _refuse_nan(part, lambda at: (rows[cells[at]], cols[cells[at]]))  # noqa: B023
             if logits is None:
                 logits = np.empty(len(rows), part.dtype)
@@ -185,7 +186,9 @@ class PredictionMixin:
         X = self._check_X(X, reset=False)
         absent = ~self._has_cells()
         result = None
-        for rows, logits in self.net_.iter_logits(X, self._block_rows()):
+        for rows in _slices(X.shape[0], self._block_rows()):
+            with threads_for(self.module, X):
+                logits = self.net_.logits(X[rows])
             _refuse_nan(logits, lambda row, col: (row + rows.start, col))  # noqa: B023
             if absent.any():
                 logits[:, absent] = self._pooled_logit()

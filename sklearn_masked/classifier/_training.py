@@ -30,6 +30,7 @@ from ._solvers import (
     settled_params,
     solver_of,
 )
+from ._threads import threads_for
 from ._validation import own_split
 from ._weak import expected_totals, with_weak_negatives
 
@@ -110,7 +111,7 @@ def train(estimator, X, targets, *, first, whole):
     elif first or not hasattr(estimator, "C_"):
         estimator.C_ = _C / _build.mean_weight(estimator, targets, with_labels=True)
     _check_weights(estimator, targets)
-    with _seeded(estimator, seed, device):
+    with threads_for(estimator.module, X), _seeded(estimator, seed, device):
         if first:
             estimator.net_ = _build_net(
                 estimator, X, targets, valid, stops, device, seed, sizes

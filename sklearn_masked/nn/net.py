@@ -267,27 +267,12 @@ class MaskedNet(NeuralNet):
             )
         return logits
 
-    def iter_logits(self, X, batch_size):
-        """Yield (slice of rows, logits) of X, block after block, as numpy arrays."""
+    def logits(self, X):
+        """Return the logits of some rows as an array of shape (n_rows, n_labels)."""
         self._set_training(False)
-        for start in range(0, X.shape[0], batch_size):
-            rows = slice(start, min(start + batch_size, X.shape[0]))
-            inputs = self._inputs(X[rows])
-            with torch.no_grad():
-                logits = self._logits(inputs, rows.stop - rows.start)
-            yield rows, _as_array(logits)
-
-    def decision_function(self, X):
-        """Return the owner's logits; for callbacks, while the training lasts."""
-        return self.owner.decision_function(X)
-
-    def predict_proba(self, X):
-        """Return the owner's probabilities; for callbacks, as above."""
-        return self.owner.predict_proba(X)
-
-    def predict(self, X):
-        """Return the owner's labels; for callbacks, as above."""
-        return self.owner.predict(X)
+        inputs = self._inputs(X)
+        with torch.no_grad():
+            return _as_array(self._logits(inputs, X.shape[0]))
 
     def computes_cells(self):
         """Return whether the module computes single cells without all the others."""

@@ -104,7 +104,7 @@ def test_cells_that_were_held_out_are_not_remembered(monkeypatch):
                     seen.append(roc_auc_score(*args))
         return held_out
 
-    monkeypatch.setattr("sklearn_masked.classifier._finish.held_out_margins", spy)
+    monkeypatch.setattr("sklearn_masked.classifier._calibrate.held_out_margins", spy)
     make(C=5.0).fit(X, y)
     assert len(seen) == 12 and asked == [1]
     # One has a standard error of about 0.03.

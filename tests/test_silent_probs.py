@@ -115,3 +115,38 @@ def test_a_factor_on_all_weights_leaves_the_probabilities(factor):
     one = make().fit(X, y).predict_proba(X)
     other = make().fit(X, y, sample_weight=np.full(len(X), factor)).predict_proba(X)
     np.testing.assert_allclose(other, one, atol=1e-3)
+
+
+def streamed(n=1200, seed=0):
+    """Return sparse rows, all cells' labels and a mask of labeled ones."""
+    rng = np.random.default_rng(seed)
+    X = rng.poisson(0.3, size=(n, 60)).astype(np.float32)
+    logits = X @ rng.normal(size=(60, 4)) + [-2, -1, 0, 1]
+    truth = logits + 2 * rng.logistic(size=(n, 4)) > 0
+    return sp.csr_array(X), truth, np.where(rng.random((n, 4)) < 0.3, truth, np.nan)
+
+
+@pytest.mark.parametrize("call", ["warm fit", "partial_fit"])
+def test_calls_on_rows_that_were_seen_change_the_log_loss_little(call):
+    X, truth, y = streamed()
+    params = {"common": 0, "interactions": 0, "warm_start": True}
+    model = make(**params).fit(X[:600], y[:600])
+    losses = [log_loss(truth[600:], model.predict_proba(X[600:]))]
+    for _ in range(3):
+        (model.fit if call == "warm fit" else model.partial_fit)(X[:600], y[:600])
+        losses.append(log_loss(truth[600:], model.predict_proba(X[600:])))
+    assert max(losses) < losses[0] + 0.01
+
+
+def test_a_stream_is_as_well_calibrated_as_one_fit():
+    X, truth, y = streamed()
+    params = {"common": 0, "interactions": 0}
+    whole = make(**params).fit(X[:800], y[:800])
+    stream = make(**params)
+    for start in range(0, 800, 40):
+        stream.partial_fit(X[start : start + 40], y[start : start + 40])
+    one, other = (
+        log_loss(truth[800:], model.predict_proba(X[800:])) for model in (whole, stream)
+    )
+    rates = np.broadcast_to(np.nanmean(y[:800], axis=0), truth[800:].shape)
+    assert other < one + 0.03 and other < log_loss(truth[800:], rates)

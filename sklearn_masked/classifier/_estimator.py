@@ -31,6 +31,7 @@ _PRIVATE = (
     "_n_negative",
     "_n_positive",
     "_one_dimensional",
+    "_platt",
     "_settled",
 )
 
@@ -85,10 +86,10 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         scaled to length 1 in the quadratic mean first. "auto" is 5 over the mean weight
         of the labeled cells, so that a factor on all weights changes nothing.
     scale_output : bool, default=True
-        Whether `fit` ends with a line a label that makes the logits log-odds, fitted
-        to the logits of cells that were held out for it. It makes the
-        scores of different labels comparable and does not change their order within
-        a label.
+        Whether to turn logits into log-odds by a line per label (Platt scaling, pooled
+        over labels where cells are few), fitted to the logits of held-out cells. It
+        makes the scores of different labels comparable and does not change their order
+        within a label.
     module : type or torch.nn.Module, default=None
         A :class:`torch.nn.Module` class of your own, called with `n_features` and
         `n_labels` (those that its signature names) and the `module__*` parameters; or
@@ -201,14 +202,11 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
     of grids: ``[{"C": [0.5, 5]}, {"optimizer": [Adam], "lr": [0.01, 0.1]}]``.
 
     `partial_fit` and `warm_start` draw the weights towards the model as it is; the
-    embedding, `sharing`, `common`, `interactions`, a C that `fit` chose and the scaling
-    of the features stay those of the first call.
-    A label's base rate moves by what is new against all cells that it has seen.
-
-    Predictions in other threads during a fit are those of the model before it. Fits in
-    several threads at once are those of one thread; with a `module`, `criterion` or
-    `optimizer` they run one after another, since such classes draw from torch's global
-    generators, which are seeded for the time of the fit and then restored.
+    embedding, `sharing`, `common`, `interactions`, the C of "auto" and the scaling of
+    the features stay those of the first call. A label's base rate moves by what is new
+    against all cells that it has seen. The output lines of `scale_output` are fitted to
+    the cells of a call before it learns from them; where most of them have been seen by
+    earlier calls, they follow the growth of the logits instead.
 
     Examples
     --------

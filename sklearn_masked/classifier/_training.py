@@ -19,7 +19,7 @@ from ..nn.modules import DirectSharedModule, build_module
 from ..nn.optim import replace_parameter
 from ..nn.row_digests import grouped_permutation
 from ..nn.scaling import feature_scales
-from . import _build, _device, _finish, _select_representation
+from . import _build, _calibrate, _device, _select_representation
 from ._solvers import (
     AUTO,
     DUAL,
@@ -129,10 +129,10 @@ def train(estimator, X, targets, *, first, whole):
             _run(estimator, data, sizes["max_epochs"] if whole else 1)
             if whole and not stops:
                 _warn_unconverged(estimator.net_)
-            if estimator.net_.dual is not None and whole:
-                held_out = valid if stops else None
+            if estimator.net_.dual is not None:
+                args = targets, data, valid if stops else None
                 with _kept_if_interrupted(estimator):
-                    _finish.finish(estimator, X, targets, data, held_out)
+                    _calibrate.calibrate(estimator, *args, first=first, whole=whole)
                     estimator.net_.dual.write()
             _set_fitted(estimator, X, solver, sizes, device, first)
         finally:
@@ -379,7 +379,7 @@ def _datasets(estimator, X, targets, seed, stops):
             f"got {len(rows)} rows with a labeled cell and validation_fraction="
             f"{estimator.validation_fraction}."
         )
-    order, is_first = grouped_permutation(X, rows, generator)
+    order, is_first, _ = grouped_permutation(X, rows, generator)
     # Equal rows are on one side, unless they are all the same.
     later = np.flatnonzero(is_first[n_valid:])
     n_valid += int(later[0]) if len(later) else 0

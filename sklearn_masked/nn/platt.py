@@ -10,6 +10,7 @@ to it. Of a handful of cells, priors leave little more than the base rates.
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 
@@ -55,22 +56,23 @@ def base_log_odds(positive, total, target=0.0, weight=0.0, label=slice(None)):
 
     Parameters
     ----------
-    positive, total : float64 tensors of shape (n_labels,)
+    positive, total : float64 arrays of shape (n_labels,)
         Weight of each label's positive cells, and of all its cells.
-    target, weight : float64 tensors of shape (n_cells,), default=0.0
+    target, weight : float64 arrays of shape (n_cells,), default=0.0
         A cell of each label to leave out of its rate, so that the rate does not tell
         the cell's own value.
-    label : int64 tensor of shape (n_cells,), default=slice(None)
+    label : int64 array of shape (n_cells,), default=slice(None)
         Labels of these cells.
 
     Returns
     -------
-    float64 tensor of shape (n_labels,), or (n_cells,)
+    float64 array of shape (n_labels,), or (n_cells,)
     """
     own = target * weight
     pooled = (positive.sum() - own + 0.5) / (total.sum() - weight + 1)
     positive = positive[label] - own + PRIOR.n_cells * pooled
-    return torch.logit(positive / (total[label] - weight + PRIOR.n_cells))
+    rate = positive / (total[label] - weight + PRIOR.n_cells)
+    return np.log(rate) - np.log1p(-rate)
 
 
 @torch.no_grad()

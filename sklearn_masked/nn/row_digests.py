@@ -62,19 +62,20 @@ def grouped_permutation(X, rows, generator):
         The rows, permuted.
     is_first : bool array
         Which of them differ from the row before.
+    digests : uint64 array
+        Of the rows, in that order.
     """
     order = generator.permutation(rows)
-    _, group, counts = np.unique(
-        row_digests(X[order]), return_inverse=True, return_counts=True
-    )
+    digests = row_digests(X[order])
+    _, group, counts = np.unique(digests, return_inverse=True, return_counts=True)
     if len(counts) == len(rows) or len(rows) > _MOST_COPIES * len(counts):
-        return order, np.ones(len(rows), bool)
+        return order, np.ones(len(rows), bool), digests
     first = np.full(len(counts), len(rows))
     np.minimum.at(first, group, np.arange(len(rows)))
     rank = first[group]
     by_group = np.argsort(rank, kind="stable")
     is_first = np.diff(rank[by_group], prepend=-1) > 0
-    return order[by_group], is_first
+    return order[by_group], is_first, digests[by_group]
 
 
 def _mixed(columns, values):

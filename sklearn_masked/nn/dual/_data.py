@@ -18,7 +18,7 @@ class DualDataset(CellDataset):
     fixed_batches = True
 
     def __init__(self, X, targets, rows, *, generator, dense=False):
-        order, self.is_first = grouped_permutation(X, rows, generator)
+        order, self.is_first, self.digests = grouped_permutation(X, rows, generator)
         super().__init__(X, targets, order, dense=dense)
         lengths = np.diff(targets.indptr)[self.rows]
         self.first_cell = np.append(0, np.cumsum(lengths))

@@ -105,6 +105,8 @@ class DualTrainer:
             self._start()
         else:
             self.probability = self.target.clone()
+            # Of the model as it was before this training.
+            self.row_terms = self._row_terms()
 
     def _tensor(self, array):
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
@@ -346,11 +348,12 @@ class DualTrainer:
     @torch.no_grad()
     def row_rms(self):
         """Return the root mean square of what rows add to the cells' logits."""
-        square = 0.0
-        for cells in self._slices():
-            rows = self.margins(cells) - self.module.bias[self.label[cells]]
-            square = square + self.strength[cells] @ rows.square()
-        return float((square / self.strength.sum().clamp_min(1e-30)).sqrt())
+        return float(self._row_terms().square().mean().sqrt())
+
+    def _row_terms(self):
+        """Return what rows add to the cells' logits, beside the biases."""
+        margin = [self.margins(cells) for cells in self._slices()]
+        return torch.cat([self.anchor[:0], *margin]) - self.module.bias[self.label]
 
     @torch.no_grad()
     def restart(self):

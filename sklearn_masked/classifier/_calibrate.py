@@ -1,0 +1,180 @@
+"""Platt scaling of the default model, and its upkeep by later calls.
+
+The first call fits the lines to cells that were held out; see
+:mod:`sklearn_masked.nn.held_out`. Later calls judge the model as it was before them on
+their cells, unless they have been seen: then the lines follow the logits' growth.
+"""
+
+import numpy as np
+import torch
+from skorch.utils import to_tensor
+
+from ..nn.batches import concatenated_ranges, model_input
+from ..nn.held_out import held_out_margins
+from ..nn.platt import base_log_odds, output_lines
+from ..nn.row_digests import cell_digests
+from . import _build
+from ._held_out_scores import cell_parts, held_out_size
+
+# Held-out cells, and digests of training cells, that are kept for later calls.
+_MOST_CELLS, _MOST_DIGESTS = 5_000, 4_096
+
+
+def calibrate(estimator, targets, data, valid, *, first, whole):
+    """Fit the line of each label that makes its logits log-odds.
+
+    Parameters
+    ----------
+    estimator : MaskedMultiLabelClassifier
+        Trained by dual coordinate ascent. Its `_platt` is set: what later calls need.
+    targets : Targets
+        Of all rows.
+    data : DualDataset
+        The rows trained on.
+    valid : CellDataset or None
+        The validation rows, if some were set aside.
+    first : bool
+        Whether the model was trained from the start.
+    whole : bool
+        Whether it was trained until it converged, and not for an epoch.
+    """
+    dual = estimator.net_.dual
+    batches = data.batches(held_out_size(estimator.net_, len(data)))
+    if valid is None and whole:
+        dual.settle(batches)
+    if not estimator.scale_output or not len(dual.label):
+        return
+    known = None if first else getattr(estimator, "_platt", None)
+    if known is None:
+        unit = _build.mean_weight(estimator, targets, with_labels=True)
+        known = _nothing_known(dual, unit)
+    digests = _digests(targets.labeled, data)
+    totals = [
+        before + total.cpu().numpy() / known["unit"]
+        for before, total in zip(known["totals"], dual.totals(), strict=True)
+    ]
+    if _were_seen(digests, known["digests"]):
+        before = float(np.sqrt(np.average(dual.row_terms.square().cpu().numpy())))
+        growth = dual.row_rms() / before if before > 0 else 1.0
+        cells = known["cells"] * np.array([[growth], [1], [1], [1], [1]])
+    else:
+        if valid is not None:
+            # The validation rows were held out already, and chose the weights.
+            parts, is_counted = _validation_cells(estimator, valid), False
+        else:
+            parts, is_counted = _unseen_cells(dual, batches, first), True
+        found = _as_cells(parts, totals, known["unit"], is_counted)
+        cells = np.concatenate([known["cells"], found], axis=1)
+    _set_lines(estimator.net_, cells, totals)
+    estimator._platt = {
+        "cells": cells[:, -_MOST_CELLS:],
+        "totals": totals,
+        "unit": known["unit"],
+        "digests": np.union1d(known["digests"], digests)[:_MOST_DIGESTS],
+    }
+
+
+def _nothing_known(dual, unit):
+    zeros = np.zeros(len(dual.module.bias))
+    return {
+        "cells": np.zeros((5, 0)),
+        "totals": [zeros, zeros],
+        "unit": unit,
+        "digests": np.zeros(0, np.uint64),
+    }
+
+
+def _digests(labeled, data):
+    """Return the digests of the labeled cells that were trained on."""
+    index, lengths = concatenated_ranges(labeled.indptr, data.rows)
+    return cell_digests(np.repeat(data.digests, lengths), labeled.indices[index])
+
+
+def _were_seen(digests, known):
+    """Return whether most of these cells have been trained on by earlier calls.
+
+    The smallest digests are kept: a random sample of the cells, so that those of other
+    cells that are as small are known to be new.
+    """
+    if not len(known):
+        return False
+    asked = digests[digests <= known[-1]]
+    return bool(len(asked)) and np.isin(asked, known).mean() > 0.5
+
+
+def _unseen_cells(dual, batches, first):
+    """Return logit, bias, target, label and weight of cells not learned from."""
+    if first:
+        # Logits after one epoch are up to 5 % longer than after two: the lines change
+        # little by it.
+        return cell_parts(dual, held_out_margins(dual, batches, n_more=1))
+    zeros = torch.zeros_like(dual.row_terms)
+    return dual.row_terms, zeros, dual.target, dual.label, dual.strength / dual.C
+
+
+def _as_cells(parts, totals, unit, is_counted):
+    """Return what rows add, base, target, label and weight, shape (5, n_cells).
+
+    Parameters
+    ----------
+    parts : tensors of shape (n_cells,)
+        Logit, bias, target, label and weight of the cells.
+    totals : list of arrays of shape (n_labels,)
+        Weight of each label's positive cells, and of all its cells.
+    unit : float
+        The weight of a usual cell.
+    is_counted : bool
+        Whether these cells are among the totals.
+    """
+    margin, bias, target, label, weight = (
+        part.detach().cpu().double().numpy() for part in parts
+    )
+    weight = weight / unit
+    own = (target, weight) if is_counted else (0.0, 0.0)
+    base = base_log_odds(*totals, *own, label.astype(np.int64))
+    return np.stack([margin - bias, base, target, label, weight])
+
+
+def _set_lines(net, cells, totals):
+    """Fit the lines to these cells, and let the module use them."""
+    module = net.module_
+    rows, base, target, label, weight = torch.from_numpy(cells)
+    lines = output_lines(
+        rows,
+        base,
+        target,
+        label.long(),
+        weight,
+        label_base=torch.from_numpy(base_log_odds(*totals)),
+        bias=module.bias.detach().cpu(),
+        train_rms=net.dual.row_rms(),
+    )
+    module.slope, module.intercept = (line.to(module.bias.device) for line in lines)
+
+
+@torch.no_grad()
+def _validation_cells(estimator, valid, block=1024):
+    """Return logit, bias, target, label and weight of these rows' labeled cells."""
+    module = estimator.net_.module_
+    X, targets, rows = valid.X, valid.targets, valid.rows
+    ones = torch.ones_like(module.bias)
+    module.slope, module.intercept = ones, torch.zeros_like(ones)
+    weight, target = _build.cell_terms(estimator, targets)
+    parts = []
+    for start in range(0, len(rows), block):
+        some = rows[start : start + block]
+        cells, lengths = concatenated_ranges(targets.indptr, some)
+        inputs = to_tensor(model_input(X[some]), device=ones.device)
+        inputs = inputs if isinstance(inputs, dict) else {"X": inputs}
+        at, label, targets_here, weights = (
+            torch.from_numpy(part).to(ones.device)
+            for part in (
+                np.repeat(np.arange(len(some)), lengths),
+                targets.indices[cells].astype(np.int64),
+                target[cells].astype(np.float32),
+                weight[cells].astype(np.float32),
+            )
+        )
+        margin = module.cell_logits(at, label, **inputs)
+        parts.append((margin, module.bias[label], targets_here, label, weights))
+    return [torch.cat(part) for part in zip(*parts, strict=True)]

@@ -37,7 +37,7 @@ class Model:
 
     def fit(self, X, y):
         assert isinstance(y, MaskedLabels)
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if Model.broken:
             raise Model.broken
         return self
@@ -70,7 +70,7 @@ def make(tmp_path):
 
 def settle(session, training=False):
     """Wait for what runs in the background."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while session.chooser.busy or (training and session.trainer.busy):
         assert time.monotonic() < end
         session.poll()
@@ -300,16 +300,16 @@ def test_background_runs_one_job_and_gives_its_result_once():
     background = Background(woken.set)
     assert background.take() is None and not background.busy
     gate = threading.Event()
-    background.start(lambda: gate.wait(10) and "done")
+    background.start(lambda: gate.wait(60) and "done")
     assert background.busy and background.take() is None
     with pytest.raises(RuntimeError, match="A job is running already"):
         background.start(print)
     gate.set()
-    assert woken.wait(10)
-    assert background.take(timeout=10) == ("done", None)
+    assert woken.wait(60)
+    assert background.take(timeout=60) == ("done", None)
     assert background.take() is None and not background.busy
     background.start(lambda: 1 / 0)
-    assert isinstance(background.take(timeout=10).error, ZeroDivisionError)
+    assert isinstance(background.take(timeout=60).error, ZeroDivisionError)
 
 
 def test_what_went_wrong_is_not_hidden_by_a_model_that_came_later(make, monkeypatch):

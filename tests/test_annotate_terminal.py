@@ -192,14 +192,14 @@ class Program:
         end = time.monotonic() + seconds
         while self.read():
             assert time.monotonic() < end, str(self.screen)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
     def close(self):
         with contextlib.suppress(OSError):
             os.close(self.fd)
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 @pytest.fixture
@@ -305,7 +305,7 @@ def test_a_killed_program_goes_on_where_it_was(start, tmp_path):
         program.press("n", f"{n} this session")
     shown = str(program.screen).splitlines()[2:10]
     program.process.send_signal(signal.SIGKILL)
-    program.process.wait(10)
+    program.process.wait(60)
     assert said(tmp_path) == [0, 0, 0]
 
     program = start(NO_COLOR="1")
@@ -359,10 +359,10 @@ def test_a_closed_terminal_loses_nothing(start, tmp_path, how):
     program.press("y", "1 this session")
     if how == "hangup":
         os.close(program.fd)
-        assert program.process.wait(20) in (-signal.SIGHUP, 130)
+        assert program.process.wait(60) in (-signal.SIGHUP, 130)
     elif how == "no signal":
         os.close(program.fd)
-        assert program.process.wait(20) == 130
+        assert program.process.wait(60) == 130
     else:
         assert 36 in program.screen.styles  # with colors, where they are not refused
         program.process.send_signal(signal.SIGTERM)

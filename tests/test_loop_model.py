@@ -320,7 +320,7 @@ def test_fit_in_a_thread_while_answers_come_in(tmp_path):
     class Slow(GaussianNB):
         def fit(self, X, y):
             began.set()
-            assert go_on.wait(20)
+            assert go_on.wait(60)
             return super().fit(X, y)
 
     with make(tmp_path, MaskedMultiOutputClassifier(Slow())) as loop:
@@ -329,7 +329,7 @@ def test_fit_in_a_thread_while_answers_come_in(tmp_path):
             warnings.simplefilter("ignore", ModelNotSavedWarning)  # a local class
             thread = threading.Thread(target=loop.fit)
             thread.start()
-            assert began.wait(20)
+            assert began.wait(60)
             loop.answer(20, "war", 1)  # does not wait
             assert loop.labels.n_cells == 11
             go_on.set()

@@ -582,6 +582,15 @@ def test_labels_csv_itself_may_be_brought_in(place, capsys):
     assert (status, error) == (0, "") and "0 new, 0 changed, 5 as" in out
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_spreadsheet_may_save_other_delimiters(place, capsys, mark):
+    end_of_session(place, capsys)
+    path = correct(place)
+    path.write_text("\ufeff" + path.read_text().replace(",", mark))
+    status, out, _ = run(capsys, place, "--import", path)
+    assert status == 0 and "0 new, 1 changed, 3 as they were." in out
+
+
 def test_a_line_removed_by_hand_is_said_to_count_still(place, capsys):
     end_of_session(place, capsys)
     path = place / "loop" / "labels.csv"

@@ -77,7 +77,9 @@ def _read(loop, pool, path):
     """Return {(sample, label, annotator): value} of a file."""
     samples = {str(one): one for one in pool.ids or range(len(pool.texts))}
     answers = {}
-    for record in read_annotations(path, "csv").to_records():
+    for record in read_annotations(
+        path, "csv", delimiter=_delimiter(path)
+    ).to_records():
         sample, label, value = record["sample"], record["label"], record["value"]
         if sample not in samples:
             raise ValueError(f"{path}: sample {sample!r} is none of the texts.")
@@ -92,3 +94,10 @@ def _read(loop, pool, path):
                 f"for sample {sample!r}, label {label!r}. Remove one of the lines."
             )
     return answers
+
+
+def _delimiter(path):
+    """Return what is between the fields: spreadsheets save what their country uses."""
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        header = file.readline()
+    return next((mark for mark in ";\t" if f"label{mark}value" in header), ",")

@@ -429,6 +429,14 @@ REFUSED = {
     "loop/lock": (None, "that the program keeps in"),
     "loop/model.joblib": (lambda path: None, "that the program keeps in"),
     "loop/written.json": (lambda path: None, "that the program keeps in"),
+    "link to log": (
+        lambda path: path.symlink_to("loop/answers.jsonl"),
+        "is answers.jsonl. Nothing",
+    ),
+    "hard link to log": (
+        lambda path: os.link(path.with_name("loop") / "answers.jsonl", path),
+        "is answers.jsonl. Nothing",
+    ),
     "mine.csv": (None, "exists, and is not what this program last wrote there"),
     "link to mine": (
         lambda path: path.symlink_to("mine.csv"),
@@ -456,6 +464,30 @@ def test_the_program_replaces_nothing_that_is_not_its_own(place, capsys, option,
     if "exists" not in sentence or "in a folder" in sentence:
         assert run(capsys, place, option, place / name, "--force")[0] == 2
         assert everything(place) == before
+
+
+@pytest.mark.parametrize("option", ["texts", "--labels"])
+def test_labels_csv_is_not_taken_for_texts_or_labels(place, capsys, option):
+    """It would be replaced at the end of the session."""
+    end_of_session(place, capsys)
+    own = place / "loop" / "labels.csv"
+    files = {"texts": place / "texts.txt", "--labels": place / "labels.txt"}
+    texts, labels = (files | {option: own}).values()
+    command = texts, "--labels", labels, "--folder", place / "loop", "--repair"
+    status = main([str(one) for one in command])
+    out, error = capsys.readouterr()
+    assert (status, out) == (2, "")
+    assert f"the program keeps in {place / 'loop'}; {own} is labels.csv." in error
+
+
+def test_the_model_does_not_take_the_place_of_labels_csv(place, capsys):
+    end_of_session(place, capsys)
+    own = place / "loop" / "labels.csv"
+    before = own.read_bytes()
+    assert run(capsys, place, "--model", own, "--force")[0] == 2
+    assert own.read_bytes() == before
+    status, _, error = run(capsys, place, "--export", own)
+    assert (status, error) == (0, "") and own.read_bytes() == before
 
 
 def test_one_file_for_both_is_refused(place, capsys):

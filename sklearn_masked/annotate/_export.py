@@ -126,12 +126,8 @@ def check_targets(targets, inputs, folder):
                     f"{option} must be a file of its own; {path} is {name}. Nothing "
                     "was written."
                 )
-        own = path.name in _OWN or (path.name == "labels.csv" and option != "--export")
-        if own and _is_same(path.parent, folder):
-            raise ValueError(
-                f"{option} must be another file than those that the program keeps in "
-                f"{folder}; got {path.name}. Nothing was written."
-            )
+        if not (option == "--export" and _is_same(path, folder / "labels.csv")):
+            check_not_own(option, path, folder)
         if path.exists() and not path.is_file():
             what = "a folder" if path.is_dir() else "a device or a pipe"
             raise ValueError(
@@ -144,6 +140,28 @@ def check_targets(targets, inputs, folder):
                 "Nothing was written."
             )
         taken[f"the file of {option}"] = path
+
+
+def check_not_own(what, path, folder):
+    """Raise if a file is one of those that the program keeps in a folder.
+
+    Parameters
+    ----------
+    what : str
+        What the person calls it.
+    path, folder : Path
+        The file, and the folder of the loop.
+
+    Raises
+    ------
+    ValueError
+    """
+    for name in (*_OWN, "labels.csv"):
+        if _is_same(path, folder / name):
+            raise ValueError(
+                f"{what} must be another file than those that the program keeps in "
+                f"{folder}; {path} is {name}. Nothing was written."
+            )
 
 
 def check_known(targets, written):

@@ -11,7 +11,9 @@ _SHOWN = 20
 
 
 def check_options(options, folder):
-    """Refuse files to be written that are read, or kept in the folder."""
+    """Refuse files to be written that are read, and those of the folder as either."""
+    _export.check_not_own("the file of texts", options.texts, folder)
+    _export.check_not_own("the file of labels", options.labels, folder)
     inputs = {"the file of texts": options.texts, "the file of labels": options.labels}
     if options.bring is not None:
         inputs["the file of --import"] = options.bring

@@ -180,7 +180,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         Number of epochs run, over all calls.
     auto_params_ : dict
         The value in use of each parameter that can be "auto" and that the solver
-        reads: `sharing`, `common`, `interactions`, `idf_power` or `std_power`, `C`,
+        reads, of the last call: `common`, `interactions`, `C`, `max_epochs`,
         `batch_size`, `device`. ``set_params(**auto_params_)`` fixes them.
     C_ : float
         The inverse strength of the penalty, with dual coordinate ascent.

@@ -244,8 +244,14 @@ def test_a_label_without_audited_positives_gets_no_promise():
     audit = (np.random.default_rng(0).random((800, 3)) < 0.2).astype(float)
     audit[:, 0], audit[:, 1] = 0, np.nan
     clf = tune(X, Y, target_prevalence=audit)
-    assert clf.report_["reason"].tolist() == ["target not met"] * 2 + ["tuned"]
-    assert clf.report_["reachable_low"][:2].tolist() == [0, 0]
+    reasons = ["no audited positive"] * 2 + ["tuned"]
+    assert clf.report_["reason"].tolist() == reasons
+    assert clf.thresholds_[:2].tolist() == [np.inf, np.inf]
+    # What is no promise of precision takes the prevalence of all labels.
+    clf = tune(X, Y, target_prevalence=audit, scoring="f1", target=None)
+    assert clf.report_["reason"].tolist() == ["tuned"] * 3
+    clf = tune(X, Y, target_prevalence=audit, scoring="precision_at_recall")
+    assert clf.report_["reason"].tolist() == ["tuned"] * 3
 
 
 def test_a_larger_audit_promises_more():

@@ -18,8 +18,8 @@ class ThresholdReport(LabelTable):
     - "label": names, or positions;
     - "threshold": float64, inf where a label is never predicted;
     - "reason": "tuned", or why the threshold is not one of the label's own: "few
-      cells", "constant scores", "undefined score" (NaN at all thresholds), "target not
-      met", or "no target" (the estimator's own threshold);
+      cells", "no audited positive", "constant scores", "undefined score" (NaN at all
+      thresholds), "target not met", or "no target" (the estimator's own threshold);
     - "labeled", "positive", "predicted": counts of cells, int64, of a cell as often as
       splits leave it out;
     - "prevalence": share of positives that precision and score refer to: that of

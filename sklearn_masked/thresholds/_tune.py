@@ -12,9 +12,10 @@ from ._prevalence import reweighed
 from ._reachable import REACHABLE, Reachable
 from ._settings import CONSTRAINED
 
-TUNED, FEW, CONSTANT, UNDEFINED, UNMET, NO_TARGET = (
+TUNED, FEW, UNAUDITED, CONSTANT, UNDEFINED, UNMET, NO_TARGET = (
     "tuned",
     "few cells",
+    "no audited positive",
     "constant scores",
     "undefined score",
     "target not met",
@@ -80,6 +81,12 @@ class Tuner:
             or cells.n_negative < settings.min_negative
         )
 
+    def _is_unaudited(self, cells):
+        """Return whether the prevalence may be 0, so that no precision can be shown."""
+        audited = cells.prevalence is not None and cells.prevalence.audit is not None
+        asked = self.settings.scoring == "recall_at_precision" and self.confidence
+        return bool(audited and asked) and not cells.prevalence.audit.hits.any()
+
     def _has_target(self, label):
         target = self.settings.target
         return target is None or not np.isnan(target[label])
@@ -97,6 +104,8 @@ class Tuner:
             choice = Choice(self.settings.default, NO_TARGET)
         elif self._is_few(cells) and not self.only_pool:
             choice = Choice(self._fallback(label), FEW)
+        elif self._is_unaudited(cells):
+            choice = Choice(self._fallback(label), UNAUDITED)
         else:
             choice = self._tune([fold[label] for fold in self.folds], label)
             if choice.reason != TUNED:

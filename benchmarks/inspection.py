@@ -1,8 +1,10 @@
 """Time of the bootstrap against a loop, and how often its intervals hold the truth.
 
-    python benchmarks/inspection.py [time] [coverage]
+    python benchmarks/inspection.py [time] [coverage] [few] [exchange]
 
-Both run on simulated scores, in minutes on one core.
+All run on simulated scores, in minutes on one core. `few` is the coverage and the width
+of intervals of macro averages of labels with few positives and one labeled cell a row;
+`exchange` is how often equal models differ with p <= 0.05.
 """
 
 import argparse
@@ -12,7 +14,7 @@ import warnings
 import numpy as np
 
 from sklearn_masked import MaskedLabels, metrics
-from sklearn_masked.inspection import bootstrap_interval
+from sklearn_masked.inspection import bootstrap_interval, paired_comparison
 
 _LOOPS = 10  # replicates of the slow loop, whose time is multiplied
 
@@ -106,7 +108,107 @@ def coverage(n_simulations=200, n_resamples=400):
                 )
 
 
-PARTS = {"time": times, "coverage": coverage}
+def one_cell_a_row(rng, n_labels, n_positive, n_negative, apart, noise=1.0):
+    """Return labels of shape (n_cells, n_labels), one cell a row, and their scores."""
+    cols, each = np.arange(n_labels), n_positive + n_negative
+    values = np.tile(np.arange(each) < n_positive, n_labels)
+    scores = apart * values + noise * rng.normal(size=len(values))
+    labels = MaskedLabels.from_cells(
+        np.arange(len(values)),
+        np.repeat(cols, each),
+        values.astype(int),
+        shape=(len(values), n_labels),
+    )
+    return labels, scores
+
+
+def few(n_simulations=200, n_resamples=200):
+    print("labels x positives, share, apart | metric, truth | bias | held | width")
+    for n_labels, n_positive, n_negative, apart in (
+        (50, 3, 27, 0.5),
+        (50, 3, 27, 1.5),
+        (50, 3, 27, 3.0),
+        (50, 3, 57, 1.0),
+        (50, 3, 7, 1.5),
+        (40, 10, 90, 1.5),
+        (40, 10, 190, 1.0),
+        (40, 10, 490, 1.5),
+        (40, 10, 23, 1.5),
+    ):
+        share = n_positive / (n_positive + n_negative)
+        for metric in (
+            metrics.masked_average_precision_score,
+            metrics.masked_roc_auc_score,
+        ):
+            rng = np.random.default_rng(0)
+            y = (rng.random((2_000_000, 1)) < share).astype(float)
+            truth = metric(y, apart * y + rng.normal(size=y.shape))
+            found = [
+                bootstrap_interval(
+                    metric,
+                    *one_cell_a_row(rng, n_labels, n_positive, n_negative, apart),
+                    n_resamples=n_resamples,
+                    random_state=int(rng.integers(2**31)),
+                )
+                for _ in range(n_simulations)
+            ]
+            low, high = np.array([(one.low, one.high) for one in found]).T
+            held = np.count_nonzero((low <= truth) & (truth <= high))
+            estimates = np.array(
+                [
+                    metric(
+                        *one_cell_a_row(rng, n_labels, n_positive, n_negative, apart)
+                    )
+                    for _ in range(2000)
+                ]
+            )
+            spread = np.diff(np.quantile(estimates, [0.025, 0.975])).item()
+            print(
+                f"{n_labels} x {n_positive}, {share:.2f}, {apart} | "
+                f"{metric.__name__}, {truth:.3f} | {estimates.mean() - truth:+.3f} | "
+                f"{held} of {n_simulations} | {np.mean(high - low) / spread:.2f}",
+                flush=True,
+            )
+
+
+def exchange(n_simulations=1000, n_resamples=199):
+    print("labels x positives + negatives, apart, noise in common | metric | p <= 0.05")
+    for n_labels, n_negative, apart, common in (
+        (1, 36, 1.5, 0.3),
+        (1, 96, 1.5, 1.0),
+        (1, 96, 3.0, 1.0),
+        (10, 36, 1.5, 1.0),
+        (10, 96, 1.5, 1.0),
+        (20, 36, 1.0, 1.0),
+    ):
+        for metric in (
+            metrics.masked_average_precision_score,
+            metrics.masked_roc_auc_score,
+        ):
+            rng = np.random.default_rng(0)
+            n_small = 0
+            for _ in range(n_simulations):
+                labels, scores = one_cell_a_row(
+                    rng, n_labels, 4, n_negative, apart, common
+                )
+                first, second = (scores + rng.normal(size=len(scores)) for _ in "ab")
+                found = paired_comparison(
+                    metric,
+                    labels,
+                    first,
+                    np.exp(second),
+                    n_resamples=n_resamples,
+                    random_state=int(rng.integers(2**31)),
+                )
+                n_small += found.p_value <= 0.05
+            print(
+                f"{n_labels} x 4 + {n_negative}, {apart}, {common} | "
+                f"{metric.__name__} | {n_small / n_simulations:.3f}",
+                flush=True,
+            )
+
+
+PARTS = {"time": times, "coverage": coverage, "few": few, "exchange": exchange}
 
 
 def main():

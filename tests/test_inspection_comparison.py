@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.stats
+from test_inspection import centers
 
 from sklearn_masked import metrics
 from sklearn_masked.inspection import bootstrap_interval, paired_comparison
@@ -39,17 +40,25 @@ def predictions(kind, logits):
     return 1 / (1 + np.exp(-logits)) if kind == "proba" else logits
 
 
-def ranks(Y, scores, average):
-    """Return ranks among the labeled cells of each label, or of all labels."""
-    ranked = np.full(Y.shape, NAN)
+def uniform(Y, scores, average, numbers):
+    """Return numbers in the order of the scores of each label, or of all labels."""
+    placed = np.full(Y.shape, NAN)
     known = ~np.isnan(Y)
+    numbers_of = np.full(Y.shape, NAN)
+    numbers_of[known] = numbers
+    labels = np.arange(Y.shape[1])
+    pools = [known & (labels == label) for label in labels]
     if average == "micro":
-        ranked[known] = scipy.stats.rankdata(scores[known])
-        return ranked
-    for label in range(Y.shape[1]):
-        own = known[:, label]
-        ranked[own, label] = scipy.stats.rankdata(scores[own, label])
-    return ranked
+        pools = [known]
+    for pool in pools:
+        order = np.sort(numbers_of[pool])
+        ranks = scipy.stats.rankdata(scores[pool], "min").astype(int) - 1
+        sizes = [np.sum(ranks == rank) for rank in ranks]
+        placed[pool] = [
+            order[rank : rank + size].mean()
+            for rank, size in zip(ranks, sizes, strict=True)
+        ]
+    return placed
 
 
 @pytest.mark.parametrize("average", ["macro", "micro", "weighted", None])
@@ -79,7 +88,8 @@ def test_exchanges_equal_those_made_by_hand(name, average):
     for _ in range(70):  # the bootstrap samples come first
         draw.randint(len(rows), size=len(rows))
     if kind == "score":
-        a, b = ranks(Y, a, average), ranks(Y, b, average)
+        n_cells = np.count_nonzero(~np.isnan(Y))
+        a, b = (uniform(Y, x, average, draw.uniform(size=n_cells)) for x in (a, b))
     slow = []
     for _ in range(70):
         swapped = np.zeros((len(Y), 1), bool)
@@ -96,9 +106,11 @@ def test_exchanges_equal_those_made_by_hand(name, average):
 
 
 @pytest.mark.parametrize("average", ["macro", None])
-def test_difference_and_interval_are_those_of_the_same_samples(average):
+@pytest.mark.parametrize(
+    "metric", [metrics.masked_roc_auc_score, metrics.masked_average_precision_score]
+)
+def test_difference_and_interval_are_those_of_the_same_samples(metric, average):
     Y, a, b = problem()
-    metric = metrics.masked_average_precision_score
     arguments = {"n_resamples": 100, "random_state": 0, "average": average}
     found = paired_comparison(metric, Y, a, b, **arguments)
     first, second = (
@@ -109,8 +121,29 @@ def test_difference_and_interval_are_those_of_the_same_samples(average):
     np.testing.assert_array_equal(found.difference, first.estimate - second.estimate)
     replicates = first.replicates - second.replicates
     np.testing.assert_array_equal(found.replicates, replicates)
-    bias = replicates.mean(axis=0) - found.difference
-    low, high = np.quantile(replicates, [0.025, 0.975], axis=0) - 2 * bias
+    center = 2 * found.difference - replicates.mean(axis=0)
+    scale = 1.0
+    if metric is metrics.masked_average_precision_score:
+        columns = [[j] for j in range(3)] if average is None else [[0, 1, 2]]
+        unbiased = np.array(
+            [
+                [centers(Y[:, own], scores[:, own], "macro") for own in columns]
+                for scores in (a, b)
+            ]
+        )
+        few = np.minimum((Y == 1).sum(axis=0), (Y == 0).sum(axis=0))
+        least = few if average is None else 3 / np.sum(1 / few)
+        estimates = np.reshape([first.estimate, second.estimate], (2, -1))
+        gaps = (1 - unbiased) / (1 - estimates)
+        scale = np.mean(np.maximum(gaps, 1), axis=0) / np.sqrt(1 - 1 / least)
+        center = unbiased[0] - unbiased[1]
+    quantiles = np.quantile(replicates, [0.025, 0.975], axis=0)
+    apart = np.reshape(quantiles - replicates.mean(axis=0), (2, -1))
+    low, high = center + scale * apart
+    low = np.minimum(low, found.difference)
+    high = np.maximum(high, found.difference)
+    if average:
+        low, high = low.item(), high.item()
     np.testing.assert_allclose(found.low, low, rtol=0, atol=1e-12)
     np.testing.assert_allclose(found.high, high, rtol=0, atol=1e-12)
     np.testing.assert_allclose(

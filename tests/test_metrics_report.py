@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.stats
+from test_inspection import centers, share_ends
 
 from sklearn_masked import metrics
 from sklearn_masked.labels import MaskedLabels
@@ -148,18 +149,13 @@ def drawn(Y, proba, seed, n_resamples):
         yield metrics.masked_report(Y[some], proba[some])
 
 
-def ends(estimate, values, least, level):
-    """Return Wilson's interval with the variance of the values, less their bias."""
+def ends(estimate, values, least, level, center=None):
+    """Return the ends of the interval of a metric between 0 and 1."""
     values = np.asarray(values)
     values = values[~np.isnan(values)]
     if not len(values):
         return [NAN, NAN]
-    z = scipy.stats.norm.ppf((1 + level) / 2)
-    center = 2 * estimate - values.mean()
-    n = center * (1 - center) / values.var(ddof=1) * (1 - 1 / least)
-    middle = (center + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = np.sqrt(center * (1 - center) / n + z**2 / (4 * n**2)) * z / (1 + z**2 / n)
-    return [middle - half, middle + half]
+    return share_ends(estimate, values, least, level, center)
 
 
 @pytest.mark.parametrize("level", [0.95, 0.5])
@@ -185,14 +181,23 @@ def test_intervals_are_those_of_rows_drawn_by_hand(level):
     assert list(report)[len(plain) :] == [
         f"{name}_{end}" for name in ("auc", "ap", "brier") for end in ("low", "high")
     ]
+    unbiased = {
+        "ap": (
+            [centers(Y[:, [j]], proba[:, [j]], "micro") for j in (0, 1)] + [NAN],
+            centers(Y[:, :2], proba[:, :2], "macro"),
+            centers(Y, proba, "micro"),
+        )
+    }
     for name in ("auc", "ap", "brier"):
         np.testing.assert_array_equal(report[name], plain[name])
+        center = unbiased.get(name, ([None] * 3, None, None))
         for label in range(3):
             expected = ends(
                 plain[name][label],
                 [sample[name][label] for sample in samples],
                 least[name][0][label],
                 level,
+                center[0][label],
             )
             found = [report[f"{name}_low"][label], report[f"{name}_high"][label]]
             np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
@@ -205,6 +210,7 @@ def test_intervals_are_those_of_rows_drawn_by_hand(level):
                 [getattr(sample, average)[name] for sample in samples],
                 least[name][place],
                 level,
+                center[place],
             )
             np.testing.assert_allclose(
                 [found[f"{name}_low"], found[f"{name}_high"]],

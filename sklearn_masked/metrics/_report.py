@@ -70,6 +70,7 @@ def masked_report(
     y_proba,
     *,
     sample_weight=None,
+    groups=None,
     confidence_level=None,
     n_resamples=1000,
     random_state=None,
@@ -93,6 +94,9 @@ or (n_samples, 2)
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels)
         Weights of rows or cells, which multiply those in `y_true`. The counts
         leave out cells of weight 0 and are not weighted otherwise.
+    groups : array-like of shape (n_samples,), default=None
+        Groups of rows that are drawn together for the intervals, such as the texts of
+        one author. Groups of samples without a labeled cell are not read.
     confidence_level : float, default=None
         Add bootstrap intervals that are to cover the true values so often, such as
         0.95: rows are drawn with replacement, with all their labeled cells, as
@@ -111,7 +115,8 @@ or (n_samples, 2)
     ------
     ValueError
         If a labeled cell has no probability between 0 and 1, a shape does not fit,
-        or `confidence_level` or `n_resamples` is out of range.
+        `groups` lacks a value, or `confidence_level` or `n_resamples` is out of
+        range.
     TypeError
         If the probabilities are no numbers.
 
@@ -145,7 +150,7 @@ or (n_samples, 2)
         for name, values in per_label.items()
     }
     if confidence_level is not None:
-        rows = rows_of_cells(y_true, sample_weight)
+        rows = rows_of_cells(y_true, sample_weight, groups)
         n_rows = int(rows.max(initial=-1)) + 1
         prepared = {
             (name, average): Replicates(

@@ -85,6 +85,7 @@ class _Sure:
         self._kind, self._cells, self._rows = kind, cells, rows
         self._confidence_level = confidence_level
         self._copies = None
+        self._ratio = 1.0  # of the mean area's bias to that of its copies
         self._total = self._count = 0.0  # of the labels' copies along `GRID`
 
     def draw(self, n_resamples, random_state):
@@ -107,6 +108,7 @@ class _Sure:
         replicates = prepared.over(block.astype(np.float64) for block in self._blocks())
         means = _mean_of_known(replicates)
         level = self._confidence_level
+        self._ratio = _bias_ratio(prepared, areas.mean(), means)
         return (
             prepared.ends(areas, replicates, level),
             prepared.ends(areas.mean(), means, level, "macro"),
@@ -131,15 +133,30 @@ class _Sure:
         if self._copies is None:
             return None
         with np.errstate(invalid="ignore"):
-            return self._band(line, self._total / self._count)
+            copies = self._total / self._count
+            bias = self._ratio * (_mean_of_known(copies.T) - line)
+        return self._band(line, copies, line - bias)
 
-    def _band(self, estimate, replicates):
-        return shifted_ends(estimate, replicates, self._confidence_level, (0.0, 1.0))
+    def _band(self, estimate, replicates, unbiased=None):
+        level = self._confidence_level
+        return shifted_ends(estimate, replicates, level, (0.0, 1.0), unbiased)
 
     def _blocks(self):
         """Yield a few copies at a time."""
         for start in range(0, self._copies.shape[1], _BLOCK_COPIES):
             yield self._copies[:, start : start + _BLOCK_COPIES]
+
+
+def _bias_ratio(prepared, area, copies):
+    """Return how many times the bias of its copies the bias of the mean area is.
+
+    From 1 to 4: where copies have little bias, the ratio is not known.
+    """
+    unbiased, _ = prepared.unbiased(area, "macro")
+    copied = np.nanmean(copies) - area if not np.isnan(copies).all() else 0.0
+    if unbiased is None or not copied > 0:
+        return 1.0
+    return float(np.clip((area - unbiased) / copied, 1.0, 4.0))
 
 
 def _mean_of_known(values):

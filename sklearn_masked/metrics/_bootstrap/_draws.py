@@ -15,13 +15,43 @@ _MOST_COPIES = 64
 _ROUNDING = 1e-12
 
 
-def rows_of_cells(y_true, sample_weight):
-    """Return the row of each scored cell, counted among the rows that have one.
+def rows_of_cells(y_true, sample_weight, groups=None):
+    """Return the row, or the group, of each scored cell, counted from 0.
 
-    Rows without a labeled cell do not count at all, so that they change no draw.
+    They are counted in the order of the rows. Those without a labeled cell do not
+    count at all, so that they change no draw.
     """
-    rows = labeled_rows(*as_labels(y_true), sample_weight)
-    return np.unique(rows, return_inverse=True)[1]
+    labels, cells = as_labels(y_true)
+    rows = labeled_rows(labels, cells, sample_weight)
+    if groups is not None:
+        rows = group_codes(groups, len(labels), rows)[rows]
+    _, first, codes = np.unique(rows, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[codes]
+
+
+def group_codes(groups, n_samples, rows):
+    """Return the number of the group of each sample, -1 for rows that are not used.
+
+    `rows` are the rows with a labeled cell, whose groups alone are read.
+    """
+    groups = np.asarray(groups)
+    if groups.shape != (n_samples,):
+        raise ValueError(
+            f"`groups` accepts one value per sample, shape ({n_samples},); got shape "
+            f"{groups.shape}."
+        )
+    used = np.unique(rows)
+    values = groups[used].tolist()
+    for row, value in zip(used, values, strict=True):
+        if value is None or value != value:
+            raise ValueError(
+                "`groups` accepts a value for each sample with a labeled cell; got "
+                f"{value!r} at sample {row}. Give a sample of no group one of its own."
+            )
+    numbers = {}
+    codes = np.full(n_samples, -1)
+    codes[used] = [numbers.setdefault(value, len(numbers)) for value in values]
+    return codes
 
 
 def as_labels(y_true):
@@ -62,43 +92,70 @@ def block_sizes(n_rows, n_resamples):
     return [min(size, n_resamples - at) for at in range(0, n_resamples, size)]
 
 
-def shifted_ends(estimate, replicates, confidence_level, bounds=(-np.inf, np.inf)):
+def shifted_ends(
+    estimate,
+    replicates,
+    confidence_level,
+    bounds=(-np.inf, np.inf),
+    unbiased=None,
+    scale=1.0,
+):
     """Return the ends of an interval: percentiles, moved by twice their bias.
 
     The replicates lie around the estimate as the estimate lies around the truth. Where
     they lie above it on average, their percentiles are off by that bias twice over.
-    `replicates` has one row a replicate; NaN is skipped.
+    Given `unbiased`, an estimate of less bias, the percentiles lie around it, `scale`
+    times as far apart. The interval is extended to contain the estimate.
+    `replicates` has one row per replicate; NaN is skipped.
     """
     columns = replicates.reshape(len(replicates), -1)
     n_known, mean = _known(columns)
-    shift = 2 * (mean - np.ravel(estimate))
+    estimate = np.ravel(estimate)
+    center = 2 * estimate - mean if unbiased is None else np.ravel(unbiased)
     columns = np.sort(columns, axis=0)  # NaN last
     tail = (1 - confidence_level) / 2
-    ends = [_quantile(columns, n_known, share) - shift for share in (tail, 1 - tail)]
-    return np.clip(ends, *bounds).reshape(2, *replicates.shape[1:])
+    ends = [
+        center + scale * (_quantile(columns, n_known, share) - mean)
+        for share in (tail, 1 - tail)
+    ]
+    ends = _around(np.clip(ends, *bounds), estimate)
+    return ends.reshape(2, *replicates.shape[1:])
 
 
-def share_ends(estimate, replicates, confidence_level, least):
+def share_ends(estimate, replicates, confidence_level, least, unbiased=None):
     """Return the ends of the interval of a metric between 0 and 1.
 
-    Wilson's interval of a share, of as many cells as make its variance that of the
-    replicates, around the estimate less their bias. Near 0 and 1 replicates hardly
-    vary, and their percentiles promise too much. At 0 and 1 they say nothing: there
-    `least` cells stand behind the estimate. Copies of so few cells vary less than the
-    cells themselves do, by one part in `least`.
+    Wilson's interval of a share whose number of cells gives it the variance of the
+    replicates, around `unbiased`, an estimate of less bias; without one, around the
+    estimate less the bias of the replicates. It is extended to contain the estimate.
+    Near 0 and 1 replicates vary too little for their percentiles to be an interval;
+    at 0 and 1 they do not vary, and `least` is the number of cells. Copies of few
+    cells vary less than the cells themselves do, by one part in `least`.
     """
     columns = replicates.reshape(len(replicates), -1)
     n_known, mean = _known(columns)
+    estimate = np.ravel(estimate)
+    center = 2 * estimate - mean if unbiased is None else np.ravel(unbiased)
     with np.errstate(invalid="ignore", divide="ignore"):
         squares = np.nansum((columns - mean) ** 2, axis=0)
         variance = np.where(n_known > 1, squares / (n_known - 1), np.nan)
-        center = np.clip(2 * np.ravel(estimate) - mean, 0.0, 1.0)
+        center = np.clip(center, 0.0, 1.0)
         spread = center * (1 - center)
+        share = 1 - 1 / least
+        if unbiased is not None:
+            # Bias shrinks the range from the center to 1, and the variance with it.
+            share = np.fmin(share, ((1 - estimate) / (1 - center)) ** 2)
         # A single row does not vary; NaN is then that of one cell.
-        n_cells = np.fmax(spread / variance * (1 - 1 / least), 1.0)
+        n_cells = np.fmax(spread / variance * share, 1.0)
         n_cells = np.where(spread < _ROUNDING, least, n_cells)
-    ends = wilson(center, n_cells, confidence_level)
+    ends = _around(wilson(center, n_cells, confidence_level), estimate)
     return np.where(np.isnan(variance), np.nan, ends).reshape(2, *replicates.shape[1:])
+
+
+def _around(ends, estimate):
+    """Extend intervals to contain their estimates."""
+    low, high = ends
+    return np.array([np.minimum(low, estimate), np.maximum(high, estimate)])
 
 
 def wilson(share, n_cells, confidence_level):

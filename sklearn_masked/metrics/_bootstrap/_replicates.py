@@ -1,6 +1,7 @@
 """A metric of this package, of many copies of the same rows at once."""
 
 import inspect
+from functools import cached_property
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from .._probabilities import masked_brier_score_loss, masked_log_loss
 from .._ranking import masked_average_precision_score, masked_roc_auc_score
 from ._areas import average_precision, roc_auc
 from ._draws import share_ends, shifted_ends
+from ._own_row import average_precision_of_others
 from ._sums import (
     Counts,
     Sums,
@@ -27,6 +29,7 @@ from ._sums import (
 )
 
 _OWN = object()  # stands for the average of the replicates
+_MOST_VARIED = 2.0  # times as much; of a positive or two nothing is known
 
 
 class Replicates:
@@ -64,6 +67,9 @@ class Replicates:
         if self.average == "micro":
             cells = cells.pooled()
         self._values = prepare(cells, rows, n_rows, options)
+        self._unbiased = None
+        if metric is masked_average_precision_score:
+            self._unbiased = _Unbiased(cells, rows, limits)
         sums = Sums(cells, rows, n_rows)
         self._counts = None
         if (limits.min_positive, limits.min_negative) != least:
@@ -118,14 +124,61 @@ class Replicates:
         if self._metric is masked_log_loss:
             bounds = (0.0, np.inf)
             return shifted_ends(estimate, replicates, confidence_level, bounds)
-        least = self._values.least
         average = self.average if average is _OWN else average
-        if average in ("macro", "weighted"):
-            least = _harmonic_mean(least)
+        least = self._least(average)
         if not self._signed:
-            return share_ends(estimate, replicates, confidence_level, least)
+            center = self._unbiased and self._unbiased.average(average)
+            return share_ends(estimate, replicates, confidence_level, least, center)
         shares = (np.asarray(estimate) + 1) / 2, (replicates + 1) / 2
         return 2 * share_ends(*shares, confidence_level, least) - 1
+
+    def unbiased(self, estimate, average=_OWN):
+        """Return an estimate of less bias, and how many times as much it varies.
+
+        None and 1 for metrics whose bias is taken from the replicates.
+        """
+        if self._unbiased is None:
+            return None, 1.0
+        average = self.average if average is _OWN else average
+        value = self._unbiased.average(average)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = np.fmin(((1 - estimate) / (1 - value)) ** 2, 1.0)
+            share = np.fmax(share * (1 - 1 / self._least(average)), _MOST_VARIED**-2)
+        return value, share**-0.5
+
+    def _least(self, average):
+        """Return the number of cells behind an estimate that is 0 or 1."""
+        least = self._values.least
+        return _harmonic_mean(least) if average in ("macro", "weighted") else least
+
+
+class _Unbiased:
+    """Average precision of scored labels with little bias, which few positives raise.
+
+    The bias of bootstrap samples, which repeat positives, is less than half of it.
+    """
+
+    def __init__(self, cells, rows, limits):
+        self._cells, self._rows, self._limits = cells, rows, limits
+
+    @cached_property
+    def _values(self):
+        """One value per label, NaN where it is not scored."""
+        values = average_precision_of_others(self._cells, self._rows)
+        values[~self._limits.met_by(self._cells)] = np.nan
+        return values
+
+    def average(self, average):
+        """Return the average over labels, or the values of all labels."""
+        if average is None:
+            return self._values
+        known = ~np.isnan(self._values)
+        if not known.any():
+            return np.nan
+        weights = None
+        if average == "weighted":
+            weights = self._cells.total(self._cells.positive)[known]
+        return np.average(self._values[known], weights=weights)
 
 
 def _harmonic_mean(least):

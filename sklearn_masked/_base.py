@@ -62,7 +62,7 @@ default=None
         check_is_fitted(self)
         if not self._one_dimensional:
             return self._scorer(self, X, y, sample_weight=sample_weight)
-        check_same_rows(X=X, y=y, sample_weight=sample_weight, stacklevel=4)
+        check_same_rows(X=X, y=y, sample_weight=sample_weight)
         target = encode_target(y, count_rows(X), classes=self.classes_)
         check_same_labels(target, self)
         cells = target.labels.cells()

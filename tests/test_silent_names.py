@@ -96,13 +96,14 @@ PLAIN = set(
     C action annotations annotator answer_id arguments average ax batch_size beta
     callbacks classes clip cols columns common confidence_level confirmed cost_matrix
     criterion curve cv delimiter device ensemble estimator fallback fit_params folder
-    format highlight id_field idf_power implicit interactions interval kwargs label mask
-    max_per_sample method metric metrics module n_cells n_jobs n_labels n_more_cells
-    n_samples n_topics net_params on_conflict on_disagreement optimizer options params
-    partial_fit_params parts pre_dispatch query_params question random_state records
-    reduction response_method rows sample samples score_func score_name scoring seeds
-    sharing source std_power strategy subset test_size train_size train_sizes
-    unknown_samples unselected value values weight zero_division
+    format highlight id_field idf_power implicit interactions interval kwargs label
+    mask max_epochs max_per_sample method metric metrics module n_cells n_jobs
+    n_labels n_more_cells n_samples n_topics net_params on_conflict on_disagreement
+    optimizer options params partial_fit_params parts pre_dispatch query_params
+    question random_state records reduction response_method rows sample samples
+    score_func score_name scoring seeds sharing source std_power strategy subset
+    test_size train_size train_sizes unknown_samples unselected value values weight
+    zero_division
     """.split()
 )
 # `nn` takes tensors, which have no names.
@@ -204,7 +205,7 @@ def unfitted(kind):
     few = {"min_positive": 1, "min_negative": 1, "cv": 2}
     return {
         "MaskedMultiLabelClassifier": lambda: MaskedMultiLabelClassifier(
-            sharing=0, common=0, interactions=0, C=1.0, max_epochs=1, random_state=0
+            sharing=0, common=0, interactions=0, C=1.0, random_state=0
         ),
         "MaskedMultiOutputClassifier": lambda: MaskedMultiOutputClassifier(
             SGDClassifier(loss="log_loss", random_state=0)
@@ -419,6 +420,9 @@ def test_rows_of_another_order_warn(name, first, moved):
         given["cv"] = GroupKFold(2)
     with pytest.warns(row_order_warning()) as caught:
         call("pandas", **given, **{moved: with_index(moved, IDS[::-1], whole)})
+    # Once for the user's line, however often the call looks at the pair.
+    assert {warning.filename for warning in caught} == {__file__}
+    assert len({str(warning.message) for warning in caught}) == 1
     # What is drawn was labels of an estimator before it is y_true.
     first = first.replace("y", "y(_true)?") if "Display" in name else first
     assert re.match(

@@ -136,10 +136,11 @@ def simulate(
     """
     check_same_rows(X=X, y=y)
     check_same_rows(X_test=X_test, y_test=y_test)
-    oracle = _oracle(y, count_rows(X))
+    oracle = _oracle(y, count_rows(X))._without_row_ids()
     y_test = check_labels(
         y_test, n_samples=count_rows(X_test), n_labels=oracle.n_labels
     )
+    y_test = y_test._without_row_ids()
     check_same_names(y_test.label_names, oracle.label_names, "y_test", "`y`")
     check_count(n_cells, "n_cells")
     check_count(batch_cells, "batch_cells")

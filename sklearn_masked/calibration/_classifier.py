@@ -291,8 +291,9 @@ default=None
         check_same_labels(target, self, sample_weight)
         raw = Uncorrected(self)
         proba = predict_cells(raw, "predict_proba", X, target.labels, classes)
+        labels = target.labels._without_row_ids()
         cells = score_cells(
-            target.labels, proba, sample_weight, name="predict_proba", kind="proba"
+            labels, proba, sample_weight, name="predict_proba", kind="proba"
         )
         weights = effective_weights(cells.cols, cells.weights, cells.n_labels)
         refuse_one_side(cells.positive.sum(), (~cells.positive).sum())

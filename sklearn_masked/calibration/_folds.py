@@ -75,7 +75,7 @@ def read_task(X, y, sample_weight):
     """
     (X,) = indexable(X)
     target = encode_target(y, count_rows(X))
-    labels = target.labels
+    labels = target.labels._without_row_ids()
     sample_weight = check_sample_weight(sample_weight, labels)
     if target.classes is None:
         return Task(X, labels, labels, None, sample_weight, None, target)

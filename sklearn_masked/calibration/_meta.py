@@ -51,7 +51,7 @@ class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstima
         """
         self._validate_params()
         require_y(self, y)
-        check_same_rows(X=X, y=y, sample_weight=sample_weight, stacklevel=4)
+        check_same_rows(X=X, y=y, sample_weight=sample_weight)
         task = read_task(X, y, sample_weight)
         n_positive, n_negative = task.totals()
         judge_target(task.raw, n_positive, n_negative, stacklevel=4)

@@ -452,7 +452,7 @@ default=None
         """Return float32 X, the target and the weight of each stored cell."""
         refuse_dataset(X)
         require_y(self, y)
-        check_same_rows(X=X, y=y, sample_weight=sample_weight, stacklevel=4)
+        check_same_rows(X=X, y=y, sample_weight=sample_weight)
         X = self._check_X(X, reset=first)
         known = classes if first else self._known_classes()
         if not first and known is not None and classes is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.utils import check_random_state
 
+from ..exceptions import RowOrderWarning
 from ..labels.names import check_same_columns, check_same_rows, column_names
 from ..metrics import UnscoredLabelsWarning
 from ..metrics._bootstrap import (
@@ -180,8 +181,9 @@ def paired_comparison(
     ]
     check_same_rows(y_score_a=y_score_a, y_score_b=y_score_b)
     check_same_columns(y_score_b, column_names(y_score_a), "y_score_b", "`y_score_a`")
-    estimates = [metric(y_true, y_score_a, **weighted, **kwargs)]
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RowOrderWarning)  # the rows were compared above
+        estimates = [metric(y_true, y_score_a, **weighted, **kwargs)]
         # The labels are the same, and have been warned about.
         warnings.simplefilter("ignore", UnscoredLabelsWarning)
         estimates.append(metric(y_true, y_score_b, **weighted, **kwargs))

@@ -234,9 +234,7 @@ class _OneByOne:
 
     def __init__(self, metric, y_true, y_score, sample_weight, groups, kwargs):
         self._metric, self._kwargs = metric, kwargs
-        check_same_rows(
-            y_true=y_true, y_score=y_score, sample_weight=sample_weight, stacklevel=4
-        )
+        check_same_rows(y_true=y_true, y_score=y_score, sample_weight=sample_weight)
         self._labels, cells = as_labels(y_true)
         check_same_columns(y_score, self._labels.label_names, "y_score", "`y_true`")
         self._scores = np.asarray(_gather(y_score, self._labels, cells, "y_score"))

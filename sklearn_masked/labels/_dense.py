@@ -21,7 +21,7 @@ _BLOCK = 1 << 20
 def read_dense(y, weights=None, label_names=None):
     """Return dense labels of any accepted form as MaskedLabels."""
     hidden, columns, ids = None, column_names(y), row_ids(y)
-    check_same_rows(y=y, weights=weights, stacklevel=4)
+    check_same_rows(y=y, weights=weights)
     if is_table(y):
         take = _table_rows(y)
     elif np.ma.isMaskedArray(y):

@@ -95,7 +95,7 @@ def merge_labels(labels, on_conflict):
         of, own = f"`labels[{named[0]}]`", labels[place].label_names
         check_same_names(own, names, f"labels[{place}]", of)
     for other in labels[1:]:
-        check_same_rows(labels=first, others=other, stacklevel=4)
+        check_same_rows(labels=first, others=other)
     parts = [other.cells() for other in labels]
     cells = Cells(
         *(np.concatenate([part[i] for part in parts]) for i in range(3)),

@@ -299,6 +299,10 @@ class MaskedLabels(Builders):
         """Return the same labels under these names, one a label, all different."""
         return self._replace(label_names=checked_names(label_names, self.n_labels))
 
+    def _without_row_ids(self):
+        """Return the same labels, for calls that need not compare the rows again."""
+        return self if self._row_ids is None else self._replace(row_ids=None)
+
     def _named_like(self, other):
         """Return the same labels with the names and row ids of others, cell by cell."""
         return self._replace(label_names=other.label_names, row_ids=other._row_ids)

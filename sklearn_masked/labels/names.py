@@ -6,6 +6,8 @@ is matched by position.
 """
 
 import itertools
+import os
+import sys
 import warnings
 from collections import Counter
 from numbers import Integral
@@ -16,6 +18,7 @@ from ..exceptions import RowOrderWarning
 from ._values import is_missing
 
 _NONE = object()
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def is_table(data):
@@ -142,8 +145,10 @@ def check_same_features(estimator, X, *, reset):
         check_same_names(names, known, "X", "the fitted model", "feature")
 
 
-def check_same_rows(*, sample_ids=None, stacklevel=3, **given):
+def check_same_rows(*, sample_ids=None, **given):
     """Warn if two of the given have the same row ids in another order.
+
+    The warning is about the line of the user's that called the package.
 
     Parameters
     ----------
@@ -172,9 +177,17 @@ def check_same_rows(*, sample_ids=None, stacklevel=3, **given):
                 "other, as `y.loc[X.index]` does; if the rows do stand in one order, "
                 "give both the same index.",
                 RowOrderWarning,
-                stacklevel=stacklevel,
+                stacklevel=_level_of_user(),
             )
             return
+
+
+def _level_of_user():
+    """Return the caller's `stacklevel` for the first frame outside the package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def row_ids(data):

@@ -56,7 +56,7 @@ def score_cells(y_true, y_score, sample_weight, *, name, kind, truth="y_true"):
     agree; it warns if both have the same row index in another order.
     """
     given = {truth: y_true, name: y_score, "sample_weight": sample_weight}
-    check_same_rows(stacklevel=4, **given)
+    check_same_rows(**given)
     if is_one_dimensional(y_true):
         labels, y_score = _binary_problem(y_true, y_score, name, kind)
     else:

@@ -100,6 +100,7 @@ class MaskedScorer:
             )
         _, names = _fitted_labels(estimator)
         check_same_columns(sample_weight, names, "sample_weight", "the fitted model")
+        labels = labels._without_row_ids()
         y_score = predict_cells(estimator, self._response_method, X, labels, classes)
         kwargs = dict(self._kwargs)
         if sample_weight is not None:

@@ -16,7 +16,7 @@ class RareLabelWarning(UserWarning):
     """A label has too few positive or negative cells for a part of every split."""
 
 
-def labels_of_rows(X, y, groups=None, *, stacklevel=3):
+def labels_of_rows(X, y, groups=None):
     """Return y, of any accepted form, as MaskedLabels of as many rows as X has."""
     if y is None:
         raise ValueError(
@@ -25,7 +25,7 @@ def labels_of_rows(X, y, groups=None, *, stacklevel=3):
         )
     if X is None:
         raise ValueError("`X` accepts the rows, or their number; got None.")
-    check_same_rows(X=X, y=y, groups=groups, stacklevel=stacklevel + 1)
+    check_same_rows(X=X, y=y, groups=groups)
     n_samples = int(X) if isinstance(X, Integral) else count_rows(X)
     return read_labels(y, n_samples, "X", "y")
 

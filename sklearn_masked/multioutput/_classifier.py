@@ -351,7 +351,7 @@ default=None
         """Return X, the target, its columns and the arguments of the classifiers."""
         self._validate_params()
         require_y(self, y)
-        check_same_rows(X=X, y=y, sample_weight=sample_weight, stacklevel=4)
+        check_same_rows(X=X, y=y, sample_weight=sample_weight)
         if get_tags(self.estimator).input_tags.pairwise:
             raise ValueError(
                 "`estimator` accepts classifiers of features; got "

@@ -26,7 +26,7 @@ def estimator_cells(estimator, X, y, response_method):
             "`response_method` accepts 'auto', 'decision_function' or "
             f"'predict_proba'; got {response_method!r}."
         )
-    check_same_rows(X=X, y=y, stacklevel=4)
+    check_same_rows(X=X, y=y)
     classes = None
     if is_one_dimensional(y):
         labels, classes = binary_labels(y, _binary_classes(estimator))

@@ -24,7 +24,7 @@ def columns_of_labels(labels, sample_ids, label_names):
     if labels.label_names is not None:
         known = name_texts(labels.label_names, "labels")
         check_same_names(names, known, "label_names", "`labels`")
-    check_same_rows(labels=labels, sample_ids=sample_ids, stacklevel=4)
+    check_same_rows(labels=labels, sample_ids=sample_ids)
     columns = Columns()
     for rows, cells in labels.iter_cells():
         weights = [None] * len(cells.rows)

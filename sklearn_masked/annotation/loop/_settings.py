@@ -35,7 +35,7 @@ class SampleIds:
         self.ids = None
         self._fingerprints = {}  # reading the rows takes time
         if self.given:
-            check_same_rows(X=X, sample_ids=sample_ids, stacklevel=5)
+            check_same_rows(X=X, sample_ids=sample_ids)
             self.ids = [_plain_id(one, row) for row, one in enumerate(sample_ids)]
             if len(self.ids) != self.n:
                 raise ValueError(

@@ -135,6 +135,13 @@ def test_p_value_of_an_audit_averages_over_its_prevalence():
     assert want < found < 1.15 * want + 1e-4  # each part at its worst end
 
 
+def test_p_value_of_an_audit_reaches_the_levels_of_a_thousand_labels():
+    labels = MaskedLabels.from_dense(np.eye(1))
+    audit = np.r_[np.ones(200), np.zeros(200)][:, None]
+    (known,) = read_traffic(audit, labels).prevalences
+    assert p_value(shares([5000], [0], known, 5000, 5000), 0.8)[0] < 1e-7
+
+
 def walk(scores, y, target, prevalence, alpha=0.05):
     """Return the threshold by walking down the scores, as the docs tell it."""
     order = np.argsort(-scores)

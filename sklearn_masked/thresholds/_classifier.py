@@ -44,11 +44,11 @@ def _estimator_has(method):
 class MaskedTunedThresholdClassifierCV(MaskedMetaClassifier):
     """Tune a decision threshold for each label, on its left-out labeled cells.
 
-    What :class:`sklearn.model_selection.TunedThresholdClassifierCV` is to a binary
-    classifier this is to a label matrix: for each label the threshold equals
-    scikit-learn's on its labeled cells, whatever stands in the others. Beside that
-    it finds thresholds that keep a promise, such as "precision at least 0.95", and
-    says for which labels there are too few cells to make it.
+    For each label the threshold equals that of
+    :class:`sklearn.model_selection.TunedThresholdClassifierCV` on its labeled cells,
+    whatever stands in the others. In addition, thresholds can keep a promise, such as
+    "precision at least 0.95"; the report says for which labels there are too few cells
+    to make it.
 
     Where annotators *sought* positives, labeled cells hold more of them than traffic,
     and precision in traffic is lower: pass `target_prevalence`.

@@ -15,8 +15,14 @@ from ._constraints import lower_bound
 from ._curves import SAME_ODDS, Odds, Share, split_labels
 
 # Edges of the intervals of probability by which the distribution of an audited
-# prevalence is summed up: fine near 0, where most of a p-value comes from.
-_EDGES = np.r_[0, np.geomspace(1e-4, 0.02, 12), np.linspace(0.04, 1, 25)]
+# prevalence is summed up: fine near 0, where most of a p-value comes from. The first
+# interval is the least p-value there is: below the level of one of 1,000 labels.
+_EDGES = np.r_[
+    0,
+    np.geomspace(1e-8, 1e-4, 9)[:-1],
+    np.geomspace(1e-4, 0.02, 12),
+    np.linspace(0.04, 1, 25),
+]
 
 
 class Prevalence(NamedTuple):

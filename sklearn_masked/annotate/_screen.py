@@ -96,9 +96,9 @@ class Screen:
         shown += [[]] * (self._n_rows - len(shown))
         rule = self._rule(width)
         foot = [rule if line is None else line for line in foot]
-        return self._rewrite((head + shown + foot)[:height])
+        return self._rewrite((head + shown + foot)[:height], width)
 
-    def _rewrite(self, lines):
+    def _rewrite(self, lines, width):
         """Have rows of unsure width, now or before, written anew from end to end.
 
         The renderer writes only what differs from the row before, by column; where
@@ -108,8 +108,10 @@ class Screen:
         self._n_drawn += 1
         mark = f" class:drawn-{self._n_drawn % 2}"  # another style differs always
         for row in (unsure | self.unsure) & set(range(len(lines))):
+            line = lines[row]
             # The renderer writes a mark twice that is the last character of a row.
-            line = [*lines[row], ("", " ")]
+            if sum(get_cwidth(text) for _, text in line) < width:
+                line = [*line, ("", " ")]
             lines[row] = [(style + mark, text) for style, text in line]
         self.unsure = unsure
         return lines

@@ -149,8 +149,8 @@ def paired_comparison(
     few positives, as in :func:`bootstrap_interval`.
 
     Of models that can be exchanged, with 4 positives per label and 1 to 20 labels,
-    0.04 to 0.06 of the runs had a p-value of 0.05 or less, for average precision and
-    ROC AUC (``benchmarks/inspection.py exchange``).
+    0.036 to 0.064 of 1,000 runs had a p-value of 0.05 or less, for average precision
+    and ROC AUC (``benchmarks/inspection.py exchange``).
 
     Examples
     --------

@@ -251,6 +251,8 @@ def lines(todo, args):
 
 def run(args):
     """Fit and score what is not in the results yet."""
+    for model in args.models:
+        _quality_rivals.get(model)  # a name that is wrong ends no long run
     done = {tuple(line[k] for k in KEY) for line in read_lines(args.out)}
     todo = {tuple(key.values()): key for key in keys(args)}
     todo = [key for values, key in todo.items() if values not in done]

@@ -369,6 +369,9 @@ def test_parameters_of_models_are_read_from_their_names(benchmark):
     assert rivals.applies("forest:C=1", "text")  # asked for by name
     with pytest.raises(ValueError, match="model 'other' is none of ours, separate"):
         rivals.get("other")
+    run = ["run", "--data", "nowhere", "--out", "none", "--models", "ours", "other"]
+    with pytest.raises(ValueError, match="model 'other' is none of ours"):
+        benchmark("quality").main(run)
 
 
 # The oldest matplotlib calls names that a newer pyparsing has replaced.

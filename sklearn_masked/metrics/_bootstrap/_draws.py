@@ -7,6 +7,7 @@ from scipy.special import ndtri
 from sklearn.utils import check_random_state
 
 from ...labels import cell_weights, check_binary_labels, check_labels
+from ...labels.names import check_same_rows
 from .._cells import is_one_dimensional
 
 # Numbers worked on at a time, and copies side by side.
@@ -24,6 +25,7 @@ def rows_of_cells(y_true, sample_weight, groups=None):
     labels, cells = as_labels(y_true)
     rows = labeled_rows(labels, cells, sample_weight)
     if groups is not None:
+        check_same_rows(y_true=y_true, sample_weight=sample_weight, groups=groups)
         rows = group_codes(groups, len(labels), rows)[rows]
     _, first, codes = np.unique(rows, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[codes]

@@ -1,5 +1,6 @@
 """Every parameter and every solver: it is read, or it raises."""
 
+import copy
 import functools
 import inspect
 import pickle
@@ -177,3 +178,13 @@ def test_lbfgs_goes_on_from_a_saved_model(params):
     assert again.history_[-1]["train_loss"] < model.history_[0]["train_loss"]
     model.partial_fit(X, Y)
     assert model.n_iter_ == 3
+
+
+def test_auto_params_given_by_hand_go_on_with_the_model_that_took_them():
+    model = classifier().fit(X, Y)
+    told = copy.deepcopy(model).set_params(**model.auto_params_).partial_fit(X, Y)
+    model.partial_fit(X, Y)
+    np.testing.assert_array_equal(told.predict_proba(X), model.predict_proba(X))
+    told.set_params(common="auto").partial_fit(X, Y)
+    with pytest.raises(ValueError, match="^`common` must stay as it was in the first"):
+        told.set_params(common=0.3).partial_fit(X, Y)

@@ -270,7 +270,11 @@ def check_settled(estimator):
     """
     for name, before in estimator._settled.items():
         now = getattr(estimator, name)
-        if not is_same(now, before):
+        # "auto" keeps the value that it took, and that value says the same.
+        same = [before]
+        if name in estimator.auto_params_:
+            same += ["auto", estimator.auto_params_[name]]
+        if not any(is_same(now, value) for value in same):
             raise ValueError(
                 f"`{name}` must stay as it was in the first call where partial_fit or "
                 f"warm_start=True goes on with a model; got {now!r}, and the model was "

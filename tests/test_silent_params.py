@@ -203,7 +203,7 @@ def test_the_sentence_says_what_would_read_it():
     assert str(caught.value) == (
         "`lr` accepts 0.01 alone with dual coordinate ascent (`module`, `criterion` "
         "and `optimizer` None), which does not read it; got 0.1. It is read by the "
-        "default module with an `optimizer` or a `criterion` and a `module` of your "
+        "default module with an `optimizer` or a `criterion` and by a `module` of your "
         "own."
     )
 
@@ -535,3 +535,19 @@ def test_a_series_of_sets_raises():
     pd = pytest.importorskip("pandas")
     with pytest.raises(ValueError, match="got a set at sample 0"):
         classifier().fit(X, pd.Series(NAMES["sets"]))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_parameters_of_a_callback_that_is_not_there_raise(solver):
+    clip = ("clip", skorch.callbacks.EpochTimer())
+    params = {**SOLVERS[solver], "callbacks": [clip]}
+    with pytest.raises(ValueError) as caught:
+        classifier(**params, net_params={"callbacks__clop__value": 1}).fit(X, Y)
+    assert str(caught.value) == (
+        "`callbacks__clop__value` names no callback of the net, which has epoch_timer, "
+        "train_loss, valid_loss, print_log, clip."
+    )
+    nothing = {"callbacks__print_log": None}
+    classifier(**params, net_params=nothing).fit(X, Y)
+    with pytest.raises(ValueError, match="^`callbacks__print_log` names no callback"):
+        classifier(**{**params, "callbacks": "disable"}, net_params=nothing).fit(X, Y)

@@ -29,6 +29,22 @@ def make_callbacks(estimator, stops):
     return callbacks
 
 
+def check_callback_params(net, estimator):
+    """Raise for a `callbacks__*` in `net_params` that names no callback of the net."""
+    known = []
+    if estimator.callbacks != "disable":
+        given = (each for each in estimator.callbacks or () if isinstance(each, tuple))
+        # One that was set to None is no longer among them.
+        known = [*net._default_callbacks, *given, *net.callbacks_]
+    names = dict.fromkeys(each[0] for each in known)
+    for param in estimator.net_params or ():
+        if param.startswith("callbacks__") and param.split("__")[1] not in names:
+            raise ValueError(
+                f"`{param}` names no callback of the net, which has "
+                f"{', '.join(names) or 'none'}."
+            )
+
+
 def _silent(text):
     """Print nothing."""
 
@@ -81,8 +97,19 @@ class CellEpochScoring(EpochScoring):
         estimator = net.owner
         X, y = _rows_and_labels(X_test, estimator)
         if inspect.isroutine(self.scoring_):
-            return self.scoring_(net, X, y)
+            return self.scoring_(_Predicting(net), X, y)
         return check_scoring(estimator, self.scoring_)(estimator, X, y)
+
+
+class _Predicting:
+    """The net, as a scoring function sees it: it predicts as its estimator does."""
+
+    def __init__(self, net):
+        self._net = net
+
+    def __getattr__(self, name):
+        predicts = name in ("decision_function", "predict", "predict_proba")
+        return getattr(self._net.owner if predicts else self._net, name)
 
 
 def _rows_and_labels(dataset, estimator):

@@ -132,7 +132,7 @@ def check_read(estimator, solver):
         idle = {}
     defaults = _defaults(estimator)
     for name, value in idle.items():
-        readers = " and ".join(SOLVERS[reader] for reader in _readers(name))
+        readers = " and by ".join(SOLVERS[reader] for reader in _readers(name))
         default = f"{defaults[name]!r} alone" if name in defaults else "nothing"
         raise ValueError(
             f"`{name}` accepts {default} with {SOLVERS[solver]}, which does not read "

@@ -20,6 +20,7 @@ from ..nn.optim import replace_parameter
 from ..nn.row_digests import grouped_permutation
 from ..nn.scaling import feature_scales
 from . import _build, _calibrate, _device, _select_representation
+from ._callbacks import check_callback_params
 from ._solvers import (
     AUTO,
     DUAL,
@@ -428,7 +429,9 @@ def _build_net(estimator, X, targets, valid, stops, device, seed, sizes):
     net = _build.build_net(
         estimator, module, kwargs, targets, valid, stops, device, seed, sizes
     )
-    return net.initialize()
+    net.initialize()
+    check_callback_params(net, estimator)
+    return net
 
 
 @contextlib.contextmanager

@@ -208,6 +208,11 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
     the cells of a call before it learns from them; where most of them have been seen by
     earlier calls, they follow the growth of the logits instead.
 
+    Predictions in other threads during a fit are those of the model before it. Fits in
+    several threads at once are those of one thread; with a `module`, `criterion` or
+    `optimizer` they run one after another, since such classes draw from torch's global
+    generators, which are seeded for the time of the fit and then restored.
+
     Examples
     --------
     >>> import numpy as np

@@ -3,7 +3,9 @@
 ``python benchmarks/probabilities.py --data FOLDER`` prints, per set, mask and number of
 labeled cells, the log loss on test cells drawn by the same mask: of the rates
 ``(positives + 2 * pooled rate) / (cells + 2)`` and of the default, means over draws.
-FOLDER has a ``load.py`` that reads the sets and draws the masks.
+FOLDER has a ``load.py`` that reads the sets and draws the masks. ``--later`` prints
+instead what copies of rows, further fits on the same rows and a stream of batches do to
+the log loss on goemotions and arxiv_cs, 6,000 cells.
 """
 
 import argparse
@@ -42,8 +44,11 @@ def main():
     parser.add_argument("--sizes", nargs="+", type=int, default=SIZES)
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--params", type=json.loads, default={}, help="of ours, JSON")
+    parser.add_argument("--later", action="store_true")
     args = parser.parse_args()
     loader = read_loader(args.data)
+    if args.later:
+        return later_calls(loader)
     print("| set | mask | cells | rates | ours | difference | bar | AUC | AP |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in args.sets:
@@ -55,6 +60,38 @@ def main():
                     for seed in range(args.draws)
                 ]
                 print_row(name, mask, size, np.nanmean(runs, axis=0))
+
+
+def later_calls(loader, n_cells=6000, n_batches=20):
+    """Print the log loss of one fit, and of what ought to change it little."""
+    print("| set | one fit | rows three times | warm fit again | 20 batches |")
+    print("| --- | --- | --- | --- | --- |")
+    for name in ("goemotions", "arxiv_cs"):
+        X, X_test, Y, Y_test = features(loader, name)
+        y = loader.keep_cells(loader.mask_one_sought(Y, 0), n_cells, 0)
+        y_test = loader.mask_one_sought(Y_test, 1000)
+        rows = np.flatnonzero(~np.isnan(y).all(axis=1))
+
+        def loss(model, X_test=X_test, y_test=y_test):
+            return micro_loss(y_test, model.predict_proba(X_test))
+
+        def make():
+            return MaskedMultiLabelClassifier(
+                random_state=0, device="cpu", warm_start=True
+            )
+
+        model = make().fit(X[rows], y[rows])
+        losses = [loss(model)]
+        thrice = np.tile(rows, 3)
+        losses.append(loss(make().fit(X[thrice], y[thrice])))
+        losses.append(loss(model.fit(X[rows], y[rows])))
+        stream = make()
+        for batch in np.array_split(
+            np.random.RandomState(0).permutation(rows), n_batches
+        ):
+            stream.partial_fit(X[batch], y[batch])
+        losses.append(loss(stream))
+        print(f"| {name} | " + " | ".join(f"{each:.3f}" for each in losses) + " |")
 
 
 def print_row(name, mask, size, means):

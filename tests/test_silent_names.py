@@ -257,6 +257,7 @@ IGNORE_GROUPS = {
 EXTRA = {
     "model_selection.MaskedStratifiedGroupKFold.split": {"groups": np.arange(N) // 2},
     "annotation.query_cells": {"n_cells": 5},
+    "metrics.masked_report": {"confidence_level": 0.9},
     "annotation.seed_cells": {"queries": np.eye(3, 4), "n_cells": 3},
     "plotting.LearningCurveByCellsDisplay.from_estimator": {
         "cv": KFold(2),

@@ -235,7 +235,8 @@ class _OneByOne:
 
     def __init__(self, metric, y_true, y_score, sample_weight, groups, kwargs):
         self._metric, self._kwargs = metric, kwargs
-        check_same_rows(y_true=y_true, y_score=y_score, sample_weight=sample_weight)
+        by_row = {"sample_weight": sample_weight, "groups": groups}
+        check_same_rows(y_true=y_true, y_score=y_score, **by_row)
         self._labels, cells = as_labels(y_true)
         check_same_columns(y_score, self._labels.label_names, "y_score", "`y_true`")
         self._scores = np.asarray(_gather(y_score, self._labels, cells, "y_score"))

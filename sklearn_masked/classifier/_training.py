@@ -149,8 +149,10 @@ def _check_weights(estimator, targets):
     """
     cells = targets.labeled
     n_cells = np.add(*cells.totals())
+    if not n_cells.any():
+        return
     weight = _build.per_label(estimator, "label_weight")
-    if weight is not None and n_cells.any() and not (n_cells * weight).any():
+    if weight is not None and not (n_cells * weight).any():
         raise ValueError(
             "`label_weight` must be above 0 for a label with labeled cells; got "
             f"{estimator.label_weight!r}."
@@ -161,10 +163,16 @@ def _check_weights(estimator, targets):
     if not isinstance(estimator.pos_weight, str):
         positive = _build.per_label(estimator, "pos_weight")
         factors["`pos_weight`"] = max(_largest(positive), 1.0)
+    _refuse_range(factors)
     if _is_dual(estimator, targets):
-        factors["`C`"] = estimator.C_
+        # C="auto" is relative to the mean weight: either may leave the range alone.
+        _refuse_range({**factors, "`C`": estimator.C_})
+
+
+def _refuse_range(factors):
+    """Raise where a product of named factors is too small or too large."""
     largest = np.prod(list(factors.values()))
-    if n_cells.any() and not _WEIGHTS[0] <= largest <= _WEIGHTS[1]:
+    if not _WEIGHTS[0] <= largest <= _WEIGHTS[1]:
         raise ValueError(
             f"The largest weight of a cell, the product of {' and '.join(factors)}, "
             f"must lie between {_WEIGHTS[0]} and {_WEIGHTS[1]}; got {largest:.3g}. "

@@ -177,6 +177,25 @@ def test_bootstrap_intervals_agree_with_bootstrap_interval():
             np.testing.assert_allclose(found[f"{name}_high"], expected.high, atol=1e-14)
 
 
+def test_groups_are_redrawn_together_in_all_intervals():
+    Y, decided = problem()
+    groups = np.arange(len(Y)) // 4
+    arguments = {"n_resamples": 50, "random_state": 0, "groups": groups}
+    report = metrics.masked_classification_report(
+        Y[:, :2], decided[:, :2], confidence_level=0.95, **arguments
+    )
+    for average, found in ((None, report), ("macro", report.macro)):
+        expected = bootstrap_interval(
+            metrics.masked_recall_score,
+            Y[:, :2],
+            decided[:, :2],
+            average=average,
+            **arguments,
+        )
+        np.testing.assert_allclose(found["recall_low"], expected.low, atol=1e-14)
+        np.testing.assert_allclose(found["recall_high"], expected.high, atol=1e-14)
+
+
 @pytest.mark.parametrize("n", [30, 300])
 def test_precision_in_traffic_lies_in_its_interval_as_often_as_stated(n):
     """2,000 labels are 2,000 draws; binomial counts of the positives and negatives."""
@@ -294,8 +313,13 @@ def test_nothing_labeled_reports_nan_without_a_warning():
     [
         (
             {"interval": "wald"},
-            "`interval` accepts 'wilson', 'clopper_pearson' or 'bootstrap'; got "
-            "'wald'.",
+            "`interval` accepts 'auto', 'wilson', 'clopper_pearson' or 'bootstrap'; "
+            "got 'wald'.",
+        ),
+        (
+            {"interval": "wilson", "groups": [0, 0]},
+            "`interval` accepts 'auto' or 'bootstrap' with `groups`, whose rows are "
+            "not independent; got 'wilson'.",
         ),
         (
             {"confidence_level": 95},

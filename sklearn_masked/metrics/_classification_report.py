@@ -82,9 +82,10 @@ def masked_classification_report(
     y_pred: Any,
     *,
     sample_weight: Any = None,
+    groups: Any = None,
     prevalence: Any = None,
     confidence_level: float | None = None,
-    interval: str = "wilson",
+    interval: str = "auto",
     n_resamples: int = 1000,
     random_state: Any = None,
 ) -> ClassificationReport:
@@ -107,6 +108,9 @@ def masked_classification_report(
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels)
         Weights of rows or cells, which multiply those in `y_true`. The counts leave
         out cells of weight 0 and are not weighted otherwise.
+    groups : array-like of shape (n_samples,), default=None
+        Groups of rows that are drawn together for the intervals, such as the texts of
+        one author. Groups of samples without a labeled cell are not read.
     prevalence : float, array-like of shape (n_labels,) or dict, default=None
         The share of positives of each label in traffic, between 0 and 1, such as
         :func:`~sklearn_masked.calibration.estimate_prevalence` returns, taken as
@@ -115,11 +119,12 @@ def masked_classification_report(
         higher.
     confidence_level : float, default=None
         Add intervals that cover the true values with this probability, such as 0.95.
-    interval : {"wilson", "clopper_pearson", "bootstrap"}, default="wilson"
+    interval : {"auto", "wilson", "clopper_pearson", "bootstrap"}, default="auto"
         Intervals of single labels. Wilson's cover at the confidence level on average,
         those of Clopper and Pearson at least at it; both take the rows for
         independent, and weighted cells for their effective number. "bootstrap" draws
-        rows with replacement, as all intervals of macro and micro averages do.
+        rows, or groups of them, with replacement, as all intervals of macro and micro
+        averages do. "auto" is "wilson", and "bootstrap" where there are `groups`.
     n_resamples : int, default=1000
         Number of bootstrap samples.
     random_state : int, RandomState instance or None, default=None
@@ -177,7 +182,7 @@ def masked_classification_report(
     <BLANKLINE>
     [2 labels, labeled cells; traffic: precision at the prevalence]
     """
-    _check(confidence_level, interval, n_resamples)
+    interval = _check(confidence_level, interval, n_resamples, groups)
     cells = score_cells(y_true, y_pred, sample_weight, name="y_pred", kind="pred")
     prevalence = _read_prevalence(prevalence, cells)
     per_label = _measure(cells)
@@ -190,8 +195,9 @@ def masked_classification_report(
         name: float(np.nanmean(values)) if not np.isnan(values).all() else np.nan
         for name, values in per_label.items()
     }
+    if confidence_level is not None or groups is not None:
+        rows = rows_of_cells(y_true, sample_weight, groups)
     if confidence_level is not None:
-        rows = rows_of_cells(y_true, sample_weight)
         resampled = _resample(cells, rows, prevalence, n_resamples, random_state)
         names = list(per_label)
         if interval == "bootstrap":
@@ -208,16 +214,24 @@ def masked_classification_report(
     )
 
 
-def _check(confidence_level, interval, n_resamples):
-    """Raise for parameters of intervals that are out of range."""
-    if interval not in (*INTERVALS, "bootstrap"):
+def _check(confidence_level, interval, n_resamples, groups):
+    """Return the kind of interval, or raise for parameters that are out of range."""
+    if interval not in ("auto", *INTERVALS, "bootstrap"):
         raise ValueError(
-            "`interval` accepts 'wilson', 'clopper_pearson' or 'bootstrap'; got "
-            f"{interval!r}."
+            "`interval` accepts 'auto', 'wilson', 'clopper_pearson' or 'bootstrap'; "
+            f"got {interval!r}."
+        )
+    if groups is not None and interval in INTERVALS:
+        raise ValueError(
+            "`interval` accepts 'auto' or 'bootstrap' with `groups`, whose rows are "
+            f"not independent; got {interval!r}."
         )
     if confidence_level is not None:
         check_confidence_level(confidence_level)
         check_resampling(n_resamples, confidence_level)
+    if interval == "auto":
+        return "wilson" if groups is None else "bootstrap"
+    return interval
 
 
 def _read_prevalence(prevalence, cells):

@@ -149,8 +149,9 @@ or (n_samples, 2)
         name: float(np.nanmean(values)) if not np.isnan(values).all() else np.nan
         for name, values in per_label.items()
     }
-    if confidence_level is not None:
+    if confidence_level is not None or groups is not None:
         rows = rows_of_cells(y_true, sample_weight, groups)
+    if confidence_level is not None:
         n_rows = int(rows.max(initial=-1)) + 1
         prepared = {
             (name, average): Replicates(

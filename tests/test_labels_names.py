@@ -39,7 +39,6 @@ VALUES = [[1, 0], [0, 1]]
         ),
         (pl.DataFrame(VALUES, schema=["war", "crime"], orient="row"), ["war", "crime"]),
         (pa.table({"war": [1, 0], "crime": [0, 1]}), ["war", "crime"]),
-        (pa.table({"war": [1, 0], "crime": [0, 1]}).to_batches()[0], ["war", "crime"]),
         (pl.LazyFrame({"war": [1, 0]}), None),
         (pd.Series([1, 0], index=["war", "crime"]), None),
         (np.array(VALUES), None),

@@ -54,10 +54,11 @@ def calibrate(estimator, targets, data, valid, *, first, whole):
         for before, total in zip(known["totals"], dual.totals(), strict=True)
     ]
     if _were_seen(digests, known["digests"]):
-        before = float(np.sqrt(np.average(dual.row_terms.square().cpu().numpy())))
-        growth = dual.row_rms() / before if before > 0 else 1.0
+        n_new = 0
+        growth = _growth(dual) ** min(len(digests) / known["n_seen"], 1.0)
         cells = known["cells"] * np.array([[growth], [1], [1], [1], [1]])
     else:
+        n_new = len(digests)
         if valid is not None:
             # The validation rows were held out already, and chose the weights.
             parts, is_counted = _validation_cells(estimator, valid), False
@@ -70,6 +71,7 @@ def calibrate(estimator, targets, data, valid, *, first, whole):
         "cells": cells[:, -_MOST_CELLS:],
         "totals": totals,
         "unit": known["unit"],
+        "n_seen": known["n_seen"] + n_new,
         "digests": np.union1d(known["digests"], digests)[:_MOST_DIGESTS],
     }
 
@@ -80,6 +82,7 @@ def _nothing_known(dual, unit):
         "cells": np.zeros((5, 0)),
         "totals": [zeros, zeros],
         "unit": unit,
+        "n_seen": 0,
         "digests": np.zeros(0, np.uint64),
     }
 
@@ -100,6 +103,16 @@ def _were_seen(digests, known):
         return False
     asked = digests[digests <= known[-1]]
     return bool(len(asked)) and np.isin(asked, known).mean() > 0.5
+
+
+def _growth(dual):
+    """Return how much longer this training made what rows add to its cells' logits.
+
+    The cells of a small call, each of which sees mostly itself, say little of others:
+    the caller lets growth count by the share of all cells that these are.
+    """
+    before = float(dual.row_terms.square().mean().sqrt())
+    return dual.row_rms() / before if before > 0 else 1.0
 
 
 def _unseen_cells(dual, batches, first):

@@ -1,6 +1,7 @@
 """How many threads torch's operators use: one, where there is little to do."""
 
 import contextlib
+import math
 
 import scipy.sparse as sp
 import torch  # noqa: F401  its OpenMP must be loaded where the controller looks
@@ -20,7 +21,7 @@ def threads_for(module, X):
     Other threads, and torch's own setting, are left alone: OpenMP keeps the number for
     each thread. A module of a user's own, which may be large, gets what torch has.
     """
-    size = X.nnz if sp.issparse(X) else X.size
+    size = X.nnz if sp.issparse(X) else math.prod(X.shape)
     if module is not None or size > _FEW:
         yield
         return

@@ -16,8 +16,9 @@ from ..nn.row_digests import cell_digests
 from . import _build
 from ._held_out_scores import cell_parts, held_out_size
 
-# Held-out cells, and digests of training cells, that are kept for later calls.
-_MOST_CELLS, _MOST_DIGESTS = 5_000, 4_096
+# Held-out cells, and digests of training cells, that are kept for later calls: 44 KB of
+# a saved model at most.
+_MOST_CELLS, _MOST_DIGESTS = 2_000, 512
 
 
 def calibrate(estimator, targets, data, valid, *, first, whole):
@@ -68,7 +69,7 @@ def calibrate(estimator, targets, data, valid, *, first, whole):
         cells = np.concatenate([known["cells"], found], axis=1)
     _set_lines(estimator.net_, cells, totals)
     estimator._platt = {
-        "cells": cells[:, -_MOST_CELLS:],
+        "cells": cells[:, -_MOST_CELLS:].astype(np.float32),
         "totals": totals,
         "unit": known["unit"],
         "n_seen": known["n_seen"] + n_new,
@@ -151,7 +152,7 @@ def _as_cells(parts, totals, unit, is_counted):
 def _set_lines(net, cells, totals):
     """Fit the lines to these cells, and let the module use them."""
     module = net.module_
-    rows, base, target, label, weight = torch.from_numpy(cells)
+    rows, base, target, label, weight = torch.from_numpy(cells.astype(float))
     lines = output_lines(
         rows,
         base,

@@ -67,12 +67,12 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         The share of a row's squared length, from 0 to below 1, that products of pairs
         of its embedding's dimensions have instead of its features: the logits become
         a polynomial of degree 2. It helps where features mean something only together,
-        as in fingerprints of molecules and images; texts hardly need it. "auto" is 0,
-        or 0.5 where small models with it likely order held-out cells better, or 0.75
-        where that is likely better still: asked by `fit` with 500 labeled cells and 50
-        rows or more, where there are at most 2 ** 20 (feature, label) pairs and
-        ``n_labels * (2 * embedding_dim) ** 2``, the number of weights, is at most
-        2 ** 24.
+        as in fingerprints of molecules, images and most arrays; texts hardly need it.
+        "auto" is 0.5 for an array. For a sparse X it is 0, or 0.5 where small models
+        with it likely order held-out cells better, or 0.75 where that is likely better
+        still: tried by `fit` with 500 labeled cells and 50 rows or more, and at most
+        2 ** 20 (feature, label) pairs. It is 0 where the number of weights,
+        ``n_labels * min(2 * embedding_dim, n_features) ** 2``, is above 2 ** 24.
     idf_power : float, default=0.5
         Power of its inverse document frequency by which each column of a sparse X is
         scaled on the direct path, beside what a vectorizer did.

@@ -139,6 +139,7 @@ def test_sparse_rows_of_a_model_of_arrays_are_read_batch_by_batch(monkeypatch):
         )
     for name in ("_trainer", "_rows"):
         monkeypatch.setattr(f"sklearn_masked.nn.dual.{name}._BLOCK", 64)
+    monkeypatch.setattr("sklearn_masked.nn.row_digests._NUMBERS", 64 * X.shape[1])
     monkeypatch.setattr(
         "sklearn_masked.classifier._prediction.PredictionMixin._block_rows",
         lambda self: 64,

@@ -37,11 +37,10 @@ def taken(model):
     return float(model.net_.module_.interactions)
 
 
-@pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("pairs", [True, False])
-def test_interactions_are_chosen_by_held_out_cells(pairs, sparse):
+def test_interactions_of_sparse_rows_are_selected_by_held_out_cells(pairs):
     X, y, truth = task(pairs)
-    X = sp.csr_array(X) if sparse else X
+    X = sp.csr_array(X)
     params = {"idf_power": 0.0, "std_power": 1.0, "common": 0.0}
     model = make(**params).fit(X[:800], y[:800])
     assert (taken(model) > 0) == pairs
@@ -71,17 +70,33 @@ def test_digits_with_hidden_cells_are_told_apart_by_pairs_of_pixels():
     assert 1 - scores[0] < 0.5 * (1 - scores[1])
 
 
+@pytest.mark.parametrize(("pairs", "least"), [(True, 0.25), (False, -0.02)])
+def test_interactions_of_arrays_are_fixed(pairs, least):
+    X, y, truth = task(pairs)
+    model = make(common=0).fit(X[:800], y[:800])
+    assert taken(model) == 0.5 and model.auto_params_["interactions"] == 0.5
+    scores = [
+        masked_roc_auc_score(truth[800:], each.predict_proba(X[800:]))
+        for each in (model, make(common=0, interactions=0).fit(X[:800], y[:800]))
+    ]
+    assert scores[0] - scores[1] > least
+    assert taken(make().fit(X[:20], y[:20])) == 0.5
+    assert taken(make().partial_fit(X, y)) == 0.5
+
+
 def test_they_stay_0_where_nothing_can_be_told_or_pairs_are_many(monkeypatch):
     X, y, truth = task(True)
+    X = sp.csr_array(X)
     few = np.where(np.arange(len(y))[:, None] < 200, y, np.nan)  # 400 cells or so
     assert taken(make().fit(X, few)) == 0
     assert taken(make().partial_fit(X, y)) == 0
     assert taken(make(interactions=0.7).partial_fit(X, y)) == pytest.approx(0.7)
     assert taken(make(interactions=0.25).fit(X, few)) == 0.25
     wide = sp.csr_array((len(X), (1 << 20) // 4 - 11))
-    assert taken(make().fit(sp.hstack([sp.csr_array(X), wide]).tocsr(), y)) == 0
+    assert taken(make().fit(sp.hstack([X, wide]).tocsr(), y)) == 0
     monkeypatch.setattr(SELECT + "_MOST_WEIGHTS", 4 * 143)
-    assert taken(make().fit(X, y)) == 0
+    for rows in (X, X.toarray()):
+        assert taken(make().fit(rows, y)) == 0
 
 
 @pytest.mark.parametrize("n_features", [12, 600_000])  # a table of weights, or pairs
@@ -143,6 +158,7 @@ def test_matrices_beyond_all_bounds_are_refused():
 
 def test_more_of_them_is_asked_where_some_are_better(monkeypatch):
     X, y, _ = task(True)
+    X = sp.csr_array(X)
     asked = []
 
     def ranked(self, settings):

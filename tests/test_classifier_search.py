@@ -419,9 +419,9 @@ def large_problem(kind):
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 def test_two_jobs_on_large_arrays_pass_with_warnings_as_errors(kind):
     X, labels, weight = large_problem(kind)
-    model = WarnsAlways(
-        max_epochs=1, embedding_dim=8, scale_output=False, device="cpu", random_state=0
-    )
+    # Of so firm a penalty an epoch is enough.
+    params = {"C": 1e-3, "max_epochs": 1, "embedding_dim": 8, "scale_output": False}
+    model = WarnsAlways(device="cpu", random_state=0, **params)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         scores = ms.cross_validate(
@@ -453,7 +453,7 @@ def fit_where_everything_is_read_only(model, X, labels, weight):
 def test_memory_maps_pass_with_warnings_as_errors(kind, module):
     X, labels, weight = large_problem(kind)
     if module == "default":
-        params = {"embedding_dim": 8}
+        params = {"embedding_dim": 8, "C": 1e-3}
     else:
         params = {"module": Linear if kind == "dense" else Bags}
     model = WarnsAlways(max_epochs=1, device="cpu", random_state=0, **params)

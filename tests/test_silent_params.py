@@ -272,7 +272,7 @@ def test_what_a_model_that_goes_on_cannot_change_raises(name, call):
 
 
 @pytest.mark.parametrize(
-    "change", [{"common": 0.3}, {"interactions": 0.5}, {"module": Own}]
+    "change", [{"common": 0.3}, {"interactions": 0.6}, {"module": Own}]
 )
 def test_what_dual_steps_that_go_on_cannot_change_raises(change):
     model = classifier().fit(X, Y).set_params(**change)

@@ -3,11 +3,11 @@
 import numpy as np
 import scipy.sparse as sp
 
-from .scaling import row_blocks
-
 # Copies are kept in one fold unless rows have more than this many of them on average:
 # few distinct rows are categories rather than copies, and most folds would lack them.
 _MOST_COPIES = 10
+# Numbers of an array that are looked at in one go.
+_NUMBERS = 1 << 20
 
 
 def row_digests(X):
@@ -34,9 +34,7 @@ def row_digests(X):
         # Sums of uint64 wrap around, so that differences of cumulative sums are exact.
         total = np.append(np.uint64(0), np.cumsum(_mixed(X.indices, X.data)))
         return total[X.indptr[1:]] - total[X.indptr[:-1]]
-    columns = np.arange(X.shape[1])
-    parts = [_mixed(columns, rows).sum(axis=1) for rows in row_blocks(X)]
-    return np.concatenate([np.zeros(0, np.uint64), *parts])
+    return _mixed(np.arange(X.shape[1]), X).sum(axis=1)
 
 
 def cell_digests(rows, labels):
@@ -66,7 +64,11 @@ def grouped_permutation(X, rows, generator):
         Of the rows, in that order.
     """
     order = generator.permutation(rows)
-    digests = row_digests(X[order])
+    step = len(order) if sp.issparse(X) else max(_NUMBERS // max(X.shape[1], 1), 1)
+    parts = [
+        row_digests(X[order[i : i + step]]) for i in range(0, len(order), step or 1)
+    ]
+    digests = np.concatenate([np.zeros(0, np.uint64), *parts])
     _, group, counts = np.unique(digests, return_inverse=True, return_counts=True)
     if len(counts) == len(rows) or len(rows) > _MOST_COPIES * len(counts):
         return order, np.ones(len(rows), bool), digests

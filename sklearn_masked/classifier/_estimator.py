@@ -68,10 +68,11 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         of its embedding's dimensions have instead of its features: the logits become
         a polynomial of degree 2. It helps where features mean something only together,
         as in fingerprints of molecules, images and most arrays; texts hardly need it.
-        "auto" is 0.5 for an array. For a sparse X it is 0, or 0.5 where small models
-        with it likely order held-out cells better, or 0.75 where that is likely better
-        still: tried by `fit` with 500 labeled cells and 50 rows or more, and at most
-        2 ** 20 (feature, label) pairs. It is 0 where the number of weights,
+        "auto" is 0.5 for an array, and 0 for a sparse X, unless all its stored values
+        are equal, as those of fingerprints are: then 0.5 where small models with it
+        likely order held-out cells better, or 0.75 where that is likely better still,
+        tried by `fit` with 500 labeled cells and 50 rows or more, and at most 2 ** 20
+        (feature, label) pairs. It is 0 where the number of weights,
         ``n_labels * min(2 * embedding_dim, n_features) ** 2``, is above 2 ** 24.
     idf_power : float, default=0.5
         Power of its inverse document frequency by which each column of a sparse X is

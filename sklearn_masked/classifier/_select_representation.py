@@ -19,8 +19,8 @@ from ._held_out_scores import auc_plus_ap, held_out_size, z_score
 
 # Candidates of common="auto".
 _COMMON = 0.0, 0.4
-# interactions="auto": candidates for a sparse X, and the value for an array; 0 where
-# there are more weights of pairs than this.
+# interactions="auto": candidates for a sparse X of bits, and the value for an array; 0
+# for other sparse X, and where there are more weights of pairs than this.
 _INTERACTIONS, _OF_ARRAYS, _MOST_WEIGHTS = (0.0, 0.5, 0.75), 0.5, 1 << 24
 _FEWEST_CELLS, _FEWEST_ROWS, _MOST_CELLS = 500, 50, 5_000
 # Interactions need more cells to be told; of this many, one fold is enough.
@@ -56,29 +56,32 @@ def taken(module):
     return {name: round(float(getattr(module, name)), 6) for name in names}
 
 
-def interaction_shares(estimator, n_features, is_sparse):
+def interaction_shares(estimator, X):
     """Return the candidates for the share of pairs that the parameters leave.
 
     Pairs of an array's columns gained on all sets that were tried, from 100 cells on.
-    Those of words lose, and those of the bits of fingerprints gain.
+    Those of words gain nothing; those of the bits of fingerprints may.
     """
     if estimator.interactions != "auto":
         return (float(estimator.interactions),)
-    n_labels, dim = estimator.n_labels_, min(2 * estimator.embedding_dim, n_features)
-    if n_labels * dim**2 > _MOST_WEIGHTS:
+    n_features, n_labels = X.shape[1], estimator.n_labels_
+    n_weights = n_labels * min(2 * estimator.embedding_dim, n_features) ** 2
+    if n_weights > _MOST_WEIGHTS:
         return (0.0,)
-    if not is_sparse:
+    if not sp.issparse(X):
         return (_OF_ARRAYS,)
-    return _INTERACTIONS if n_features * n_labels <= SMALL_TABLE else (0.0,)
+    are_bits = X.nnz and (X.data == X.data[0]).all()
+    few = n_features * n_labels <= SMALL_TABLE
+    return _INTERACTIONS if are_bits and few else (0.0,)
 
 
-def embedding_dim(estimator, n_features, is_sparse):
+def embedding_dim(estimator, X):
     """Return the width of the embedding that may be wanted: twice as wide for pairs."""
-    shares = interaction_shares(estimator, n_features, is_sparse)
+    shares = interaction_shares(estimator, X)
     if not any(shares):
         return estimator.embedding_dim
     dim = 2 * estimator.embedding_dim
-    n_weights = estimator.n_labels_ * min(dim, n_features) ** 2
+    n_weights = estimator.n_labels_ * min(dim, X.shape[1]) ** 2
     if n_weights > MAX_WEIGHTS:
         raise ValueError(
             f"interactions={estimator.interactions!r} takes a matrix a label, here "
@@ -111,7 +114,7 @@ def select_settings(estimator, X, targets, rows, seed, scales, power):
     Settings
     """
     commons = _COMMON if estimator.common == "auto" else (float(estimator.common),)
-    shares = interaction_shares(estimator, X.shape[1], sp.issparse(X))
+    shares = interaction_shares(estimator, X)
     narrow = None if shares[0] else estimator.embedding_dim
     first = Settings(commons[0], shares[0], narrow)
     few = np.diff(targets.indptr)[rows].sum() < _FEWEST_CELLS

@@ -6,7 +6,6 @@ import threading
 import warnings
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -429,9 +428,7 @@ def _build_net(estimator, X, targets, valid, stops, device, seed, sizes):
         rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
         dim = estimator.embedding_dim
         if _is_dual(estimator, targets):
-            dim = _select_representation.embedding_dim(
-                estimator, X.shape[1], sp.issparse(X)
-            )
+            dim = _select_representation.embedding_dim(estimator, X)
         offered = build_module(X, rows, estimator.n_labels_, dim, estimator.sharing)
     else:
         module = _build.maker(estimator.module)

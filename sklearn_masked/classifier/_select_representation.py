@@ -36,7 +36,7 @@ _EPOCHS = 3
 
 
 class Settings(NamedTuple):
-    """What a module is allocated by, beside the scales of X."""
+    """Settings that a module is allocated by, beside the scales of X."""
 
     common: float
     interactions: float

@@ -114,6 +114,13 @@ def _parser():
         help="ask label by label (default), or as the model ranks the questions",
     )
     add("--no-color", action="store_true", help="no colors (or set NO_COLOR)")
+    _add_file_options(parser)
+    return parser
+
+
+def _add_file_options(parser):
+    """Add the options that read or write files and ask no question."""
+    add = parser.add_argument
     add(
         "--export",
         type=Path,
@@ -145,7 +152,6 @@ def _parser():
         help="keep what is whole of a damaged or lost answers.jsonl, say what is lost, "
         "and ask nothing",
     )
-    return parser
 
 
 def _count(text):

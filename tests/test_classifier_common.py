@@ -64,10 +64,11 @@ def test_common_stays_0_where_nothing_can_be_told():
     assert taken(make(common=0.25).fit(X, few)) == 0.25
 
 
-def test_labels_must_agree_and_held_out_cells_must_gain(monkeypatch):
+def test_agreement_and_held_out_gain_count_together(monkeypatch):
     X, y, _ = task(True, n=700)
     module = "sklearn_masked.classifier._select_representation."
-    for agreed, z, expected in [(9, 0.1, 0.4), (9, -0.1, 0.0), (0, 0.9, 0.0)]:
+    cases = [(9, -5.9, 0.4), (9, -6.1, 0.0), (2, 1.1, 0.4), (2, 0.9, 0.0), (1, 9, 0.0)]
+    for agreed, z, expected in cases:
         monkeypatch.setattr(module + "agreement", lambda _, agreed=agreed: agreed)
         monkeypatch.setattr(module + "z_score", lambda *_, z=z: z)
         assert taken(make(interactions=0).fit(X, y)) == expected

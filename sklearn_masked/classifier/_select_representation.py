@@ -60,8 +60,9 @@ def taken(module):
 def interaction_shares(estimator, X):
     """Return the candidates for the share of pairs that the parameters leave.
 
-    Pairs of an array's columns gained on all sets that were tried, from 100 cells on.
-    Those of words gain nothing; those of the bits of fingerprints may.
+    Pairs of an array's columns gained on both sets that were tried (emotions, and
+    sentence embeddings of goemotions) from 100 cells on. Those of words gain nothing;
+    those of the bits of fingerprints may.
     """
     if estimator.interactions != "auto":
         return (float(estimator.interactions),)

@@ -5,7 +5,7 @@ import math
 
 import scipy.sparse as sp
 import torch  # noqa: F401  its OpenMP must be loaded where the controller looks
-from threadpoolctl import ThreadpoolController  # scikit-learn depends on it
+from threadpoolctl import ThreadpoolController
 
 # Numbers of X, stored ones of a CSR, up to which one thread is enough. More threads
 # wait for each other at each of thousands of small operations, and burn the processor

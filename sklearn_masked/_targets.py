@@ -25,7 +25,7 @@ class Target(NamedTuple):
     raw: bool  # whether y came as something other than MaskedLabels
 
 
-def encode_target(y, n_samples, classes=None):
+def encode_target(y, n_samples, classes=None, *, accept_soft=False):
     """Return y, of any accepted form, as a :class:`Target` of `n_samples` rows.
 
     Parameters
@@ -36,17 +36,20 @@ def encode_target(y, n_samples, classes=None):
         Rows of X.
     classes : array of shape (2,), default=None
         For 1-D y, the two values where y need not hold both.
+    accept_soft : bool, default=False
+        Whether y may be soft MaskedLabels.
 
     Raises
     ------
     ValueError
-        If y cannot be read or has another number of rows than X.
+        If y cannot be read, has another number of rows than X, or is soft and must
+        not be.
     """
     if is_binary(y):
         labels, classes = _encode_binary(y, classes)
         target = Target(labels, classes, True)
     else:
-        labels = check_labels(y)
+        labels = check_labels(y, accept_soft=accept_soft)
         target = Target(labels, None, not isinstance(y, MaskedLabels))
     if len(target.labels) != n_samples:
         raise ValueError(

@@ -509,7 +509,7 @@ def test_bad_dicts_raise():
     )
     assert message_of(ValueError, build, [{}, {"war": 0.5}]) == (
         "`values` accepts 1, 0, and NaN, -1 or None for a record that decides nothing; "
-        "got 0.5 at sample 1, label 'war'."
+        "got 0.5 at sample 1, label 'war'. For probabilities pass soft=True."
     )
     assert message_of(TypeError, build, [{}, ["war"]]) == (
         "`records` accepts a dict a sample; got list at sample 1."

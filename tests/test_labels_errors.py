@@ -22,6 +22,7 @@ TWO = (
     "0, 1 and 2: use sklearn_masked.model_selection.cross_val_predict."
 )
 LABELS = MaskedLabels.from_dense([[1, NAN], [0, 1]])
+SOFT = " For probabilities pass MaskedLabels.from_dense(y, soft=True)."
 
 
 def message_of(error, call, *args, **kwargs):
@@ -37,10 +38,10 @@ CELLS = {
     "two in a frame": (pd.DataFrame({"a": [0, 2]}), "2.0 at sample 1, label 0."),
     "two in sparse": (sp.csr_array([[0, 2]]), "2 at sample 0, label 1."),
     "two among objects": ([[None, 2]], "2 at sample 0, label 1."),
-    "half": ([[0.5]], "0.5 at sample 0, label 0."),
+    "half": ([[0.5]], "0.5 at sample 0, label 0." + SOFT),
     "minus two": ([[-2, 1]], "-2 at sample 0, label 0."),
     "infinity": ([[1, -np.inf]], "-inf at sample 0, label 1."),
-    "nearly one": ([[1 - 1e-12]], "0.999999999999 at sample 0, label 0."),
+    "nearly one": ([[1 - 1e-12]], "0.999999999999 at sample 0, label 0." + SOFT),
     "huge": ([[1, 10**400]], f"{10**400} at sample 0, label 1."),
     "unsigned": (np.array([[255]], dtype=np.uint8), "255 at sample 0, label 0."),
     "string": (np.array([["1", "0"]]), "'1' at sample 0, label 0."),
@@ -57,7 +58,7 @@ CELLS = {
         np.ma.array([[5, 5]], mask=[[1, 0]]),
         "5 at sample 0, label 1.",
     ),
-    "sparse half": (sp.coo_array([[0, 0.5]]), "0.5 at sample 0, label 1."),
+    "sparse half": (sp.coo_array([[0, 0.5]]), "0.5 at sample 0, label 1." + SOFT),
     "first of a csc": (
         sp.csc_array([[0, 0, 3.0], [4.0, 0, 0]]),
         "3.0 at sample 0, label 2.",

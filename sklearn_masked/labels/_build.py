@@ -12,7 +12,7 @@ class Builders:
     """What :class:`MaskedLabels` is made from, and what it turns into."""
 
     @classmethod
-    def from_dense(cls, y, *, weights=None, label_names=None):
+    def from_dense(cls, y, *, weights=None, label_names=None, soft=False):
         """Return the labeled cells of a dense array.
 
         Parameters
@@ -26,6 +26,9 @@ class Builders:
             Names of the labels, which those of a data frame's columns must be. None
             takes the columns' names as they are, of any kind; 0 to n - 1 in order, a
             frame's columns that got no names, are none.
+        soft : bool, default=False
+            Whether values may be anything from 0 to 1: the probability that the cell
+            is positive, for training alone.
 
         Returns
         -------
@@ -51,10 +54,10 @@ class Builders:
         """
         from ._dense import read_dense
 
-        return read_dense(y, weights, label_names)
+        return read_dense(y, weights, label_names, soft)
 
     @classmethod
-    def from_sparse(cls, y, *, implicit, label_names=None):
+    def from_sparse(cls, y, *, implicit, label_names=None, soft=False):
         """Return a scipy sparse matrix, saying what its cells are that are not stored.
 
         Parameters
@@ -65,6 +68,10 @@ class Builders:
             What a cell is that is not stored.
         label_names : sequence of length n_labels, default=None
             Names of the labels.
+        soft : bool, default=False
+            Whether values may be anything from 0 to 1: the probability that the cell
+            is positive, for training alone. Goes with
+            ``implicit="unlabeled"``.
 
         Returns
         -------
@@ -76,8 +83,9 @@ class Builders:
         TypeError
             If y is not sparse.
         ValueError
-            If a cell holds another value or is stored twice, or y is of a format that
-            pads with zeros (dia, bsr) where a stored zero means a negative.
+            If a cell holds another value or is stored twice, y is of a format that
+            pads with zeros (dia, bsr) where a stored zero means a negative, or soft
+            labels have ``implicit="negative"``.
 
         Examples
         --------
@@ -102,7 +110,12 @@ class Builders:
                 f"`y` must be a scipy sparse matrix or array; got {type(y).__name__}. "
                 "For a dense one call MaskedLabels.from_dense."
             )
-        return read_sparse(y, implicit, label_names)
+        if soft and implicit == "negative":
+            raise ValueError(
+                '`implicit` accepts "unlabeled" for soft labels; got "negative". Store '
+                "a 0 in the cells that are negative."
+            )
+        return read_sparse(y, implicit, label_names, soft)
 
     @classmethod
     def from_cells(
@@ -116,6 +129,7 @@ class Builders:
         label_names=None,
         weights=None,
         on_conflict="raise",
+        soft=False,
     ):
         """Return labels from records, one a decision.
 
@@ -136,10 +150,15 @@ class Builders:
             Names of the labels, in the order of the columns.
         weights : array-like of shape (n_records,), default=None
             Weight of each record.
-        on_conflict : {"raise", "last", "majority"}, default="raise"
+        on_conflict : {"raise", "last", "majority", "mean"}, default="raise"
             What to do where several records speak of one cell: refuse, take the last
             one, or take the value of more weight (a draw leaves the cell unlabeled;
             the weight of the cell, where there are weights, is that of the winners).
+            "mean", for soft labels, takes the weighted mean of the values: the share
+            of votes (the weight of the cell, where there are weights, is their sum).
+        soft : bool, default=False
+            Whether values may be anything from 0 to 1: the probability that the cell
+            is positive, for training alone.
 
         Returns
         -------
@@ -174,6 +193,7 @@ class Builders:
             label_names,
             weights,
             on_conflict,
+            soft,
         )
 
     @classmethod
@@ -188,6 +208,7 @@ class Builders:
         sample_ids=None,
         label_names=None,
         on_conflict="raise",
+        soft=False,
     ):
         """Return the labels of a data frame, wide or long.
 
@@ -204,8 +225,11 @@ class Builders:
         label_names : sequence, default=None
             The labels, in the order in which they become columns: of a wide frame the
             columns to take, all of them if None; of a long one its names of labels.
-        on_conflict : {"raise", "last", "majority"}, default="raise"
+        on_conflict : {"raise", "last", "majority", "mean"}, default="raise"
             As in :meth:`from_cells`.
+        soft : bool, default=False
+            Whether values may be anything from 0 to 1: the probability that the cell
+            is positive, for training alone.
 
         Returns
         -------
@@ -235,7 +259,7 @@ class Builders:
         """
         named = [sample, label, value]
         if all(column is None for column in [*named, weight]):
-            return cls._from_wide_frame(frame, sample_ids, label_names)
+            return cls._from_wide_frame(frame, sample_ids, label_names, soft)
         if any(column is None for column in named):
             raise ValueError(
                 "A long frame needs `sample`, `label` and `value`, the names of its "
@@ -255,10 +279,11 @@ class Builders:
             label_names=label_names,
             weights=None if weight is None else frame[weight].to_numpy(),
             on_conflict=on_conflict,
+            soft=soft,
         )
 
     @classmethod
-    def _from_wide_frame(cls, frame, sample_ids, label_names):
+    def _from_wide_frame(cls, frame, sample_ids, label_names, soft):
         if sample_ids is not None:
             raise ValueError(
                 "`sample_ids` goes with a long frame; the rows of a wide one are taken "
@@ -270,10 +295,10 @@ class Builders:
             # pyarrow takes several columns by another name than pandas and polars.
             select = getattr(frame, "select", frame.__getitem__)
             frame = select(label_names)
-        return cls.from_dense(frame, label_names=label_names)
+        return cls.from_dense(frame, label_names=label_names, soft=soft)
 
     @classmethod
-    def from_dicts(cls, records, *, label_names=None):
+    def from_dicts(cls, records, *, label_names=None, soft=False):
         """Return labels from a dict a sample, name of the label to value.
 
         Parameters
@@ -283,6 +308,9 @@ class Builders:
         label_names : sequence, default=None
             Names of the labels, in the order of the columns; the keys in the order
             in which they come first if None.
+        soft : bool, default=False
+            Whether values may be anything from 0 to 1: the probability that the cell
+            is positive, for training alone.
 
         Returns
         -------
@@ -305,7 +333,7 @@ class Builders:
         """
         from ._records import build_from_dicts
 
-        return build_from_dicts(records, label_names)
+        return build_from_dicts(records, label_names, soft)
 
     @classmethod
     def merge(cls, *labels, on_conflict="raise"):
@@ -315,16 +343,17 @@ class Builders:
         ----------
         *labels : MaskedLabels
             Of one shape and the same names.
-        on_conflict : {"raise", "last", "majority"}, default="raise"
+        on_conflict : {"raise", "last", "majority", "mean"}, default="raise"
             Where two of them know a cell: refuse if they differ, let the last one
             win, or take the value of more weight. Equal values are no conflict; the
-            weight of such a cell is the last one's, or for "majority" the sum.
+            weight of such a cell is the last one's, or for "majority" the sum. "mean",
+            where one of them is soft, is that of :meth:`from_cells`.
 
         Returns
         -------
         MaskedLabels
             With ``fill="unlabeled"``: merging costs as much as there are labeled
-            cells, also where they were not stored.
+            cells, also where they were not stored. Soft if one of them is.
 
         Raises
         ------
@@ -358,8 +387,8 @@ class Builders:
         """Return the stored cells as float64 CSR, unlabeled ones as NaN.
 
         For ``fill="unlabeled"`` confirmed negatives are stored zeros: read it back
-        with ``from_sparse(..., implicit="unlabeled")``, and never through arithmetic
-        that drops them. For ``fill="negative"`` read it back with
+        with ``from_sparse(..., implicit="unlabeled", soft=labels.soft)``, and never
+        through arithmetic that drops them. For ``fill="negative"`` read it back with
         ``implicit="negative"``.
         """
         data = np.where(self.values == -1, np.nan, self.values.astype(float))
@@ -375,7 +404,8 @@ class Builders:
             Ids of the rows; their positions if None.
         long : bool, default=False
             A row a labeled cell (sample, label, value, and weight where there are
-            weights) instead of a column a label (Int8, NA where unlabeled).
+            weights) instead of a column a label (Int8, or Float64 for soft labels; NA
+            where unlabeled).
 
         Returns
         -------
@@ -394,7 +424,7 @@ class Builders:
         )
         if not long:
             frame = pd.DataFrame(self.to_dense(), index=ids, columns=names)
-            return frame.astype("Int8")
+            return frame.astype("Float64" if self.soft else "Int8")
         cells = self.cells()
         columns = {
             "sample": ids[cells.rows],

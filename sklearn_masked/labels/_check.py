@@ -11,7 +11,7 @@ from ._store import MaskedLabels
 from ._values import refuse_names
 
 
-def check_labels(y, *, n_samples=None, n_labels=None):
+def check_labels(y, *, n_samples=None, n_labels=None, accept_soft=False):
     """Return y, of any accepted form, as MaskedLabels.
 
     Parameters
@@ -25,6 +25,9 @@ def check_labels(y, *, n_samples=None, n_labels=None):
         stored NaN or -1 unlabeled. Each cell is judged alone.
     n_samples, n_labels : int, default=None
         Refuse another number of rows or labels.
+    accept_soft : bool, default=False
+        Whether y may be soft MaskedLabels: those of a builder with ``soft=True``.
+        Everything but training refuses them.
 
     Returns
     -------
@@ -35,7 +38,8 @@ def check_labels(y, *, n_samples=None, n_labels=None):
     ------
     ValueError
         If a cell holds another value (the first is named), y is not 2-D, a raw
-        sparse matrix stores an explicit zero, or one cell is stored twice.
+        sparse matrix stores an explicit zero, one cell is stored twice, or y is soft
+        and need not be.
 
     Examples
     --------
@@ -45,6 +49,12 @@ def check_labels(y, *, n_samples=None, n_labels=None):
     MaskedLabels(2 x 2, 2 labeled cells: 1 positive, 1 negative)
     """
     labels = _read(y)
+    if labels.soft and not accept_soft:
+        raise ValueError(
+            "Hard labels, 1 or 0 per cell, are needed here; got soft MaskedLabels, "
+            "which are for training alone. Evaluate on labels that somebody confirmed, "
+            "or pass `labels.hard(threshold=0.5)`."
+        )
     for axis, expected, what in ((0, n_samples, "rows"), (1, n_labels, "labels")):
         if expected is not None and labels.shape[axis] != expected:
             raise ValueError(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._store import UNLABELED, MaskedLabels, checked_names
-from ._values import ACCEPTED, numbers_of, refuse_value
+from ._values import ACCEPTED, is_known, numbers_of, refuse_value
 from ._weights import as_weights, refuse_bad_weight
 from .names import (
     check_same_columns,
@@ -18,7 +18,7 @@ from .names import (
 _BLOCK = 1 << 20
 
 
-def read_dense(y, weights=None, label_names=None):
+def read_dense(y, weights=None, label_names=None, soft=False):
     """Return dense labels of any accepted form as MaskedLabels."""
     hidden, columns, ids = None, column_names(y), row_ids(y)
     check_same_rows(y=y, weights=weights)
@@ -43,6 +43,7 @@ def read_dense(y, weights=None, label_names=None):
             None if hidden is None else hidden[rows],
             None if weights is None else weights[rows],
             start,
+            soft,
         )
         for part, piece in zip(parts, block, strict=True):
             part.append(piece)
@@ -50,11 +51,12 @@ def read_dense(y, weights=None, label_names=None):
     return MaskedLabels(
         np.append(0, np.cumsum(_joined(lengths, np.int64))),
         _joined(cols, np.int32),
-        _joined(values, np.int8),
+        _joined(values, np.float64 if soft else np.int8),
         y.shape,
         weights=None if weights is None else _joined(kept, np.float64),
         label_names=names,
         row_ids=ids,
+        soft=soft,
     )
 
 
@@ -123,27 +125,27 @@ def _check_weights(weights, shape, names):
     return weights
 
 
-def _read_block(values, hidden, weights, start):
+def _read_block(values, hidden, weights, start, soft):
     """Return lengths of rows, and columns, values and weights of labeled cells."""
     shown = values
     if values.dtype == object:
         values, strange = numbers_of(values, hidden)
-        _refuse_first(strange, shown, start)
+        _refuse_first(strange, shown, start, soft)
     elif values.dtype.kind not in "biuf":
-        _refuse_first(np.ones(values.shape, bool), shown, start)
-    positive = values == 1
-    known = (values == 0) | positive
+        _refuse_first(np.ones(values.shape, bool), shown, start, soft)
+    known = is_known(values, soft)
     if hidden is not None:
         known &= ~hidden
     if not known.all():
         other = ~known & (values != UNLABELED) & (values == values)
         if hidden is not None:
             other &= ~hidden
-        _refuse_first(other, shown, start)
+        _refuse_first(other, shown, start, soft)
     if weights is not None:
         known, weights = _weighted(known, weights, start)
     lengths = np.count_nonzero(known, axis=1)
-    return lengths, np.nonzero(known)[1].astype(np.int32), positive[known], weights
+    shown = values[known] if soft else values[known] == 1
+    return lengths, np.nonzero(known)[1].astype(np.int32), shown, weights
 
 
 def _weighted(known, weights, start):
@@ -158,11 +160,11 @@ def _weighted(known, weights, start):
     return known, weights[known]
 
 
-def _refuse_first(other, values, start):
+def _refuse_first(other, values, start, soft):
     """Raise for the first of these cells, if there is one."""
     if other.any():
         row, col = (int(i) for i in np.argwhere(other)[0])
         # scikit-learn recodes to integers and leaves no cell unlabeled.
         recoded = values.dtype.kind in "iu" and set(np.unique(values)) == {0, 1, 2}
         recoded = recoded and np.count_nonzero(values == 2) > 1  # one is a slip
-        refuse_value(values[row, col], row + start, col, recoded=recoded)
+        refuse_value(values[row, col], row + start, col, recoded=recoded, soft=soft)

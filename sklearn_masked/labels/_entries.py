@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
-from ._values import missing_entries
+from ._values import is_known, missing_entries, numbers_of
 from ._weights import as_weights, refuse_bad_weight
 
 
@@ -26,17 +26,20 @@ def one_a_record(entries, parameter):
     return array
 
 
-def decisions(values, where):
-    """Return int8 values, and which records decide anything.
+def decisions(values, where, soft=False):
+    """Return int8 values (float64 if soft), and which records decide anything.
 
     Parameters
     ----------
     values : 1-D array
-        1 or 0; NaN, -1, None, pandas' NA or masked for a record that decides nothing.
+        1 or 0, or anything between if `soft`; NaN, -1, None, pandas' NA or masked for
+        a record that decides nothing.
     where : callable
         From the position of a record to the words that say where it is.
+    soft : bool, default=False
+        Whether values are probabilities.
     """
-    numbers = np.full(len(values), -1, dtype=np.int8)
+    numbers = np.full(len(values), -1, dtype=np.float64 if soft else np.int8)
     known = np.ones(len(values), dtype=bool)
     if np.ma.isMaskedArray(values):
         known, values = ~np.ma.getmaskarray(values), np.ma.getdata(values)
@@ -46,24 +49,34 @@ def decisions(values, where):
         known = known & ~missing_entries(values)
     else:
         for i in np.flatnonzero(known)[:1]:
-            _refuse_decision(values[i].item(), where(i))
+            _refuse_decision(values[i].item(), where(i), soft)
     seen = np.flatnonzero(known)
     found = values[seen]
     strange = np.ones(len(seen), dtype=bool)
-    for value in (1, 0, -1):
+    if soft:
+        if found.dtype == object:
+            found, strange = numbers_of(found)
+        else:
+            strange = np.zeros(len(seen), dtype=bool)
+        numbers[seen] = found
+        strange |= ~(is_known(found, soft) | (found == -1))
+    for value in (1, 0, -1) if not soft else ():
         here = np.asarray(found == value, dtype=bool)
         numbers[seen[here]] = value
         strange &= ~here
     for i in seen[strange][:1]:
-        _refuse_decision(values[i], where(i))
+        _refuse_decision(values[i], where(i), soft)
     return numbers, numbers >= 0
 
 
-def _refuse_decision(value, where):
+def _refuse_decision(value, where, soft):
     value = value.item() if isinstance(value, np.generic) else value
+    accepted, hint = ("0 to 1" if soft else "1, 0"), ""
+    if isinstance(value, float) and 0 < value < 1:
+        hint = " For probabilities pass soft=True."
     raise ValueError(
-        "`values` accepts 1, 0, and NaN, -1 or None for a record that decides "
-        f"nothing; got {value!r} {where}."
+        f"`values` accepts {accepted}, and NaN, -1 or None for a record that decides "
+        f"nothing; got {value!r} {where}.{hint}"
     )
 
 

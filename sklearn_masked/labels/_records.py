@@ -16,13 +16,14 @@ from ._store import Cells, MaskedLabels, checked_names
 from .names import check_same_names, check_same_rows
 
 POLICIES = ("raise", "last", "majority")
+SOFT_POLICIES = (*POLICIES, "mean")
 
 
 def build_from_records(
-    samples, labels, values, shape, sample_ids, label_names, weights, on_conflict
+    samples, labels, values, shape, sample_ids, label_names, weights, on_conflict, soft
 ):
     """Do the work of :meth:`MaskedLabels.from_cells`."""
-    _check_policy(on_conflict)
+    _check_policy(on_conflict, soft)
     samples = one_a_record(samples, "samples")
     labels = one_a_record(labels, "labels")
     values = one_a_record(values, "values")
@@ -31,7 +32,7 @@ def build_from_records(
             "`samples`, `labels` and `values` must have one entry a record; got "
             f"{len(samples)}, {len(labels)} and {len(values)}."
         )
-    values, known = decisions(values, lambda i: f"in record {i}")
+    values, known = decisions(values, lambda i: f"in record {i}", soft)
     shape = _shape(shape, sample_ids, label_names)
     names = checked_names(label_names, shape[1])
     rows = sample_positions(samples, sample_ids, shape[0])
@@ -40,10 +41,11 @@ def build_from_records(
     if weights is not None:
         known = known & (weights > 0)
     cells = _select(Cells(rows, cols, values, weights), known)
-    return _resolve(cells, shape, names, on_conflict, row_ids=_as_ids(sample_ids))
+    row_ids = _as_ids(sample_ids)
+    return _resolve(cells, shape, names, on_conflict, row_ids=row_ids, soft=soft)
 
 
-def build_from_dicts(records, label_names):
+def build_from_dicts(records, label_names, soft):
     """Do the work of :meth:`MaskedLabels.from_dicts`."""
     records = list(records)
     for i, record in enumerate(records):
@@ -68,14 +70,16 @@ def build_from_dicts(records, label_names):
     values, known = decisions(
         one_a_record(values, "values"),
         lambda i: f"at sample {rows[i]}, label {keys[i]!r}",
+        soft,
     )
     cells = _select(Cells(rows, cols, values, None), known)
-    return _resolve(cells, (len(records), len(names)), names, "raise")
+    return _resolve(cells, (len(records), len(names)), names, "raise", soft=soft)
 
 
 def merge_labels(labels, on_conflict):
     """Do the work of :meth:`MaskedLabels.merge`."""
-    _check_policy(on_conflict)
+    soft = any(getattr(one, "soft", False) for one in labels)
+    _check_policy(on_conflict, soft)
     if not labels:
         raise ValueError("`merge` needs at least one MaskedLabels; got none.")
     first = labels[0]
@@ -108,6 +112,7 @@ def merge_labels(labels, on_conflict):
         on_conflict,
         equal_is_fine=True,
         row_ids=first._row_ids,
+        soft=soft,
     )
 
 
@@ -126,7 +131,7 @@ def stack(labels):
                 "`y` mixes rows of MaskedLabels of other labels: their number and "
                 "`label_names` must agree."
             )
-    fill = first.fill
+    fill, soft = first.fill, any(other.soft for other in labels)
     if any(other.fill != fill for other in labels):
         fill = "unlabeled"
     parts = [_stored(other, fill) for other in labels]
@@ -141,6 +146,7 @@ def stack(labels):
         fill=fill,
         weights=_joined_weights(parts),
         label_names=first.label_names,
+        soft=soft,
     )
 
 
@@ -161,10 +167,11 @@ def _joined_weights(parts):
     )
 
 
-def _check_policy(on_conflict):
-    if on_conflict not in POLICIES:
+def _check_policy(on_conflict, soft):
+    accepted = SOFT_POLICIES if soft else POLICIES
+    if on_conflict not in accepted:
         raise ValueError(
-            f"`on_conflict` accepts one of {POLICIES}; got {on_conflict!r}."
+            f"`on_conflict` accepts one of {accepted}; got {on_conflict!r}."
         )
 
 
@@ -208,7 +215,16 @@ def _as_ids(sample_ids):
     return np.fromiter(sample_ids, dtype=object, count=len(sample_ids))
 
 
-def _resolve(cells, shape, names, on_conflict, *, equal_is_fine=False, row_ids=None):
+def _resolve(
+    cells,
+    shape,
+    names,
+    on_conflict,
+    *,
+    equal_is_fine=False,
+    row_ids=None,
+    soft=False,
+):
     """Return labels from cells in any order, several of which may be one cell."""
     keys = cells.rows.astype(np.int64) * shape[1] + cells.cols
     order = np.argsort(keys, kind="stable")
@@ -224,6 +240,7 @@ def _resolve(cells, shape, names, on_conflict, *, equal_is_fine=False, row_ids=N
         weights=cells.weights,
         label_names=names,
         row_ids=row_ids,
+        soft=soft,
     )
 
 
@@ -242,11 +259,16 @@ def _settle(cells, new, names, on_conflict, equal_is_fine):
                 f"values {cells.values[i - 1]} and {cells.values[i]}. Pass "
                 'on_conflict="last" or on_conflict="majority" to settle them.'
             )
-    if on_conflict != "majority":
+    if on_conflict in ("raise", "last"):
         return _select(cells, np.append(starts[1:], len(new)) - 1)
     votes = np.ones(len(new)) if cells.weights is None else cells.weights
     yes = np.add.reduceat(votes * cells.values, starts)
     no = np.add.reduceat(votes * (1 - cells.values), starts)
+    if on_conflict == "mean":
+        total = yes + no
+        weights = None if cells.weights is None else total
+        kept = cells.rows[starts], cells.cols[starts]
+        return Cells(*kept, yes / total, weights)
     winners = np.maximum(yes, no)
     settled = Cells(
         cells.rows[starts],

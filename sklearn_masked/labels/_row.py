@@ -61,7 +61,7 @@ class LabelRow:
         cells = self._alone().cells()
         names = self.label_names
         shown = ", ".join(
-            f"{col if names is None else names[col]!s}: {value}"
+            f"{col if names is None else names[col]!s}: {value:.4g}"
             for col, value in zip(cells.cols[:8], cells.values[:8], strict=True)
         )
         return f"LabelRow({shown}{', ...' if len(cells.cols) > 8 else ''})"

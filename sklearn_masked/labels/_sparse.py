@@ -3,10 +3,10 @@
 import numpy as np
 
 from ._store import UNLABELED, MaskedLabels, checked_names
-from ._values import ACCEPTED, refuse_value
+from ._values import ACCEPTED, is_known, refuse_value
 
 
-def read_sparse(y, implicit, label_names=None):
+def read_sparse(y, implicit, label_names=None, soft=False):
     """Return a scipy matrix as MaskedLabels; `implicit` None for one given raw."""
     if y.ndim != 2:
         raise ValueError(
@@ -18,15 +18,14 @@ def read_sparse(y, implicit, label_names=None):
     if data.dtype.kind not in "biuf":
         kind = "Complex data not supported: " if data.dtype.kind == "c" else ""
         raise ValueError(f"{kind}{ACCEPTED}; got a sparse matrix of {data.dtype}.")
-    positive, zero = data == 1, data == 0
-    unlabeled = (data == UNLABELED) | (data != data)
-    for i in np.flatnonzero(~(positive | zero | unlabeled))[:1]:
-        refuse_value(data[i], rows[i], cols[i])
+    known, unlabeled = is_known(data, soft), (data == UNLABELED) | (data != data)
+    for i in np.flatnonzero(~(known | unlabeled))[:1]:
+        refuse_value(data[i], rows[i], cols[i], soft=soft)
     if implicit is None:
-        for i in np.flatnonzero(zero)[:1]:
+        for i in np.flatnonzero(data == 0)[:1]:
             _refuse_explicit_zero(rows[i], cols[i])
-    kept = positive | (zero if implicit == "unlabeled" else unlabeled)
-    values = np.where(unlabeled, UNLABELED, positive)[kept]
+    kept = known if implicit == "unlabeled" else (data == 1) | unlabeled
+    values = np.where(unlabeled, UNLABELED, data)[kept]
     return MaskedLabels(
         row_pointers(rows[kept], y.shape[0]),
         cols[kept],
@@ -34,6 +33,7 @@ def read_sparse(y, implicit, label_names=None):
         y.shape,
         fill="unlabeled" if implicit == "unlabeled" else "negative",
         label_names=checked_names(label_names, y.shape[1]),
+        soft=soft,
     )
 
 

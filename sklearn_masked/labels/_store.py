@@ -35,10 +35,15 @@ class MaskedLabels(Builders):
     fill : {"unlabeled", "negative"}
         What a cell is that is not stored. Counts, slices, comparison and metrics do
         not depend on it; memory follows what is stored.
+    soft : bool
+        Whether values are probabilities of being positive, anywhere from 0 to 1,
+        instead of 1 and 0. Soft labels are for training: whatever evaluates refuses
+        them, also where all values are 0 and 1. See :meth:`hard`.
     indptr, indices, values : int64, int32 and int8 arrays
         CSR of the stored cells, columns increasing in each row. For
         ``fill="unlabeled"`` values are 1 positive and 0 negative; for
-        ``fill="negative"``, 1 positive and -1 unlabeled. Read-only.
+        ``fill="negative"``, 1 positive and -1 unlabeled. For soft labels, which have
+        ``fill="unlabeled"``, values are float64 from 0 to 1. Read-only.
     weights : float64 array of shape (n_stored,) or None
         Weight of each stored cell. Cells of weight 0 are not labeled.
     label_names : object array of shape (n_labels,) or None
@@ -84,12 +89,13 @@ class MaskedLabels(Builders):
         weights=None,
         label_names=None,
         row_ids=None,
+        soft=False,
     ):
         self.shape = (int(shape[0]), int(shape[1]))
-        self.fill = fill
+        self.fill, self.soft = fill, soft
         self.indptr = _frozen(indptr, np.int64)
         self.indices = _frozen(indices, np.int32)
-        self.values = _frozen(values, np.int8)
+        self.values = _frozen(values, np.float64 if soft else np.int8)
         self.weights = None if weights is None else _frozen(weights, np.float64)
         self.label_names = None if label_names is None else _frozen(label_names, object)
         self._row_ids = row_ids  # a pandas Index or an array, to compare with X's
@@ -104,26 +110,39 @@ class MaskedLabels(Builders):
 
     @property
     def n_positive(self):
-        """Positive cells of each label, int64 of shape (n_labels,)."""
+        """Positive cells of each label, int64 of shape (n_labels,).
+
+        For soft labels the expected number, float64: the sum of the values.
+        """
         return self._count()[0].copy()
 
     @property
     def n_negative(self):
-        """Negative cells of each label, int64 of shape (n_labels,)."""
+        """Negative cells of each label, int64 of shape (n_labels,).
+
+        For soft labels the expected number, float64: the sum of 1 minus the values.
+        """
         return self._count()[1].copy()
 
     @property
     def n_labeled(self):
         """Labeled cells of each label, int64 of shape (n_labels,)."""
+        if self.soft:
+            return np.bincount(self.indices, minlength=self.n_labels)
         return self._count().sum(axis=0)
 
     @property
     def n_cells(self):
         """Labeled cells in all."""
-        return int(self._count().sum())
+        return len(self.values) if self.soft else int(self._count().sum())
 
     def _count(self):
-        if self._counts is None:
+        if self._counts is None and self.soft:
+            parts = self.values, 1 - self.values
+            self._counts = np.stack(
+                [np.bincount(self.indices, w, self.n_labels) for w in parts]
+            )
+        elif self._counts is None:
             kinds = self.indices.astype(np.int64) * 3 + self.values + 1
             counts = np.bincount(kinds, minlength=3 * self.n_labels)
             unlabeled, negative, positive = counts.reshape(self.n_labels, 3).T
@@ -136,12 +155,13 @@ class MaskedLabels(Builders):
         return self.shape[0]
 
     def __repr__(self):
-        positive, negative = self._count().sum(axis=1)
-        n_cells = positive + negative
+        counts, n_cells = self._count().sum(axis=1), self.n_cells
+        positive, negative = (f"{n:.1f}" if self.soft else n for n in counts)
         return (
-            f"MaskedLabels({self.shape[0]} x {self.shape[1]}, {n_cells} labeled "
-            f"cell{'' if n_cells == 1 else 's'}: {positive} positive, {negative} "
-            f"negative{'' if self.weights is None else ', weighted'})"
+            f"MaskedLabels({self.shape[0]} x {self.shape[1]}, {n_cells} "
+            f"{'soft' if self.soft else 'labeled'} cell{'' if n_cells == 1 else 's'}: "
+            f"{positive} positive, {negative} negative"
+            f"{'' if self.weights is None else ', weighted'})"
         )
 
     def __iter__(self):
@@ -160,10 +180,15 @@ class MaskedLabels(Builders):
         return np.fromiter(self, dtype=object, count=len(self))
 
     def __eq__(self, other):
-        """Return whether all cells, weights and names are equal, whatever the fill."""
+        """Return whether all cells, weights and names are equal, whatever the fill.
+
+        Soft labels equal no hard ones, also where all values are 0 and 1.
+        """
         if not isinstance(other, MaskedLabels):
             return NotImplemented
         if self.shape != other.shape or not _same_names(self, other):
+            return False
+        if self.soft != other.soft:
             return False
         if not np.array_equal(self._count(), other._count()):
             return False
@@ -196,7 +221,8 @@ class MaskedLabels(Builders):
 
         An int gives a :class:`LabelRow`; a list, slice, integer or boolean array or
         Series gives MaskedLabels. ``labels[rows, cols]`` takes positions or names of
-        labels; two single ones give 1.0, 0.0 or NaN. An integer is a position always.
+        labels; two single ones give the value as a float, NaN where unlabeled. An
+        integer is a position always.
         """
         rows, cols = _select.split_key(key)
         if not _select.is_position(rows):
@@ -239,6 +265,7 @@ class MaskedLabels(Builders):
         weights = None if self.weights is None else self.weights[entries]
         same = {
             "fill": self.fill,
+            "soft": self.soft,
             "label_names": self.label_names,
             "row_ids": self._row_ids,
             **changes,
@@ -253,9 +280,9 @@ class MaskedLabels(Builders):
         Returns
         -------
         Cells
-            `rows`, `cols` (intp), `values` (int8, 0 or 1), `weights` (float64 or
-            None). For ``fill="negative"`` that is nearly n_samples x n_labels:
-            :meth:`iter_cells` gives them in blocks.
+            `rows`, `cols` (intp), `values` (int8, 0 or 1; float64 for soft labels),
+            `weights` (float64 or None). For ``fill="negative"`` that is nearly
+            n_samples x n_labels: :meth:`iter_cells` gives them in blocks.
         """
         stored_rows = self._stored_rows()
         if self.fill == "unlabeled":
@@ -291,6 +318,54 @@ class MaskedLabels(Builders):
     def _stored_rows(self):
         return np.repeat(np.arange(len(self)), np.diff(self.indptr))
 
+    def hard(self, *, threshold=0.5):
+        """Return the labels of soft ones: 1 above the threshold and 0 below.
+
+        Parameters
+        ----------
+        threshold : float, default=0.5
+            Between 0 and 1. A cell of exactly this value decides nothing: it becomes
+            unlabeled.
+
+        Returns
+        -------
+        MaskedLabels
+            With the weights of the cells as they are; hard labels are returned as
+            they are.
+
+        Raises
+        ------
+        ValueError
+            If the threshold is not between 0 and 1.
+
+        Examples
+        --------
+        >>> from sklearn_masked import MaskedLabels
+        >>> soft = MaskedLabels.from_dense([[0.9, None], [0.2, 0.5]], soft=True)
+        >>> soft
+        MaskedLabels(2 x 2, 3 soft cells: 1.6 positive, 1.4 negative)
+        >>> soft.hard()
+        MaskedLabels(2 x 2, 2 labeled cells: 1 positive, 1 negative)
+        """
+        if not 0 < threshold < 1:
+            raise ValueError(
+                f"`threshold` accepts a number between 0 and 1; got {threshold!r}."
+            )
+        if not self.soft:
+            return self
+        kept = self.values != threshold
+        indptr = np.append(0, np.cumsum(kept))[self.indptr]
+        weights = None if self.weights is None else self.weights[kept]
+        return MaskedLabels(
+            indptr,
+            self.indices[kept],
+            self.values[kept] > threshold,
+            self.shape,
+            weights=weights,
+            label_names=self.label_names,
+            row_ids=self._row_ids,
+        )
+
     def without_weights(self):
         """Return the same labels, each cell of weight 1."""
         return self._replace(weights=None)
@@ -310,6 +385,7 @@ class MaskedLabels(Builders):
     def _replace(self, **changes):
         same = {
             "fill": self.fill,
+            "soft": self.soft,
             "weights": self.weights,
             "label_names": self.label_names,
             "row_ids": self._row_ids,

@@ -3,7 +3,15 @@
 import numpy as np
 
 ACCEPTED = "`y` accepts 1, 0, and NaN, -1 or None in unlabeled cells"
+ACCEPTED_SOFT = "`y` accepts 0 to 1, and NaN, -1 or None in unlabeled cells"
 _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
+
+
+def is_known(values, soft):
+    """Return where an array of numbers holds the value of a labeled cell."""
+    if soft:
+        return (values >= 0) & (values <= 1)
+    return (values == 0) | (values == 1)
 
 
 def is_missing(value):
@@ -54,7 +62,7 @@ def numbers_of(values, hidden=None):
     return numbers.reshape(values.shape), strange.reshape(values.shape)
 
 
-def refuse_value(value, row, col, *, recoded=False):
+def refuse_value(value, row, col, *, recoded=False, soft=False):
     """Raise for a cell that is no label.
 
     `recoded` says whether all of y may be 0, 1 and 2 in the place of -1, 0 and 1.
@@ -67,7 +75,10 @@ def refuse_value(value, row, col, *, recoded=False):
             "and 1 to 0, 1 and 2: use "
             "sklearn_masked.model_selection.cross_val_predict."
         )
-    raise ValueError(f"{ACCEPTED}; got {value!r} at sample {row}, label {col}.{hint}")
+    elif isinstance(value, float) and 0 < value < 1:
+        hint = " For probabilities pass MaskedLabels.from_dense(y, soft=True)."
+    accepted = ACCEPTED_SOFT if soft else ACCEPTED
+    raise ValueError(f"{accepted}; got {value!r} at sample {row}, label {col}.{hint}")
 
 
 def refuse_names(y):

@@ -27,7 +27,7 @@ from .._fitted import of_one_fit, scratch_of, take_over
 from .._targets import check_same_labels, encode_target, judge_target, require_y
 from ..labels.names import check_same_features, check_same_rows
 from ..metrics._rows import count_rows
-from ._columns import Columns, training_set
+from ._columns import Columns, has_fractions, is_weighted, training_set
 from ._constants import ConstantLabel, constant_labels, warn_constant_labels
 
 
@@ -123,7 +123,8 @@ class MaskedMultiOutputClassifier(
             stays sparse.
         y : MaskedLabels, array-like or sparse matrix of shape (n_samples, n_labels)
             Any form that :func:`sklearn_masked.check_labels` takes; or 1-D, a binary
-            problem.
+            problem. A cell of soft MaskedLabels, of value v and weight w, trains as a
+            positive of weight w * v and a negative of weight w * (1 - v).
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), \
 default=None
             Weight of each row or cell, times the weights that y carries. A cell of
@@ -142,7 +143,8 @@ default=None
         ------
         ValueError
             If y cannot be read, no cell is labeled, a 1-D y has one class, a raw y
-            has no 0 anywhere, or there are weights and `estimator` takes none.
+            has no 0 anywhere, or there are weights or soft labels and `estimator`
+            takes no weights.
 
         Warns
         -----
@@ -362,7 +364,7 @@ default=None
         again = method == "partial_fit" and hasattr(self, "estimators_")
         if again and self._one_dimensional:
             classes = self.classes_
-        target = encode_target(y, count_rows(X), classes=classes)
+        target = encode_target(y, count_rows(X), classes=classes, accept_soft=True)
         if again:
             check_same_labels(target, self, sample_weight)
         elif method == "partial_fit" and target.classes is not None and classes is None:
@@ -376,7 +378,7 @@ default=None
 
     def _route(self, method, params, sample_weight, labels):
         """Return the arguments of the classifiers, row weights among them."""
-        weighted = sample_weight is not None or labels.weights is not None
+        weighted = sample_weight is not None or is_weighted(labels)
         if get_config()["enable_metadata_routing"]:
             if weighted and sample_weight is None:
                 # The weights of the cells in y travel as sample_weight.
@@ -385,6 +387,13 @@ default=None
                 params = {**params, "sample_weight": sample_weight}
             return dict(process_routing(self, method, **params).estimator[method])
         if weighted and not has_fit_parameter(self.estimator, "sample_weight"):
+            if has_fractions(labels):
+                raise ValueError(
+                    "`estimator` must accept sample_weight where `y` is soft: a cell "
+                    "counts as a positive and a negative, weighted; "
+                    f"{type(self.estimator).__name__} does not. Pass "
+                    "`labels.hard(threshold=0.5)`, or another estimator."
+                )
             source = "`sample_weight`" if sample_weight is not None else "`y`"
             raise ValueError(
                 f"`estimator` must accept sample_weight where {source} has weights; "

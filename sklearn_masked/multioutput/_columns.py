@@ -17,7 +17,7 @@ class Column(NamedTuple):
 
     def select(self, values):
         """Return what `values`, with one entry a sample, hold for these cells."""
-        if len(self.rows) == count_rows(values):
+        if np.array_equal(self.rows, np.arange(count_rows(values))):
             return values
         return take_rows(values, self.rows)
 
@@ -28,7 +28,8 @@ class Columns:
     Parameters
     ----------
     labels : MaskedLabels
-        Of either fill.
+        Of either fill. A soft cell of value v and weight w is two cells: a positive of
+        weight w * v and a negative of weight w * (1 - v).
     sample_weight : array-like or None
         Weights of rows or cells.
     """
@@ -37,18 +38,22 @@ class Columns:
         self.n_samples, self.n_labels = labels.shape
         self.counts = labels.n_positive, labels.n_negative
         self.implicit_negatives = labels.fill == "negative"
-        self.weighted = sample_weight is not None or labels.weights is not None
+        self.weighted = sample_weight is not None or is_weighted(labels)
         self.sample_weight = check_sample_weight(sample_weight, labels)
         stored_weights = labels.weights
         rows = np.repeat(np.arange(self.n_samples), np.diff(labels.indptr))
         if self.weighted and not self.implicit_negatives:
             cells = Cells(rows, labels.indices, labels.values, labels.weights)
             stored_weights = cell_weights(cells, self.sample_weight, labels.shape)
-        order = np.argsort(labels.indices, kind="stable")
+        cells = Cells(rows, labels.indices, labels.values, stored_weights)
+        if has_fractions(labels):
+            cells = _split_in_two(cells)
+        rows, cols, values, stored_weights = cells
+        order = np.argsort(cols, kind="stable")
         self.bounds = np.append(
-            0, np.cumsum(np.bincount(labels.indices, minlength=self.n_labels))
+            0, np.cumsum(np.bincount(cols, minlength=self.n_labels))
         )
-        self.rows, self.values = rows[order], labels.values[order]
+        self.rows, self.values = rows[order], values[order]
         self.weights = None if stored_weights is None else stored_weights[order]
 
     def __getitem__(self, label):
@@ -90,6 +95,28 @@ class Columns:
             column = self[label]
             totals[:, label] = np.bincount(column.values, column.weights, minlength=2)
         return totals[1], totals[0]
+
+
+def is_weighted(labels):
+    """Return whether training on these labels takes weights of cells."""
+    return labels.weights is not None or has_fractions(labels)
+
+
+def has_fractions(labels):
+    """Return whether labels have a value between 0 and 1."""
+    return labels.soft and bool(((labels.values > 0) & (labels.values < 1)).any())
+
+
+def _split_in_two(cells):
+    """Return soft cells as positives and negatives that share the cell's weight."""
+    weights = np.ones(len(cells.rows)) if cells.weights is None else cells.weights
+    shares = np.stack([cells.values, 1 - cells.values], axis=1)
+    return Cells(
+        np.repeat(cells.rows, 2),
+        np.repeat(cells.cols, 2),
+        np.tile([1.0, 0.0], len(cells.rows)),
+        (weights[:, None] * shares).ravel(),
+    )
 
 
 def training_set(X, column, params):

@@ -1,5 +1,6 @@
 """Answers from what is no file: labels, and answers read before."""
 
+from ...labels import check_labels
 from ...labels.names import check_same_names, check_same_rows
 from ._columns import Columns
 from ._entries import id_texts, name_texts
@@ -8,7 +9,7 @@ from ._rows import EPOCH, MICROSECOND, SKIPPED, iter_records
 
 def columns_of_labels(labels, sample_ids, label_names):
     """Return the parts of Annotations that the labeled cells make up."""
-    ids = id_texts(sample_ids)
+    labels, ids = check_labels(labels), id_texts(sample_ids)
     names = labels.label_names if label_names is None else label_names
     if names is None:
         raise ValueError(

@@ -1,8 +1,9 @@
 """The models that `quality.py` compares, each set up as its own users would.
 
 A model is a function of a `Task` and a seed that returns a `Fitted`. Everything that it
-chooses, it chooses on training cells. A name carries parameters: "ours:C=5,sharing=0.3"
-is the default model with two of its parameters set, "separate:C=1" has no search.
+chooses, it chooses on training cells. A name carries parameters:
+"ours:C=5,shared_weight=0.3" is the default model with two of its parameters set,
+"separate:C=1" has no search.
 """
 
 import warnings

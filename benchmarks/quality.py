@@ -9,7 +9,7 @@ FOLDER holds a folder per set, with `texts.csv.gz` (id, text, split) or
 `molecules.csv.gz` and `X_ecfp4_1024.npz` or `X.npy`/`X.npz` and `split.txt`, and
 `labels.npz` or `labels.csv.gz` (empty = unlabeled). Each line of the results is one
 fitted model; a run that is started again goes on where it stopped. Parameters are part
-of a model's name, as in `--models ours ours:common=0,interactions=0 separate`.
+of a model's name, as in `--models ours ours:label_correlation=0,interactions=0`.
 
 `small` is what a change is judged by first; `spread` fits the same cells again with
 other random states and orders of rows, and with X changed by 1e-7; `curve` runs what

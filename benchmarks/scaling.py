@@ -45,7 +45,7 @@ def run(sizes):
     """Fit once, predict the labeled cells, and print a line of JSON."""
     from sklearn_masked import MaskedMultiLabelClassifier
     from sklearn_masked.metrics import masked_roc_auc_scorer
-    from sklearn_masked.nn.dual import DualTrainer
+    from sklearn_masked.nn.sdca import DualTrainer
 
     engine.pin(sizes["threads"])
     warnings.simplefilter("ignore")  # labels that no cell speaks of

@@ -41,11 +41,11 @@ from sklearn_masked import (
     MaskedMultiLabelClassifier,
     MaskedMultiOutputClassifier,
 )
-from sklearn_masked.classifier._training import make_targets
+from sklearn_masked.classifier._fit import make_targets
 from sklearn_masked.nn import MaskedBCEWithLogitsLoss
 from sklearn_masked.nn.batches import CellDataset
-from sklearn_masked.nn.dual import DualTrainer
-from sklearn_masked.nn.optim import LazyAdam, RowWiseAdagrad, SparseSGD
+from sklearn_masked.nn.sdca import DualTrainer
+from sklearn_masked.nn.sgd.optim import LazyAdam, RowWiseAdagrad, SparseSGD
 from sklearn_masked.nn.sparse import embedding_bag, keep_transpose
 
 WIDTH = 64  # of all contestants; `--width` sets another
@@ -175,7 +175,7 @@ def time_default(X, labels, batch_size, epochs):
             embedding_dim=WIDTH,
             batch_size=batch_size,
             max_epochs=epochs,
-            scale_output=False,
+            calibrate=False,
             random_state=0,
             device="cpu",
         ).fit(X, labels)

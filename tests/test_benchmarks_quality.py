@@ -19,7 +19,8 @@ from sklearn_masked.datasets import make_masked_multilabel
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 MODULES = ("quality", "quality_plots", "_quality_data", "_quality_rivals")
 MODULES += ("_quality_tables", "_quality_fasttext")
-QUICK = "ours:C=5,sharing=0.3,idf_power=0.5,common=0,interactions=0,max_epochs=1"
+QUICK = "ours:C=5,shared_weight=0.3,idf_power=0.5,label_correlation=0,interactions=0"
+QUICK += ",max_epochs=1"
 
 
 @pytest.fixture(scope="module")

@@ -249,9 +249,9 @@ def n_cells(model, kind):
 @pytest.mark.parametrize("stops", [False, True])
 def test_a_validation_set_of_ones_own_is_what_is_validated_on(solver, stops):
     split = {"train_split": VALID}
-    params = {"early_stopping": stops, "scale_output": False, **solver}
+    params = {"early_stopping": stops, "calibrate": False, **solver}
     if solver:
-        del params["scale_output"]
+        del params["calibrate"]
     model = classifier(net_params=split, max_epochs=1, **params).fit(X, Y)
     # Not a row of X is set aside, and what is only watched changes nothing.
     plain = classifier(max_epochs=1, **solver).fit(X, Y)

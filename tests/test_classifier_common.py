@@ -1,4 +1,4 @@
-"""common="auto": whether labels have weights in common, by cells that were held out."""
+"""label_correlation="auto": labels have weights in common by held-out cells."""
 
 import pickle
 
@@ -32,7 +32,7 @@ def task(together, n=1200, m=300, n_labels=8, known=0.15, seed=0):
 
 
 def taken(model):
-    return round(float(model.net_.module_.common), 6)
+    return round(float(model.net_.module_.label_correlation), 6)
 
 
 @pytest.mark.parametrize(
@@ -44,10 +44,12 @@ def test_common_is_chosen_by_held_out_cells(together, dense, expected):
     X = X.toarray() if dense else X
     train = np.arange(len(y)) < 800
     found = {}
-    for common in ("auto", 0.0, 0.4):
-        model = make(common=common, idf_power=0.5, std_power=1.0)
-        found[common] = model.fit(X[train], y[train]).predict_proba(X[~train])
-        if common == "auto":
+    for label_correlation in ("auto", 0.0, 0.4):
+        model = make(label_correlation=label_correlation, idf_power=0.5, std_power=1.0)
+        found[label_correlation] = model.fit(X[train], y[train]).predict_proba(
+            X[~train]
+        )
+        if label_correlation == "auto":
             assert taken(model) == expected
     np.testing.assert_array_equal(found["auto"], found[expected])
     apart, joined = (masked_roc_auc_score(truth[~train], found[c]) for c in (0.0, 0.4))
@@ -60,8 +62,8 @@ def test_common_stays_0_where_nothing_can_be_told():
     assert taken(make().fit(X, few)) == 0
     assert taken(make().fit(X[:49], np.tile(truth[:49], 2))) == 0
     assert taken(make().partial_fit(X, y)) == 0
-    assert taken(make(common=0.7).partial_fit(X, y)) == pytest.approx(0.7)
-    assert taken(make(common=0.25).fit(X, few)) == 0.25
+    assert taken(make(label_correlation=0.7).partial_fit(X, y)) == pytest.approx(0.7)
+    assert taken(make(label_correlation=0.25).fit(X, few)) == 0.25
 
 
 def test_agreement_and_held_out_gain_count_together(monkeypatch):
@@ -76,7 +78,9 @@ def test_agreement_and_held_out_gain_count_together(monkeypatch):
 
 def test_a_model_without_a_direct_path_is_judged_without_one(monkeypatch):
     X, y, _ = task(True, n=600)
-    monkeypatch.setattr("sklearn_masked.nn.modules.choose_direct", lambda *_: None)
+    monkeypatch.setattr(
+        "sklearn_masked.nn.model._module.choose_direct", lambda *_: None
+    )
     judged = []
 
     def spy(trainer):
@@ -92,7 +96,7 @@ def test_a_model_without_a_direct_path_is_judged_without_one(monkeypatch):
 
 def test_labels_whose_weights_are_all_in_common_order_rows_alike():
     X, y, _ = task(True)
-    model = make(common=1.0, scale_output=False).fit(X, y)
+    model = make(label_correlation=1.0, calibrate=False).fit(X, y)
     logits = model.decision_function(X)
     order = np.argsort(logits[:, 0])
     for column in logits.T:
@@ -104,7 +108,7 @@ def test_labels_whose_weights_are_all_in_common_order_rows_alike():
 def test_how_a_row_is_stored_does_not_change_what_it_counts(n_labels):
     X, y, _ = task(True)
     y = np.hstack([y, np.full((len(y), n_labels - 8), np.nan)])
-    model = make(common=0.4).fit(X, y)
+    model = make(label_correlation=0.4).fit(X, y)
     assert (len(model.net_.module_.common_weight) > 0) == (n_labels > 8)
     want = model.decision_function(X)
     halves = np.repeat(X.data / 2, 2), np.repeat(X.indices, 2), 2 * X.indptr
@@ -123,11 +127,11 @@ def test_how_a_row_is_stored_does_not_change_what_it_counts(n_labels):
     assert np.isfinite(model.partial_fit(X, y).decision_function(X)).all()
 
 
-@pytest.mark.parametrize("common", [-0.1, 1.1, "yes", None])
-def test_common_of_another_kind_is_refused(common):
+@pytest.mark.parametrize("label_correlation", [-0.1, 1.1, "yes", None])
+def test_common_of_another_kind_is_refused(label_correlation):
     X, y, _ = task(True, n=60)
-    with pytest.raises(ValueError, match="'common' parameter"):
-        make(common=common).fit(X, y)
+    with pytest.raises(ValueError, match="'label_correlation' parameter"):
+        make(label_correlation=label_correlation).fit(X, y)
 
 
 def test_a_row_that_lacks_a_feature_which_all_others_have_is_no_surprise():
@@ -143,15 +147,17 @@ def test_a_row_that_lacks_a_feature_which_all_others_have_is_no_surprise():
     unknown = X.copy()
     unknown[:, 35:] = 0
     with_count, without = (
-        make(common=common).fit(sp.csr_matrix(X), y).predict_proba(unknown)
-        for common in (0.4, 0.0)
+        make(label_correlation=label_correlation)
+        .fit(sp.csr_matrix(X), y)
+        .predict_proba(unknown)
+        for label_correlation in (0.4, 0.0)
     )
     assert np.abs(with_count.mean(axis=0) - without.mean(axis=0)).max() < 0.2
 
 
 def test_a_cell_that_weighs_nothing_leaves_what_the_number_of_features_counts():
     X, y, _ = task(True, n=600)
-    model = make(common=0.4, interactions=0.0).fit(X, y)
+    model = make(label_correlation=0.4, interactions=0.0).fit(X, y)
     before = model.decision_function(X)
     assert model.net_.module_.output.detach()[:, -1].abs().min() > 0.1
     row = np.full((1, y.shape[1]), np.nan)

@@ -97,7 +97,7 @@ def test_a_first_batch_of_one_row_leaves_the_columns_as_they_are():
 def test_the_other_form_of_x_is_read_as_the_same_rows(
     first, n_labels, n_kept, monkeypatch
 ):
-    monkeypatch.setattr("sklearn_masked.nn.svd.MAX_COLUMNS", n_kept)
+    monkeypatch.setattr("sklearn_masked.nn.model._svd.MAX_COLUMNS", n_kept)
     rng = np.random.default_rng(5)
     X = sp.random(120, 3000, 0.01, format="csr", dtype=np.float32, random_state=1)
     y = np.where(
@@ -137,9 +137,9 @@ def test_sparse_rows_of_a_model_of_arrays_are_read_batch_by_batch(monkeypatch):
         monkeypatch.setattr(
             kind, "toarray", lambda self: sizes.append(self.shape[0]) or toarray(self)
         )
-    for name in ("_trainer", "_rows"):
-        monkeypatch.setattr(f"sklearn_masked.nn.dual.{name}._BLOCK", 64)
-    monkeypatch.setattr("sklearn_masked.nn.row_digests._NUMBERS", 64 * X.shape[1])
+    for name in ("_solver", "_row_cache"):
+        monkeypatch.setattr(f"sklearn_masked.nn.sdca.{name}._BLOCK", 64)
+    monkeypatch.setattr("sklearn_masked.nn.sdca._row_digests._NUMBERS", 64 * X.shape[1])
     monkeypatch.setattr(
         "sklearn_masked.classifier._prediction.PredictionMixin._block_rows",
         lambda self: 64,

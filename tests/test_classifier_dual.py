@@ -11,8 +11,8 @@ import torch
 from skorch.callbacks import Callback
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
-from sklearn_masked.nn.dual import StandbyAdam
-from sklearn_masked.nn.net import MaskedNet
+from sklearn_masked.nn.sdca import StandbyAdam
+from sklearn_masked.nn.sgd.net import MaskedNet
 
 
 def make(**params):
@@ -62,8 +62,8 @@ def test_a_batch_of_all_rows_is_as_good_as_small_ones():
     rng = np.random.default_rng(4)
     X = rng.normal(size=(1500, 10)).astype(np.float32)
     y = (X[:, :2] + rng.normal(size=(1500, 2)) > 0).astype(float)
-    small = make(max_epochs=15, scale_output=False).fit(X, y)
-    whole = make(max_epochs=15, scale_output=False, batch_size=-1).fit(X, y)
+    small = make(max_epochs=15, calibrate=False).fit(X, y)
+    whole = make(max_epochs=15, calibrate=False, batch_size=-1).fit(X, y)
     losses = [
         np.logaddexp(0, np.where(y == 1, -1, 1) * model.decision_function(X)).mean()
         for model in (small, whole)
@@ -182,7 +182,7 @@ def test_the_training_ends_where_it_has_arrived():
     rng = np.random.default_rng(0)
     X = sp.csr_array(rng.random((400, 30)) * (rng.random((400, 30)) < 0.3))
     y = np.where(rng.random((400, 3)) < 0.5, rng.integers(2, size=(400, 3)), np.nan)
-    params = {"idf_power": 0.5, "common": 0.0, "interactions": 0.0, "C": 5.0}
+    params = {"idf_power": 0.5, "label_correlation": 0.0, "interactions": 0.0, "C": 5.0}
     model = MaskedMultiLabelClassifier(random_state=0, max_epochs=400, **params)
     few = len(model.fit(X, y).history_)
     assert 5 < few < 300

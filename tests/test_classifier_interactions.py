@@ -51,7 +51,7 @@ def taken(model):
 @pytest.mark.parametrize("pairs", [True, False])
 def test_interactions_of_bits_are_selected_by_held_out_cells(pairs):
     X, y, truth = bits(pairs)
-    params = {"idf_power": 0.0, "std_power": 1.0, "common": 0.0}
+    params = {"idf_power": 0.0, "std_power": 1.0, "label_correlation": 0.0}
     model = make(**params).fit(X[:800], y[:800])
     assert (taken(model) > 0) == pairs
     same = make(interactions=taken(model), **params).fit(X[:800], y[:800])
@@ -73,7 +73,7 @@ def test_digits_with_hidden_cells_are_told_apart_by_pairs_of_pixels():
     X, digit = load_digits(return_X_y=True)
     truth = (digit[:, None] == np.arange(10)).astype(float)
     y = np.where(np.random.default_rng(0).random(truth.shape) < 0.6, truth, np.nan)
-    params = {"sharing": 0.3, "C": 50.0}
+    params = {"shared_weight": 0.3, "C": 50.0}
     scores = []
     for interactions in ("auto", 0.0):
         model = make(interactions=interactions, **params).fit(X[:900], y[:900])
@@ -85,11 +85,14 @@ def test_digits_with_hidden_cells_are_told_apart_by_pairs_of_pixels():
 @pytest.mark.parametrize(("pairs", "least"), [(True, 0.25), (False, -0.02)])
 def test_interactions_of_arrays_are_fixed(pairs, least):
     X, y, truth = task(pairs)
-    model = make(common=0).fit(X[:800], y[:800])
+    model = make(label_correlation=0).fit(X[:800], y[:800])
     assert taken(model) == 0.5 and model.auto_params_["interactions"] == 0.5
     scores = [
         masked_roc_auc_score(truth[800:], each.predict_proba(X[800:]))
-        for each in (model, make(common=0, interactions=0).fit(X[:800], y[:800]))
+        for each in (
+            model,
+            make(label_correlation=0, interactions=0).fit(X[:800], y[:800]),
+        )
     ]
     assert scores[0] - scores[1] > least
     assert taken(make().fit(X[:20], y[:20])) == 0.5
@@ -176,6 +179,6 @@ def test_more_of_them_is_asked_where_some_are_better(monkeypatch):
         return np.arange(5.0) * settings.interactions
 
     monkeypatch.setattr(SELECT + "_SmallModels._judge_anew", ranked)
-    model = make(common=0.0, embedding_dim=5).fit(X, y)
+    model = make(label_correlation=0.0, embedding_dim=5).fit(X, y)
     assert asked == [(0.0, 5), (0.5, None), (0.75, None)]
     assert (taken(model), model.net_.module_.embedding.shape[1]) == (0.75, 10)

@@ -172,7 +172,7 @@ def test_early_stopping_keeps_the_epoch_of_the_least_validation_loss():
 
 def test_early_stopping_of_the_default_model_keeps_the_best_epoch():
     plain = classifier(
-        early_stopping=True, max_epochs=30, n_iter_no_change=5, scale_output=False
+        early_stopping=True, max_epochs=30, n_iter_no_change=5, calibrate=False
     )
     model = plain.set_params(callbacks=[Recorder()]).fit(X, Y)
     losses = [row["valid_loss"] for row in model.history_]
@@ -482,7 +482,7 @@ def test_weight_zero_of_a_row_is_near_to_removing_it_in_the_default_model():
     weight = np.ones(len(X))
     weight[::4] = 0
     kept = weight > 0
-    settings = {**FULL, "max_epochs": 60, "sharing": 0.0, "scale_output": False}
+    settings = {**FULL, "max_epochs": 60, "shared_weight": 0.0, "calibrate": False}
     model = classifier(**settings).fit(X, Y, sample_weight=weight)
     removed = classifier(**settings).fit(X[kept], Y[kept])
     np.testing.assert_allclose(

@@ -6,7 +6,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import roc_auc_score
 
 from sklearn_masked import MaskedMultiLabelClassifier
-from sklearn_masked.nn.held_out import held_out_margins
+from sklearn_masked.nn.sdca._leave_out import held_out_margins
 
 
 def make(**params):
@@ -27,7 +27,7 @@ def noisy(n=900, m=100, n_labels=6, signal=0.25, seed=0):
 def test_a_factor_on_all_weights_changes_nothing(kind, factor):
     X, y = noisy(300)
     weight = np.random.default_rng(0).uniform(0.5, 2, size=y.shape)
-    params = {"common": 0, "interactions": 0, "max_epochs": 20}
+    params = {"label_correlation": 0, "interactions": 0, "max_epochs": 20}
 
     def fit(factor):
         if kind == "labels":
@@ -53,7 +53,7 @@ def test_c_is_5_for_unweighted_cells_and_stays_that_of_the_first_call():
 @pytest.mark.parametrize("max_epochs", [2, "auto"])
 def test_an_ascent_that_is_far_from_the_optimum_warns(max_epochs):
     X, y = noisy(300, m=5, signal=3)
-    model = make(C=1e4, max_epochs=max_epochs, common=0, interactions=0)
+    model = make(C=1e4, max_epochs=max_epochs, label_correlation=0, interactions=0)
     n = 2 if max_epochs == 2 else 100
     message = (
         rf"^The duality gap is still about [0-9.e+]+ nats per cell after {n} epochs\. "
@@ -66,7 +66,7 @@ def test_an_ascent_that_is_far_from_the_optimum_warns(max_epochs):
 
 def test_ill_conditioned_columns_get_the_epochs_that_they_need():
     X, y = noisy(300, m=5, signal=3)
-    params = {"common": 0, "interactions": 0, "scale_output": False}
+    params = {"label_correlation": 0, "interactions": 0, "calibrate": False}
     model = make(C=50.0, **params).fit(X, y)
     assert 5 < model.n_iter_ < 100
     more = make(C=50.0, max_epochs=400, batch_size=25, **params).fit(X, y)

@@ -420,7 +420,7 @@ def large_problem(kind):
 def test_two_jobs_on_large_arrays_pass_with_warnings_as_errors(kind):
     X, labels, weight = large_problem(kind)
     # Of so firm a penalty an epoch is enough.
-    params = {"C": 1e-3, "max_epochs": 1, "embedding_dim": 8, "scale_output": False}
+    params = {"C": 1e-3, "max_epochs": 1, "embedding_dim": 8, "calibrate": False}
     model = WarnsAlways(device="cpu", random_state=0, **params)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -68,13 +68,13 @@ SOLVERS = {
 # A value that is not the default, and what else lets it be seen.
 OTHER = {
     "embedding_dim": (2, {}),
-    "sharing": (1.0, {}),
-    "common": (0.5, {}),
+    "shared_weight": (1.0, {}),
+    "label_correlation": (0.5, {}),
     "interactions": (0.6, {}),
     "idf_power": (2.0, {"X": sp.csr_matrix(X)}),
     "std_power": (0.0, {"X": X * np.arange(1, 7, dtype=np.float32)}),
     "C": (0.1, {}),
-    "scale_output": (False, {}),
+    "calibrate": (False, {}),
     "module": (functools.partial(Own, depth=2), {}),
     "criterion": (OwnLoss, {}),
     "reduction": ("label", {}),
@@ -187,6 +187,8 @@ def test_auto_params_given_by_hand_go_on_with_the_model_that_took_them():
     told = copy.deepcopy(model).set_params(**model.auto_params_).partial_fit(X, Y)
     model.partial_fit(X, Y)
     np.testing.assert_array_equal(told.predict_proba(X), model.predict_proba(X))
-    told.set_params(common="auto").partial_fit(X, Y)
-    with pytest.raises(ValueError, match="^`common` must stay as it was in the first"):
-        told.set_params(common=0.3).partial_fit(X, Y)
+    told.set_params(label_correlation="auto").partial_fit(X, Y)
+    with pytest.raises(
+        ValueError, match="^`label_correlation` must stay as it was in the first"
+    ):
+        told.set_params(label_correlation=0.3).partial_fit(X, Y)

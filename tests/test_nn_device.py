@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
 from sklearn_masked.nn import RowWiseAdagrad, SparseSGD
-from sklearn_masked.nn import net as net_module
 from sklearn_masked.nn import sparse as sparse_module
 from sklearn_masked.nn.batches import BatchIterator, CellDataset, Targets
-from sklearn_masked.nn.device import prefetch, transpose
-from sklearn_masked.nn.device.data import DeviceDataset
-from sklearn_masked.nn.device.prefetch import PrefetchDataset, bytes_needed, place
-from sklearn_masked.nn.dual import DualDataset
+from sklearn_masked.nn.sdca import DualDataset
+from sklearn_masked.nn.sgd import net as net_module
+from sklearn_masked.nn.sgd.device import prefetch, transpose
+from sklearn_masked.nn.sgd.device.data import DeviceDataset
+from sklearn_masked.nn.sgd.device.prefetch import PrefetchDataset, bytes_needed, place
 from sklearn_masked.nn.sparse import BagGradient, embedding_bag
 
 DEVICES = [
@@ -197,7 +197,7 @@ def test_read_only_memory_maps_are_placed(tmp_path):
 
 
 def test_large_uploads_go_in_blocks(monkeypatch):
-    monkeypatch.setattr("sklearn_masked.nn.device.data._UPLOAD", 10)
+    monkeypatch.setattr("sklearn_masked.nn.sgd.device.data._UPLOAD", 10)
     for kind in ("sparse", "images"):
         rng = np.random.default_rng(2)
         data = CellDataset(random_rows(kind, rng), random_targets(rng))
@@ -425,7 +425,7 @@ def test_placed_batches_find_their_transposes_ready(make, device, monkeypatch):
         ("data", "transpose_batches"),
         ("prefetch", "transpose_on_device"),
     ):
-        name = f"sklearn_masked.nn.device.{module}.{name}"
+        name = f"sklearn_masked.nn.sgd.device.{module}.{name}"
         function = getattr(transpose, name.split(".")[-1])
         monkeypatch.setattr(name, lambda *a, f=function: made.append(0) or f(*a))
     for _ in range(2):
@@ -532,7 +532,7 @@ def test_implicit_negatives_train_from_a_device(problem, monkeypatch):
     X, y = problem
     sparse = sp.csr_matrix(np.nan_to_num(y, nan=-1).astype(np.int8))
     labels = MaskedLabels.from_sparse(sparse, implicit="negative")
-    monkeypatch.setattr("sklearn_masked.classifier._training._MOST_CELLS", 1)
+    monkeypatch.setattr("sklearn_masked.classifier._fit._MOST_CELLS", 1)
     want = fitted((X, labels), optimizer=torch.optim.Adam)
     monkeypatch.setattr(net_module, "place", WAYS["device"])
     got = fitted((X, labels), optimizer=torch.optim.Adam)

@@ -15,17 +15,17 @@ import torch
 from sklearn.base import clone
 
 from sklearn_masked import MaskedMultiLabelClassifier
-from sklearn_masked.classifier._training import make_targets
+from sklearn_masked.classifier._fit import make_targets
 from sklearn_masked.labels import check_labels
 from sklearn_masked.metrics import masked_roc_auc_score
 from sklearn_masked.nn import RowWiseAdagrad, SparseSGD
 from sklearn_masked.nn.batches import BatchIterator, CellDataset
-from sklearn_masked.nn.device import kernels, prefetch
-from sklearn_masked.nn.device.data import DeviceDataset
-from sklearn_masked.nn.device.prefetch import PrefetchDataset
-from sklearn_masked.nn.dual import DualDataset, DualTrainer
-from sklearn_masked.nn.modules import DirectSharedModule
-from sklearn_masked.nn.net import MaskedNet
+from sklearn_masked.nn.model._module import DirectSharedModule
+from sklearn_masked.nn.sdca import DualDataset, DualTrainer
+from sklearn_masked.nn.sgd.device import kernels, prefetch
+from sklearn_masked.nn.sgd.device.data import DeviceDataset
+from sklearn_masked.nn.sgd.device.prefetch import PrefetchDataset
+from sklearn_masked.nn.sgd.net import MaskedNet
 from sklearn_masked.nn.sparse import embedding_bag
 
 pytestmark = pytest.mark.skipif(

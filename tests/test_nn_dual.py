@@ -10,16 +10,16 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from sklearn_masked.nn.batches import Targets, bag_inputs, model_input
-from sklearn_masked.nn.direct import DenseDirect, PairDirect, choose_direct
-from sklearn_masked.nn.dual import DualDataset, DualTrainer, agreement
-from sklearn_masked.nn.dual._by_label import newton_shifts
-from sklearn_masked.nn.held_out import held_out_margins
-from sklearn_masked.nn.modules import DirectSharedModule
-from sklearn_masked.nn.scaling import (
+from sklearn_masked.nn.model._direct import DenseDirect, PairDirect, choose_direct
+from sklearn_masked.nn.model._module import DirectSharedModule
+from sklearn_masked.nn.model._scaling import (
     document_frequency,
     inverse_document_frequency,
 )
-from sklearn_masked.nn.svd import _krylov, singular_directions
+from sklearn_masked.nn.model._svd import _krylov, singular_directions
+from sklearn_masked.nn.sdca import DualDataset, DualTrainer, agreement
+from sklearn_masked.nn.sdca._biases import newton_shifts
+from sklearn_masked.nn.sdca._leave_out import held_out_margins
 
 CPU = torch.device("cpu")
 DEVICES = [
@@ -112,7 +112,7 @@ def test_pair_weights_in_blocks_of_labels(monkeypatch):
     pairs.cover(X, cell_rows(targets), targets.indices.astype(int))
     pairs.weight.data.normal_()
     want = pairs(**bag_inputs(X))
-    monkeypatch.setattr("sklearn_masked.nn.direct.SMALL_TABLE", 5)
+    monkeypatch.setattr("sklearn_masked.nn.model._direct.SMALL_TABLE", 5)
     torch.testing.assert_close(pairs(**bag_inputs(X)), want)
 
 
@@ -296,7 +296,7 @@ def slow_features(module, X):
     hidden = standardized @ E
     length = np.linalg.norm(hidden, axis=1, keepdims=True)
     z = np.divide(hidden, length, out=np.zeros_like(hidden), where=length > 0)
-    parts = [X * D, float(module.sharing) * z]
+    parts = [X * D, float(module.shared_weight) * z]
     if module.interactions:
         pairs = np.stack([np.outer(row, row).ravel() for row in z])
         parts.append(np.sqrt(float(module.interactions)) * pairs)
@@ -329,13 +329,13 @@ def trained(
     epochs=300,
     device="cpu",
     batch=16,
-    common=0.0,
+    label_correlation=0.0,
     interactions=0.0,
     bias=0.0,
 ):
     torch.manual_seed(0)
     shape = X.shape[1], targets.n_labels, 5, 0.5, direct
-    module = DirectSharedModule(*shape, common, interactions).to(device)
+    module = DirectSharedModule(*shape, label_correlation, interactions).to(device)
     module.start(X)
     module.bias.data += bias
     data = DualDataset(
@@ -391,15 +391,15 @@ def test_dual_ascent_reaches_the_optimum_of_each_label(kind, weights, device):
         np.testing.assert_allclose(logits[:, label], want, rtol=2e-3, atol=2e-3)
 
 
-def slow_common_optimum(features, label, n_labels, y, weight, C, common):
+def slow_common_optimum(features, label, n_labels, y, weight, C, correlation):
     """The same for all labels at once: own weights, and weights in common, by L-BFGS.
 
-    The logit of a cell is sqrt(1 - common) x w_l + sqrt(common) x w + b_l.
+    The logit of a cell is sqrt(1 - correlation) x w_l + sqrt(correlation) x w + b_l.
     """
     n, m = features.shape
     own = np.zeros((n, n_labels, m))
-    own[np.arange(n), label] = np.sqrt(1 - common) * features
-    wide = np.hstack([own.reshape(n, -1), np.sqrt(common) * features])
+    own[np.arange(n), label] = np.sqrt(1 - correlation) * features
+    wide = np.hstack([own.reshape(n, -1), np.sqrt(correlation) * features])
     onehot = np.eye(n_labels)[label]
 
     def objective(p):
@@ -412,19 +412,23 @@ def slow_common_optimum(features, label, n_labels, y, weight, C, common):
     start = np.zeros(wide.shape[1] + n_labels)
     options = {"maxiter": 5000, "ftol": 1e-15, "gtol": 1e-9}
     p = minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
-    own = np.sqrt(1 - common) * p[: n_labels * m].reshape(n_labels, m)
-    return own + np.sqrt(common) * p[n_labels * m : -n_labels], p[-n_labels:]
+    own = np.sqrt(1 - correlation) * p[: n_labels * m].reshape(n_labels, m)
+    return own + np.sqrt(correlation) * p[n_labels * m : -n_labels], p[-n_labels:]
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
-    ("common", "interactions"), [(0.4, 0.0), (1.0, 0.0), (0.0, 0.6), (0.4, 0.6)]
+    ("correlation", "interactions"), [(0.4, 0.0), (1.0, 0.0), (0.0, 0.6), (0.4, 0.6)]
 )
 @pytest.mark.parametrize("kind", ["pairs", "dense", "dense X"])
 def test_dual_ascent_reaches_the_optimum_of_weights_in_common_and_of_pairs(
-    kind, common, interactions, device
+    kind, correlation, interactions, device
 ):
-    params = {"device": device, "common": common, "interactions": interactions}
+    params = {
+        "device": device,
+        "label_correlation": correlation,
+        "interactions": interactions,
+    }
     targets, features, inputs, module = trained_in_form(kind, True, **params)
     logits = module(**inputs).detach()
     w, b = slow_common_optimum(
@@ -434,7 +438,7 @@ def test_dual_ascent_reaches_the_optimum_of_weights_in_common_and_of_pairs(
         targets.values,
         targets.weights,
         3.0,
-        common,
+        correlation,
     )
     np.testing.assert_allclose(logits, features @ w.T + b, rtol=5e-3, atol=5e-3)
     rows, cols = torch.arange(60).repeat(3), torch.arange(3).repeat_interleave(60)
@@ -495,7 +499,9 @@ def test_labels_without_a_cell_do_not_change_the_agreement(kind):
 def test_no_row_has_so_many_features_that_nothing_else_counts():
     rng = np.random.default_rng(7)
     X = random_rows(rng, n=60, m=2000, density=0.01)
-    module, _ = trained(X, random_targets(rng, 60, 3), "dense", epochs=0, common=0.4)
+    module, _ = trained(
+        X, random_targets(rng, 60, 3), "dense", epochs=0, label_correlation=0.4
+    )
     full = sp.csr_array(np.ones((1, 2000), np.float32))
     counts = []
     for bags in map(bag_inputs, (X, full)):
@@ -504,9 +510,9 @@ def test_no_row_has_so_many_features_that_nothing_else_counts():
     assert float(counts[1]) == pytest.approx(4 * 0.3)
 
 
-@pytest.mark.parametrize("common", [0.4, 1.0])
+@pytest.mark.parametrize("correlation", [0.4, 1.0])
 @pytest.mark.parametrize("has_counts", [True, False])
-def test_biases_and_counts_move_to_where_the_margins_want_them(has_counts, common):
+def test_biases_and_counts_move_to_where_the_margins_want_them(has_counts, correlation):
     rng = np.random.default_rng(8)
     n, n_labels = 400, 4
     label, target = rng.integers(n_labels, size=n), rng.integers(2, size=n)
@@ -514,9 +520,9 @@ def test_biases_and_counts_move_to_where_the_margins_want_them(has_counts, commo
     target = (rng.logistic(size=n) + counts + margin > 0).astype(float)
     strength, hold = 5 * rng.random(n), rng.random(n_labels)
     bias, anchor, weight = rng.normal(size=(3, n_labels))
-    spread = (1 - common) * np.eye(n_labels) + common
+    spread = (1 - correlation) * np.eye(n_labels) + correlation
     # The same move of all labels' weights: where all is in common, no other is there.
-    weight, before = weight if common < 1 else np.full(n_labels, weight[0]), 0.7
+    weight, before = weight if correlation < 1 else np.full(n_labels, weight[0]), 0.7
 
     def objective(p):
         shifts, tilt = p[:-1], p[-1] * has_counts
@@ -531,7 +537,7 @@ def test_biases_and_counts_move_to_where_the_margins_want_them(has_counts, commo
     parts["count_anchor"] = np.full((), n_labels * before)
     trainer = SimpleNamespace(
         label=torch.from_numpy(label),
-        common=common,
+        label_correlation=correlation,
         module=SimpleNamespace(
             bias=torch.from_numpy(bias), output=torch.from_numpy(weight[:, None])
         ),
@@ -547,7 +553,7 @@ def test_rows_have_length_1_over_all_paths_but_the_shared(kind):
     X = random_rows(np.random.default_rng(2), n=80)
     X = X.toarray() if kind == "dense X" else X
     targets = random_targets(np.random.default_rng(3), 80, 3)
-    params = {"epochs": 0, "common": 0.4, "interactions": 0.6}
+    params = {"epochs": 0, "label_correlation": 0.4, "interactions": 0.6}
     module, _ = trained(X, targets, kind.split()[0], **params)
     squares = np.square(slow_features(module, X)).sum(axis=0)
     own = squares[:30].sum() / 80, squares[35 : 35 + 25].sum() / 80
@@ -571,10 +577,10 @@ def test_agreement_counts_pairs_too():
 def test_what_the_number_of_features_counts_is_moved_after_each_epoch(monkeypatch):
     X = random_rows(np.random.default_rng(2), n=80)
     targets = random_targets(np.random.default_rng(3), 80, 3)
-    module, trainer = trained(X, targets, "dense", epochs=1, common=0.4)
+    module, trainer = trained(X, targets, "dense", epochs=1, label_correlation=0.4)
     moved = torch.zeros(3), torch.tensor(0.5)
     monkeypatch.setattr(
-        "sklearn_masked.nn.dual._trainer.newton_shifts", lambda *_: moved
+        "sklearn_masked.nn.sdca._solver.newton_shifts", lambda *_: moved
     )
     before = module.output.detach().clone()
     trainer.end_epoch(share=0.5)
@@ -599,10 +605,10 @@ def test_a_state_brings_the_path_of_pairs_or_takes_it_away(own, other):
 
 
 def test_a_row_of_many_cells_is_split_where_weights_are_in_common(monkeypatch):
-    monkeypatch.setattr("sklearn_masked.nn.dual._parts._MOST_OF_A_LABEL", 5)
+    monkeypatch.setattr("sklearn_masked.nn.sdca._parts._MOST_OF_A_LABEL", 5)
     rng = np.random.default_rng(2)
     X, targets = random_rows(rng, n=12, m=20, density=0.5), random_targets(rng, 12, 18)
-    module, trainer = trained(X, targets, "dense", common=0.4, epochs=200)
+    module, trainer = trained(X, targets, "dense", label_correlation=0.4, epochs=200)
     blocks = trainer.blocks.values()
     assert max(len(cells[0]) for each in blocks for cells, _, _ in each.groups) <= 5
     w, b = slow_common_optimum(
@@ -633,11 +639,11 @@ def test_an_optimizer_still_trains_what_was_loaded():
 
 def test_held_out_cells_are_not_in_the_weights_in_common(monkeypatch):
     for name in ("_EPOCHS", "_ANEW", "_ON"):
-        monkeypatch.setattr("sklearn_masked.nn.held_out." + name, 100)
+        monkeypatch.setattr("sklearn_masked.nn.sdca._leave_out." + name, 100)
     rng = np.random.default_rng(11)
     X, targets = random_rows(rng, n=60, m=12), random_targets(rng, 60, 3, known=0.8)
     for kind in ("pairs", "dense"):
-        module, trainer = trained(X, targets, kind, epochs=5, common=0.4)
+        module, trainer = trained(X, targets, kind, epochs=5, label_correlation=0.4)
         data = DualDataset(
             X, targets, targets.labeled_rows(), generator=np.random.default_rng(0)
         )
@@ -657,14 +663,14 @@ def test_held_out_cells_are_not_in_the_weights_in_common(monkeypatch):
         np.testing.assert_allclose(held_out.margin, want[out], atol=0.02)
 
 
-@pytest.mark.parametrize("common", [0.0, 0.4])
+@pytest.mark.parametrize("correlation", [0.0, 0.4])
 @pytest.mark.parametrize("density", [0.02, 0.2])  # pairs of one cell, and of many
-def test_paths_of_the_direct_weights_agree(density, common):
+def test_paths_of_the_direct_weights_agree(density, correlation):
     rng = np.random.default_rng(6)
     X, targets = random_rows(rng, density=density), random_targets(rng, 40, 3)
     inputs = bag_inputs(X)
-    pairs, _ = trained(X, targets, "pairs", epochs=4, common=common)
-    dense, _ = trained(X, targets, "dense", epochs=4, common=common)
+    pairs, _ = trained(X, targets, "pairs", epochs=4, label_correlation=correlation)
+    dense, _ = trained(X, targets, "dense", epochs=4, label_correlation=correlation)
     # A pair that no labeled cell touched has no weight in either.
     torch.testing.assert_close(pairs(**inputs), dense(**inputs), rtol=1e-4, atol=1e-4)
     rows, cols = torch.arange(40).repeat(3), torch.arange(3).repeat_interleave(40)
@@ -714,8 +720,8 @@ def test_shared_rows_read_anew_equal_kept_ones(monkeypatch):
     rng = np.random.default_rng(7)
     X, targets = random_rows(rng), random_targets(rng, 40, 3)
     kept, _ = trained(X, targets, "pairs", epochs=3)
-    for name in ("_trainer", "_rows"):
-        monkeypatch.setattr(f"sklearn_masked.nn.dual.{name}.KEPT", 0)
+    for name in ("_solver", "_row_cache"):
+        monkeypatch.setattr(f"sklearn_masked.nn.sdca.{name}.KEPT", 0)
     anew, _ = trained(X, targets, "pairs", epochs=3)
     torch.testing.assert_close(kept(**bag_inputs(X)), anew(**bag_inputs(X)))
 
@@ -784,8 +790,8 @@ def test_an_epoch_leaves_less_than_it_found_by_as_much_as_the_last(found, arrive
 
 def held_out_case(monkeypatch, epochs, alike=0.9):
     for name in ("_EPOCHS", "_ANEW", "_ON"):
-        monkeypatch.setattr("sklearn_masked.nn.held_out." + name, epochs)
-    monkeypatch.setattr("sklearn_masked.nn.held_out._ALIKE", alike)
+        monkeypatch.setattr("sklearn_masked.nn.sdca._leave_out." + name, epochs)
+    monkeypatch.setattr("sklearn_masked.nn.sdca._leave_out._ALIKE", alike)
     rng = np.random.default_rng(9)
     X = random_rows(rng, n=60, m=12, density=0.5)
     targets = random_targets(rng, 60, 2, known=0.8, weights=True)
@@ -847,7 +853,7 @@ def test_the_look_at_what_is_remembered_is_the_first_epoch(monkeypatch, n_more, 
 
 def test_many_cells_are_held_out_in_part_and_one_batch_not_at_all(monkeypatch):
     _, _, _, trainer, batches = held_out_case(monkeypatch, epochs=1)
-    monkeypatch.setattr("sklearn_masked.nn.held_out._ENOUGH", 10)
+    monkeypatch.setattr("sklearn_masked.nn.sdca._leave_out._ENOUGH", 10)
     _, _, cells, _ = held_out_margins(trainer, batches)
     part = [range(batch.start, batch.stop) for batch in batches[::3]]
     assert cells.tolist() == [cell for each in part for cell in each]
@@ -860,7 +866,7 @@ def test_a_batch_with_many_cells_of_a_label_moves_in_parts(monkeypatch):
     X = random_rows(rng, n=60)
     targets = random_targets(rng, 60, 3, known=0.6)
     whole, _ = trained(X, targets, "dense", batch=60, epochs=200)
-    monkeypatch.setattr("sklearn_masked.nn.dual._parts._MOST_OF_A_LABEL", 5)
+    monkeypatch.setattr("sklearn_masked.nn.sdca._parts._MOST_OF_A_LABEL", 5)
     parts, trainer = trained(X, targets, "dense", batch=60, epochs=200)
     ((batch, found),) = trainer.parts.items()
     assert (found[0].start, found[-1].stop) == batch

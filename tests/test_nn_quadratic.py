@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sklearn_masked.nn.quadratic import QuadraticPath
+from sklearn_masked.nn.model._quadratic import QuadraticPath
 
 
 def drawn(n_labels=5, dim=4, n=30, seed=0):
@@ -27,7 +27,7 @@ def slow_logits(weight, rows):
 
 @pytest.mark.parametrize("at_once", [1, 300, 1 << 22])
 def test_logits_are_sums_over_pairs(at_once, monkeypatch):
-    monkeypatch.setattr("sklearn_masked.nn.quadratic._AT_ONCE", at_once)
+    monkeypatch.setattr("sklearn_masked.nn.model._quadratic._AT_ONCE", at_once)
     path, rows, labels = drawn()
     want = slow_logits(path.weight.detach().numpy(), rows.numpy())
     np.testing.assert_allclose(path(rows).detach(), want, atol=1e-12)
@@ -47,14 +47,14 @@ def test_cells_and_whole_rows_have_the_same_gradient():
         torch.testing.assert_close(got, want)
 
 
-@pytest.mark.parametrize("common", [0.0, 0.3, 1.0])
-def test_what_is_added_makes_logits_squares_of_inner_products(common):
+@pytest.mark.parametrize("correlation", [0.0, 0.3, 1.0])
+def test_what_is_added_makes_logits_squares_of_inner_products(correlation):
     path, rows, labels = drawn()
     path.weight.data.zero_()
     amount = torch.randn(30, dtype=torch.float64)
-    path.add(rows, labels, amount, common)
+    path.add(rows, labels, amount, correlation)
     same = (labels[:, None] == torch.arange(5)).double()
-    share = (1 - common) * same + common
+    share = (1 - correlation) * same + correlation
     want = (rows @ rows.T).square() @ (amount[:, None] * share)
     torch.testing.assert_close(path(rows).detach(), want)
 

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_masked.nn.modules import DirectSharedModule
-from sklearn_masked.nn.scaling import feature_scales
-from sklearn_masked.nn.svd import singular_directions
+from sklearn_masked.nn.model._module import DirectSharedModule
+from sklearn_masked.nn.model._scaling import feature_scales
+from sklearn_masked.nn.model._svd import singular_directions
 
 CPU = torch.device("cpu")
 
@@ -27,7 +27,7 @@ def test_scales_of_an_array_are_those_of_numpy(seed, n, m, block, power):
     X = rng.normal(size=(n, m)) * 10.0 ** rng.integers(-6, 6, m)
     X = (X + 100 * X.std(axis=0) * rng.normal(size=m)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sklearn_masked.nn.scaling._BLOCK", block)
+        patch.setattr("sklearn_masked.nn.model._scaling._BLOCK", block)
         scales = feature_scales(X)
     wide = X.astype(float)
     np.testing.assert_allclose(scales.shift, wide.mean(axis=0), rtol=1e-10)

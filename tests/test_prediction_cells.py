@@ -16,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler
 import sklearn_masked.classifier._prediction as prediction
 import sklearn_masked.metrics._scorers as scorers
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier, metrics
-from sklearn_masked.nn.modules import DirectSharedModule
+from sklearn_masked.nn.model._module import DirectSharedModule
 
 NAN = np.nan
 CELL_METHODS = ["decision_function", "predict_proba", "predict"]

@@ -19,13 +19,13 @@ from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier, check_label
 from sklearn_masked.calibration import MaskedCalibratedClassifierCV
 from sklearn_masked.classifier import InterruptedFitWarning
 from sklearn_masked.multioutput import MaskedMultiOutputClassifier
-from sklearn_masked.nn import modules
-from sklearn_masked.nn.net import MaskedNet
+from sklearn_masked.nn.model import _module
+from sklearn_masked.nn.sgd.net import MaskedNet
 from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
 
 CHEAP = {
-    "sharing": 0.3,
-    "common": 0.0,
+    "shared_weight": 0.3,
+    "label_correlation": 0.0,
     "interactions": 0.0,
     "idf_power": 0.5,
     "std_power": 1.0,
@@ -187,14 +187,14 @@ def test_fits_in_two_threads_are_those_of_one(monkeypatch):
     fits = [MaskedMultiLabelClassifier(**{**CHEAP, "random_state": k}) for k in (0, 1)]
     alone = [fit.fit(X, y).decision_function(X) for fit in fits]
     global_state = torch.get_rng_state()
-    both, decompose = threading.Barrier(2), modules.singular_directions
+    both, decompose = threading.Barrier(2), _module.singular_directions
 
     def meet(*args, **kwargs):
         assert torch.equal(torch.get_rng_state(), global_state)
         both.wait(60)
         return decompose(*args, **kwargs)
 
-    monkeypatch.setattr(modules, "singular_directions", meet)
+    monkeypatch.setattr(_module, "singular_directions", meet)
     threads = [threading.Thread(target=fit.fit, args=(X, y)) for fit in fits]
     for thread in threads:
         thread.start()
@@ -206,14 +206,14 @@ def test_fits_in_two_threads_are_those_of_one(monkeypatch):
 
 
 def test_fits_of_a_module_that_draws_are_those_of_one_thread(monkeypatch):
-    from sklearn_masked.classifier import _training
+    from sklearn_masked.classifier import _fit
 
     X, y = make_data()
     first, second = hooked_classifier(), hooked_classifier().set_params(random_state=1)
     alone = [fit.fit(X, y).decision_function(X) for fit in (first, second)]
     global_state = torch.get_rng_state()
     waits, first_is_done = threading.Event(), threading.Event()
-    lock = getattr(_training, "_GLOBAL_GENERATORS", None)
+    lock = getattr(_fit, "_GLOBAL_GENERATORS", None)
 
     class Lock:
         """The lock, which tells when the second fit comes to it."""
@@ -226,7 +226,7 @@ def test_fits_of_a_module_that_draws_are_those_of_one_thread(monkeypatch):
         def __exit__(self, *args):
             lock.release()
 
-    monkeypatch.setattr(_training, "_GLOBAL_GENERATORS", Lock(), raising=False)
+    monkeypatch.setattr(_fit, "_GLOBAL_GENERATORS", Lock(), raising=False)
 
     def in_the_second():  # only a fit that does not wait for the first comes here
         waits.set()
@@ -280,7 +280,7 @@ SETTINGS = {
     "weights": {"pos_weight": [1.0, 2.0, 3.0], "label_weight": [1.0, 2.0, 1.0]},
     "early stopping": {"early_stopping": True},
     "optimizer": {"optimizer": torch.optim.Adam, "lr": 0.1, "C": "auto"},
-    "quadratic": {"interactions": 0.5, "common": 0.4},
+    "quadratic": {"interactions": 0.5, "label_correlation": 0.4},
 }
 
 
@@ -290,7 +290,7 @@ def fitted_default(name):
         X = sp.csr_matrix(np.where(np.abs(X) > 0.3, X, 0))
     settings = {**CHEAP, **SETTINGS[name]}
     if name == "optimizer":  # reads neither
-        for unread in ("sharing", "common", "interactions"):
+        for unread in ("shared_weight", "label_correlation", "interactions"):
             del settings[unread]
     return MaskedMultiLabelClassifier(**settings).fit(X, y), X, y
 
@@ -401,10 +401,10 @@ class Pressed:
             sys.setprofile(None)
 
 
-AROUND = {"_estimator", "_fitted", "_training", "_solvers", "_features"}
+AROUND = {"_estimator", "_fitted", "_fit", "_solvers", "_select_representation"}
 INTERRUPTED = {
     "dense": (CHEAP, 80, 9),
-    "sparse": ({**CHEAP, "common": 0.4, "interactions": 0.5}, 80, 6),
+    "sparse": ({**CHEAP, "label_correlation": 0.4, "interactions": 0.5}, 80, 6),
     "auto": ({"random_state": 0, "device": "cpu", "max_epochs": 2}, 260, 2),
 }
 
@@ -468,7 +468,7 @@ ADAM = {"optimizer": torch.optim.Adam, "max_epochs": 2, "random_state": 0}
 MODELS = {
     "default": {"random_state": 0, "device": "cpu"},
     "dual": CHEAP,
-    "pairs": {**CHEAP, "common": 0.4, "interactions": 0.5},
+    "pairs": {**CHEAP, "label_correlation": 0.4, "interactions": 0.5},
     "Adam": {**ADAM, "device": "cpu"},
     "module": {**ADAM, "device": "cpu", "module": HookedModule},
 }

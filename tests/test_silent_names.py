@@ -94,14 +94,15 @@ BY_HAND = {
 PLAIN = set(
     """
     C action annotations annotator answer_id arguments average ax batch_size beta
-    callbacks classes clip cols columns common confidence_level confirmed cost_matrix
+    callbacks classes clip cols columns confidence_level confirmed cost_matrix
     criterion curve cv delimiter device ensemble estimator fallback fit_params folder
     format highlight id_field idf_power implicit interactions interval kwargs label
+    label_correlation
     mask max_epochs max_per_sample method metric metrics module n_cells n_jobs
     n_labels n_more_cells n_samples n_topics net_params on_conflict on_disagreement
     optimizer options params partial_fit_params parts pre_dispatch query_params
     question random_state records reduction response_method rows sample samples
-    score_func score_name scoring seeds sharing source std_power strategy subset
+    score_func score_name scoring seeds shared_weight source std_power strategy subset
     test_size train_size train_sizes unknown_samples unselected value values weight
     zero_division
     """.split()
@@ -205,7 +206,7 @@ def unfitted(kind):
     few = {"min_positive": 1, "min_negative": 1, "cv": 2}
     return {
         "MaskedMultiLabelClassifier": lambda: MaskedMultiLabelClassifier(
-            sharing=0, common=0, interactions=0, C=1.0, random_state=0
+            shared_weight=0, label_correlation=0, interactions=0, C=1.0, random_state=0
         ),
         "MaskedMultiOutputClassifier": lambda: MaskedMultiOutputClassifier(
             SGDClassifier(loss="log_loss", random_state=0)

@@ -17,10 +17,10 @@ from sklearn_masked import (
     check_labels,
     exceptions,
 )
-from sklearn_masked.classifier import _solvers, _training
+from sklearn_masked.classifier import _fit, _solvers
 from sklearn_masked.metrics import masked_roc_auc_score
 from sklearn_masked.nn import MaskedBCEWithLogitsLoss
-from sklearn_masked.nn.optim import LazyAdam
+from sklearn_masked.nn.sgd.optim import LazyAdam
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 6)).astype(np.float32)
@@ -158,21 +158,21 @@ UNREAD = {
         "optimizer__weight_decay": 1.0,
     },
     "optimizer": {
-        "common": 0.5,
+        "label_correlation": 0.5,
         "interactions": 0.5,
         "C": 0.1,
-        "scale_output": False,
+        "calibrate": False,
         "module__depth": 2,
     },
     "module": {
         "embedding_dim": 2,
-        "sharing": 1.0,
-        "common": 0.5,
+        "shared_weight": 1.0,
+        "label_correlation": 0.5,
         "interactions": 0.5,
         "idf_power": 2.0,
         "std_power": None,
         "C": 0.1,
-        "scale_output": False,
+        "calibrate": False,
     },
 }
 
@@ -250,7 +250,7 @@ def test_callbacks_that_dual_steps_never_heed_raise(callback):
 
 CHANGES = {
     "embedding_dim": 3,
-    "sharing": 0.2,
+    "shared_weight": 0.2,
     "std_power": 0.0,
     "module": Own,
     "criterion": OurLoss,
@@ -272,7 +272,7 @@ def test_what_a_model_that_goes_on_cannot_change_raises(name, call):
 
 
 @pytest.mark.parametrize(
-    "change", [{"common": 0.3}, {"interactions": 0.6}, {"module": Own}]
+    "change", [{"label_correlation": 0.3}, {"interactions": 0.6}, {"module": Own}]
 )
 def test_what_dual_steps_that_go_on_cannot_change_raises(change):
     model = classifier().fit(X, Y).set_params(**change)
@@ -301,15 +301,15 @@ def implicit_negatives():
 def test_labels_of_many_implicit_negatives_warn_of_the_other_solver(monkeypatch):
     y = implicit_negatives()
     assert classifier(C=3.0).fit(X, y).C_ == 3
-    monkeypatch.setattr(_training, "_MOST_CELLS", 100)
+    monkeypatch.setattr(_fit, "_MOST_CELLS", 100)
     model = classifier(C=3.0, lr=0.02)
     with pytest.warns(exceptions.SolverFallbackWarning) as caught:
         model.fit(X, y)
     assert [str(each.message) for each in caught] == [
         "`y` stores the positives of a label matrix of more negatives than dual "
         "coordinate ascent takes (2 ** 22 cells): torch.optim.Adam with lr=0.02 trains "
-        "the model instead. `C`, `common`, `interactions` and `scale_output` do not "
-        "count there, here C=3.0; pass optimizer=torch.optim.Adam to choose it."
+        "the model instead. `C`, `label_correlation`, `interactions` and `calibrate` "
+        "do not count there, here C=3.0; pass optimizer=torch.optim.Adam to choose it."
     ]
     assert caught[0].filename == __file__
     assert not hasattr(model, "C_")
@@ -351,7 +351,7 @@ def test_auto_params_given_by_hand_make_the_same_model():
 
 def test_what_is_given_is_what_auto_params_hold():
     given = {
-        "common": 0.1,
+        "label_correlation": 0.1,
         "interactions": 0.5,
         "C": 2.0,
         "max_epochs": 3,

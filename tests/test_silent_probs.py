@@ -95,7 +95,7 @@ def emotional(n=240, seed=0):
 @pytest.mark.parametrize("params", [{}, {"early_stopping": True}])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_copies_of_rows_change_the_log_loss_little(sparse, params):
-    params = {"common": 0, "interactions": 0, **params}
+    params = {"label_correlation": 0, "interactions": 0, **params}
     change = []
     for seed in (1, 2, 3):
         X, y, truth = emotional(seed=seed)
@@ -129,7 +129,7 @@ def streamed(n=1200, seed=0):
 @pytest.mark.parametrize("call", ["warm fit", "partial_fit"])
 def test_calls_on_rows_that_were_seen_change_the_log_loss_little(call):
     X, truth, y = streamed()
-    params = {"common": 0, "interactions": 0, "warm_start": True}
+    params = {"label_correlation": 0, "interactions": 0, "warm_start": True}
     model = make(**params).fit(X[:600], y[:600])
     losses = [log_loss(truth[600:], model.predict_proba(X[600:]))]
     for _ in range(3):
@@ -140,7 +140,7 @@ def test_calls_on_rows_that_were_seen_change_the_log_loss_little(call):
 
 def test_a_stream_is_as_well_calibrated_as_one_fit():
     X, truth, y = streamed()
-    params = {"common": 0, "interactions": 0}
+    params = {"label_correlation": 0, "interactions": 0}
     whole = make(**params).fit(X[:800], y[:800])
     stream = make(**params)
     for start in range(0, 800, 40):

@@ -1,8 +1,8 @@
 """The estimator, on top of the labels, the metrics and the net."""
 
-from ._device import DeviceWarning, VersionWarning
 from ._estimator import MaskedMultiLabelClassifier
-from ._training import InterruptedFitWarning
+from ._fit import InterruptedFitWarning
+from ._persistence import DeviceWarning, VersionWarning
 
 __all__ = [
     "DeviceWarning",

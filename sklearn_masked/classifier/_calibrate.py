@@ -1,8 +1,9 @@
 """Platt scaling of the default model, and its upkeep by later calls.
 
 The first call fits the lines to cells that were held out; see
-:mod:`sklearn_masked.nn.held_out`. Later calls judge the model as it was before them on
-their cells, unless they have been seen: then the lines follow the logits' growth.
+:mod:`sklearn_masked.nn.sdca._leave_out`. Later calls judge the model as it was before
+them on their cells, unless they have been seen: then the lines follow the logits'
+growth.
 """
 
 import numpy as np
@@ -10,10 +11,10 @@ import torch
 from skorch.utils import to_tensor
 
 from ..nn.batches import concatenated_ranges, model_input
-from ..nn.held_out import held_out_margins
-from ..nn.platt import base_log_odds, output_lines
-from ..nn.row_digests import cell_digests
-from . import _build
+from ..nn.sdca._leave_out import held_out_margins
+from ..nn.sdca._platt import base_log_odds, output_lines
+from ..nn.sdca._row_digests import cell_digests
+from . import _net
 from ._held_out_scores import cell_parts, held_out_size
 
 # Held-out cells, and digests of training cells, that are kept for later calls: 44 KB of
@@ -43,11 +44,11 @@ def calibrate(estimator, targets, data, valid, *, first, whole):
     batches = data.batches(held_out_size(estimator.net_, len(data)))
     if valid is None and whole:
         dual.settle(batches)
-    if not estimator.scale_output or not len(dual.label):
+    if not estimator.calibrate or not len(dual.label):
         return
     known = None if first else getattr(estimator, "_platt", None)
     if known is None:
-        unit = _build.mean_weight(estimator, targets, with_labels=True)
+        unit = _net.mean_weight(estimator, targets, with_labels=True)
         known = _nothing_known(dual, unit)
     digests = _digests(targets.labeled, data)
     totals = [
@@ -173,7 +174,7 @@ def _validation_cells(estimator, valid, block=1024):
     X, targets, rows = valid.X, valid.targets, valid.rows
     ones = torch.ones_like(module.bias)
     module.slope, module.intercept = ones, torch.zeros_like(ones)
-    weight, target = _build.cell_terms(estimator, targets)
+    weight, target = _net.cell_terms(estimator, targets)
     parts = []
     for start in range(0, len(rows), block):
         some = rows[start : start + block]

@@ -20,7 +20,7 @@ from .._targets import (
 )
 from ..labels.names import check_same_features, check_same_rows
 from ..nn.batches import in_form
-from . import _build, _device, _training
+from . import _fit, _net, _persistence
 from ._prediction import PredictionMixin
 from ._solvers import refuse_instances
 from ._validation import refuse_dataset
@@ -51,11 +51,11 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
     ----------
     embedding_dim : int, default=100
         Width of the shared path; where `interactions` are above 0, twice of it.
-    sharing : float, default=0.3
+    shared_weight : float, default=0.3
         Weight of the shared path beside the direct one; 0 leaves it out: with
-        ``common=0`` and ``interactions=0``, separate models. More of it helps labels
-        with few labeled cells.
-    common : float or "auto", default="auto"
+        ``label_correlation=0`` and ``interactions=0``, separate models. A larger weight
+        helps labels with few labeled cells.
+    label_correlation : float or "auto", default="auto"
         The share of the weights' variance that all labels have in common, from 0,
         which keeps labels apart, to 1; where it is above 0, the number of features
         of a row of a sparse X counts too. It helps where labels go together, as toxic
@@ -86,7 +86,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         :class:`sklearn.linear_model.LogisticRegression`; must be above 0. Rows are
         scaled to length 1 in the quadratic mean first. "auto" is 5 over the mean weight
         of the labeled cells, so that a factor on all weights changes nothing.
-    scale_output : bool, default=True
+    calibrate : bool, default=True
         Whether to turn logits into log-odds by a line per label (Platt scaling, pooled
         over labels where cells are few), fitted to the logits of held-out cells. It
         makes the scores of different labels comparable and does not change their order
@@ -181,7 +181,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         Number of epochs run, over all calls.
     auto_params_ : dict
         The value in use of each parameter that can be "auto" and that the solver
-        reads, of the last call: `common`, `interactions`, `C`, `max_epochs`,
+        reads, of the last call: `label_correlation`, `interactions`, `C`, `max_epochs`,
         `batch_size`, `device`. ``set_params(**auto_params_)`` fixes them.
     C_ : float
         The inverse strength of the penalty, with dual coordinate ascent.
@@ -198,16 +198,16 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
     Notes
     -----
     A value that is not the default and that the solver in use does not read raises:
-    `C`, `common`, `interactions` and `scale_output` are read by dual coordinate ascent
-    alone, `lr` and `optimizer__*` by an optimizer alone. A search over both is a list
-    of grids: ``[{"C": [0.5, 5]}, {"optimizer": [Adam], "lr": [0.01, 0.1]}]``.
+    `C`, `label_correlation`, `interactions` and `calibrate` are read by dual coordinate
+    ascent alone, `lr` and `optimizer__*` by an optimizer alone. A search over both is a
+    list of grids: ``[{"C": [0.5, 5]}, {"optimizer": [Adam], "lr": [0.01, 0.1]}]``.
 
     `partial_fit` and `warm_start` draw the weights towards the model as it is; the
-    embedding, `sharing`, `common`, `interactions`, the C of "auto" and the scaling of
-    the features stay those of the first call. A label's base rate moves by what is new
-    against all cells that it has seen. The output lines of `scale_output` are fitted to
-    the cells of a call before it learns from them; where most of them have been seen by
-    earlier calls, they follow the growth of the logits instead.
+    embedding, `shared_weight`, `label_correlation`, `interactions`, the C of "auto" and
+    the scaling of the features stay those of the first call. A label's base rate moves
+    by what is new against all cells that it has seen. The output lines of `calibrate`
+    are fitted to the cells of a call before it learns from them; where most of them
+    have been seen by earlier calls, they follow the growth of the logits instead.
 
     Predictions in other threads during a fit are those of the model before it. Fits in
     several threads at once are those of one thread; with a `module`, `criterion` or
@@ -233,8 +233,11 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
 
     _parameter_constraints = {
         "embedding_dim": [Interval(Integral, 1, None, closed="left")],
-        "sharing": [Interval(Real, 0, None, closed="left")],
-        "common": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"})],
+        "shared_weight": [Interval(Real, 0, None, closed="left")],
+        "label_correlation": [
+            Interval(Real, 0, 1, closed="both"),
+            StrOptions({"auto"}),
+        ],
         "interactions": [
             Interval(Real, 0, 1, closed="left"),
             StrOptions({"auto"}),
@@ -242,7 +245,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         "idf_power": [Interval(Real, 0, None, closed="left")],
         "std_power": [None, Interval(Real, 0, None, closed="left")],
         "C": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
-        "scale_output": ["boolean"],
+        "calibrate": ["boolean"],
         "module": [None, callable],
         "criterion": [None, callable],
         "reduction": [StrOptions({"cell", "label", "sample"})],
@@ -277,13 +280,13 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         self,
         embedding_dim=100,
         *,
-        sharing=0.3,
-        common="auto",
+        shared_weight=0.3,
+        label_correlation="auto",
         interactions="auto",
         idf_power=0.5,
         std_power=1.0,
         C="auto",
-        scale_output=True,
+        calibrate=True,
         module=None,
         criterion=None,
         reduction="cell",
@@ -307,13 +310,13 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         net_params=None,
     ):
         self.embedding_dim = embedding_dim
-        self.sharing = sharing
-        self.common = common
+        self.shared_weight = shared_weight
+        self.label_correlation = label_correlation
         self.interactions = interactions
         self.idf_power = idf_power
         self.std_power = std_power
         self.C = C
-        self.scale_output = scale_output
+        self.calibrate = calibrate
         self.module = module
         self.criterion = criterion
         self.reduction = reduction
@@ -342,12 +345,12 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         if deep:
             # Checked when fitting, as every parameter is: here it may be anything.
             stored = self.net_params if isinstance(self.net_params, dict) else {}
-            params.update({k: v for k, v in stored.items() if _build.is_net_param(k)})
+            params.update({k: v for k, v in stored.items() if _net.is_net_param(k)})
         return params
 
     def set_params(self, **params):
         """Set parameters; `optimizer__*` and their like are kept in `net_params`."""
-        ours = {k: v for k, v in params.items() if not _build.is_net_param(k)}
+        ours = {k: v for k, v in params.items() if not _net.is_net_param(k)}
         super().set_params(**ours)
         if len(ours) < len(params):
             theirs = {k: v for k, v in params.items() if k not in ours}
@@ -403,7 +406,7 @@ default=None
         # Before the training: a warning that is made an error must leave all as it is.
         seen = fitted._n_positive + fitted._n_negative + np.add(*targets.totals())
         warn_unlabeled_labels(seen > 0, fitted.label_names_)
-        _training.train(fitted, X, targets, first=not warm, whole=True)
+        _fit.train(fitted, X, targets, first=not warm, whole=True)
         return self._adopt(fitted)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -438,7 +441,7 @@ default=None
         X, _, targets = fitted._validate(
             X, y, sample_weight, first=first, classes=classes
         )
-        _training.train(fitted, X, targets, first=first, whole=False)
+        _fit.train(fitted, X, targets, first=first, whole=False)
         return self._adopt(fitted)
 
     def _scratch(self, keep):
@@ -473,7 +476,7 @@ default=None
         else:
             check_same_labels(target, self, sample_weight)
             X = in_form(X, getattr(self.net_.module_, "takes_sparse", None))
-        return X, target, _training.make_targets(target.labels, sample_weight)
+        return X, target, _fit.make_targets(target.labels, sample_weight)
 
     def _check_X(self, X, reset):
         refuse_dataset(X)
@@ -519,15 +522,15 @@ default=None
         return tags
 
     def __getstate__(self):
-        return {**super().__getstate__(), "_versions": _device.versions()}
+        return {**super().__getstate__(), "_versions": _persistence.versions()}
 
     def __setstate__(self, state):
         state = dict(state)
         saved = state.pop("_versions", {})
         super().__setstate__(state)
-        _device.warn_of_other_versions(saved)
+        _persistence.warn_of_other_versions(saved)
         if "net_" in state:
-            self.net_.move_to(_device.device_on_load(self.device))
+            self.net_.move_to(_persistence.device_on_load(self.device))
 
 
 def _canonical(X):

@@ -1,13 +1,13 @@
 """Scores of held-out cells, by which fits of one model are compared.
 
-See :mod:`sklearn_masked.nn.held_out` for how cells are held out.
+See :mod:`sklearn_masked.nn.sdca._leave_out` for how cells are held out.
 """
 
 import numpy as np
 
 from ..labels import MaskedLabels
 from ..metrics import masked_average_precision_score, masked_roc_auc_score
-from ..nn.held_out import FOLDS
+from ..nn.sdca._leave_out import FOLDS
 
 # Folds are made of batches: there are at least this many.
 _FEWEST_BATCHES = 12

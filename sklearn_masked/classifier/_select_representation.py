@@ -9,16 +9,16 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..nn.batches import concatenated_ranges
-from ..nn.direct import MAX_WEIGHTS, SMALL_TABLE, choose_direct
-from ..nn.dual import DualDataset, DualTrainer, agreement
-from ..nn.held_out import FOLDS, held_out_margins
-from ..nn.modules import DirectSharedModule
-from ..nn.scaling import RarityScales
-from . import _build
+from ..nn.model._direct import MAX_WEIGHTS, SMALL_TABLE, choose_direct
+from ..nn.model._module import DirectSharedModule
+from ..nn.model._scaling import RarityScales
+from ..nn.sdca import DualDataset, DualTrainer, agreement
+from ..nn.sdca._leave_out import FOLDS, held_out_margins
+from . import _net
 from ._held_out_scores import auc_plus_ap, held_out_size, z_score
 
-# Candidates of common="auto".
-_COMMON = 0.0, 0.4
+# Candidates of label_correlation="auto".
+_CORRELATIONS = 0.0, 0.4
 # interactions="auto": candidates for a sparse X of bits, and the value for an array; 0
 # for other sparse X, and where there are more weights of pairs than this.
 _INTERACTIONS, _OF_ARRAYS, _MOST_WEIGHTS = (0.0, 0.5, 0.75), 0.5, 1 << 24
@@ -39,7 +39,7 @@ _EPOCHS = 3
 class Settings(NamedTuple):
     """Settings that a module is allocated by, beside the scales of X."""
 
-    common: float
+    label_correlation: float
     interactions: float
     width: int | None
 
@@ -53,7 +53,7 @@ def scale_power(estimator, scales):
 
 def taken(module):
     """Return the parameters that an allocated module stands for."""
-    names = "common", "interactions"
+    names = "label_correlation", "interactions"
     return {name: round(float(getattr(module, name)), 6) for name in names}
 
 
@@ -115,18 +115,24 @@ def select_settings(estimator, X, targets, rows, seed, scales, power):
     -------
     Settings
     """
-    commons = _COMMON if estimator.common == "auto" else (float(estimator.common),)
+    correlations = (
+        _CORRELATIONS
+        if estimator.label_correlation == "auto"
+        else (float(estimator.label_correlation),)
+    )
     shares = interaction_shares(estimator, X)
     narrow = None if shares[0] else estimator.embedding_dim
-    first = Settings(commons[0], shares[0], narrow)
+    first = Settings(correlations[0], shares[0], narrow)
     few = np.diff(targets.indptr)[rows].sum() < _FEWEST_CELLS
     few = few or len(rows) < _FEWEST_ROWS
-    if seed is None or few or len(commons) == len(shares) == 1:
+    if seed is None or few or len(correlations) == len(shares) == 1:
         return first
     args = estimator, X, targets, rows, seed, scales, power
     best = first
-    if len(commons) > 1:
-        best = _SmallModels(*args, _MOST_CELLS).select_common(first, commons[-1])
+    if len(correlations) > 1:
+        best = _SmallModels(*args, _MOST_CELLS).select_correlation(
+            first, correlations[-1]
+        )
     if len(shares) == 1:
         return best
     return _SmallModels(*args, _MOST_FOR_PAIRS).select_interactions(best, shares[1:])
@@ -141,7 +147,7 @@ class _SmallModels:
         count = np.cumsum(np.diff(targets.indptr)[rows][order])
         n_rows = int(np.searchsorted(count, n_cells)) + 1
         self.rows = np.sort(rows[order[:n_rows]])
-        self.terms = _build.cell_terms(estimator, targets)
+        self.terms = _net.cell_terms(estimator, targets)
         self.net, self.C = estimator.net_, estimator.C_
         self.X, self.targets, self.seed = X, targets, seed
         self.scales, self.power = scales, power
@@ -163,7 +169,7 @@ class _SmallModels:
         held_out = held_out_margins(trainer, batches, **options)
         return auc_plus_ap(trainer, held_out, self.targets.n_labels)
 
-    def select_common(self, first, common):
+    def select_correlation(self, first, correlation):
         """Return the settings with this correlation if the evidence is for it.
 
         Labels' weights that agree and a gain of held-out cells count together: where
@@ -173,7 +179,7 @@ class _SmallModels:
         agreed = agreement(begun[0])
         if agreed <= _TOGETHER:
             return first
-        joined = first._replace(common=common)
+        joined = first._replace(label_correlation=correlation)
         before, after = (
             self.judge(each, n_epochs=_EPOCHS) for each in (begun, self.start(joined))
         )
@@ -202,7 +208,7 @@ def _small_module(module, X, targets, rows):
         module.n_features,
         module.n_labels,
         module.embedding.shape[1],
-        float(module.sharing),
+        float(module.shared_weight),
         None
         if module.direct is None
         else choose_direct(X, np.repeat(rows, lengths), module.n_labels),

@@ -13,7 +13,7 @@ import torch
 from skorch.callbacks import Callback
 
 from ..exceptions import SolverFallbackWarning
-from ..nn.losses import MaskedBCEWithLogitsLoss
+from ..nn.sgd.losses import MaskedBCEWithLogitsLoss
 
 DUAL, OPTIMIZER, MODULE = "dual", "optimizer", "module"
 SOLVERS = {
@@ -25,13 +25,13 @@ _BY_GRADIENT = OPTIMIZER, MODULE
 # The solvers that read each parameter. "module__*" stands for all names that begin so.
 READ_BY = {
     "embedding_dim": (DUAL, OPTIMIZER),
-    "sharing": (DUAL, OPTIMIZER),
-    "common": (DUAL,),
+    "shared_weight": (DUAL, OPTIMIZER),
+    "label_correlation": (DUAL,),
     "interactions": (DUAL,),
     "idf_power": (DUAL, OPTIMIZER),
     "std_power": (DUAL, OPTIMIZER),
     "C": (DUAL,),
-    "scale_output": (DUAL,),
+    "calibrate": (DUAL,),
     "module": SOLVERS,
     "criterion": SOLVERS,
     "reduction": SOLVERS,
@@ -69,7 +69,7 @@ READ_BY = {
     "train_split": SOLVERS,
 }
 # What "auto" may stand for; `auto_params_` has those that the solver reads.
-AUTO = "common", "interactions", "C", "max_epochs", "batch_size", "device"
+AUTO = "label_correlation", "interactions", "C", "max_epochs", "batch_size", "device"
 # What a criterion that is not derived from ours cannot know of.
 _OF_OUR_LOSS = (
     "reduction",
@@ -81,8 +81,8 @@ _OF_OUR_LOSS = (
 # What a model that goes on keeps from its first call; gradients keep the loss as well.
 _SETTLED = (
     "embedding_dim",
-    "sharing",
-    "common",
+    "shared_weight",
+    "label_correlation",
     "interactions",
     "idf_power",
     "std_power",
@@ -173,11 +173,12 @@ def reads(solver, name):
 
 def _warn_of_fallback(estimator, idle):
     shown = ", ".join(f"{name}={value!r}" for name, value in idle.items())
+    here = f", here {shown}" if shown else ""
     warnings.warn(
         "`y` stores the positives of a label matrix of more negatives than dual "
         "coordinate ascent takes (2 ** 22 cells): torch.optim.Adam with "
-        f"lr={estimator.lr} trains the model instead. `C`, `common`, `interactions` "
-        f"and `scale_output` do not count there{f', here {shown}' if shown else ''}; "
+        f"lr={estimator.lr} trains the model instead. `C`, `label_correlation`, "
+        f"`interactions` and `calibrate` do not count there{here}; "
         "pass optimizer=torch.optim.Adam to choose it.",
         SolverFallbackWarning,
         stacklevel=5,

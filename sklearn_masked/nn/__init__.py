@@ -1,7 +1,7 @@
 """Everything that touches torch: losses, modules, the bag operator and the net."""
 
-from .losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
-from .optim import LazyAdam, RowWiseAdagrad, SparseSGD
+from .sgd.losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
+from .sgd.optim import LazyAdam, RowWiseAdagrad, SparseSGD
 
 __all__ = [
     "LazyAdam",

@@ -11,12 +11,8 @@ import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
-from .device import kernels
-from .device.transpose import (
-    Transposed,
-    bags_of_all_columns,
-    transpose_on_device,
-)
+from .sgd.device import kernels
+from .sgd.device.transpose import Transposed, bags_of_all_columns, transpose_on_device
 
 # A block of a gradient has so many numbers, which stay in a processor's cache.
 _BLOCK_NUMBERS = 1 << 20
@@ -38,10 +34,10 @@ def embedding_bag(table, indices, offsets, weights, sparse=True):
         Factor of each row. It gets no gradient.
     sparse : bool or "blocks", default=True
         False gives a gradient of the whole table, for optimizers that take no
-        sparse ones. "blocks" leaves it to an optimizer of
-        :mod:`sklearn_masked.nn.optim` to multiply the gradient out, block by block of
-        rows, each updated while it is in the processor's cache: the table's `grad`
-        stays None, and whatever looks at it (clipping, say) sees nothing.
+        sparse ones. "blocks" leaves it to an optimizer of :mod:`sklearn_masked.nn`
+        to multiply the gradient out, block by block of rows, each updated while it is
+        in the processor's cache: the table's `grad` stays None, and whatever looks at
+        it (clipping, say) sees nothing.
 
     Returns
     -------

@@ -10,9 +10,9 @@ import torch
 from skorch.helper import predefined_split
 
 from ..labels.names import check_same_names, entry_names
-from ..nn.dual import StandbyAdam
-from ..nn.losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
-from ..nn.net import MaskedNet
+from ..nn.sdca import StandbyAdam
+from ..nn.sgd.losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
+from ..nn.sgd.net import MaskedNet
 from ._callbacks import make_callbacks
 from ._solvers import READ_BY, is_ours
 
@@ -114,7 +114,7 @@ def mean_weight(estimator, targets, *, with_labels=False):
 
     >>> from types import SimpleNamespace
     >>> import numpy as np
-    >>> from sklearn_masked.classifier._build import mean_weight
+    >>> from sklearn_masked.classifier._net import mean_weight
     >>> cells = SimpleNamespace(
     ...     weights=np.array([1.0, 3.0]), indices=np.array([0, 1]), n_labels=2)
     >>> targets = SimpleNamespace(labeled=cells)

@@ -11,8 +11,8 @@ made up for the steps in between. A dense gradient touches all rows.
 
 import torch
 
+from ..sparse import gradient_blocks
 from .device import kernels
-from .sparse import gradient_blocks
 
 __all__ = ["LazyAdam", "RowWiseAdagrad", "SparseSGD"]
 
@@ -135,7 +135,7 @@ class SparseSGD(_RowOptimizer):
     Examples
     --------
     >>> import torch
-    >>> from sklearn_masked.nn.optim import SparseSGD
+    >>> from sklearn_masked.nn.sgd.optim import SparseSGD
     >>> from sklearn_masked.nn.sparse import embedding_bag
     >>> table = torch.nn.Parameter(torch.ones(3, 2))
     >>> row, start, weight = (torch.tensor([number]) for number in (2, 0, 1.0))
@@ -208,7 +208,7 @@ class RowWiseAdagrad(_RowOptimizer):
     Examples
     --------
     >>> import torch
-    >>> from sklearn_masked.nn.optim import RowWiseAdagrad
+    >>> from sklearn_masked.nn.sgd.optim import RowWiseAdagrad
     >>> from sklearn_masked.nn.sparse import embedding_bag
     >>> table = torch.nn.Parameter(torch.ones(3, 2))
     >>> row, start, weight = (torch.tensor([number]) for number in (2, 0, 8.0))
@@ -295,7 +295,7 @@ class LazyAdam(_RowOptimizer):
     Examples
     --------
     >>> import torch
-    >>> from sklearn_masked.nn.optim import LazyAdam
+    >>> from sklearn_masked.nn.sgd.optim import LazyAdam
     >>> from sklearn_masked.nn.sparse import embedding_bag
     >>> table = torch.nn.Parameter(torch.ones(3, 2))
     >>> row, start, weight = (torch.tensor([number]) for number in (2, 0, 8.0))

@@ -12,11 +12,11 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from .cover import BLOCK
+from ..model._pair_index import BLOCK
 
 
 class TouchedPairs:
-    """The weights of a :class:`~sklearn_masked.nn.direct.PairDirect` in training.
+    """Training-time storage of the sparse direct weights of a `PairDirect`.
 
     Parameters
     ----------

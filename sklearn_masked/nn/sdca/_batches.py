@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from ..batches import CellDataset
-from ..row_digests import grouped_permutation
+from ._row_digests import grouped_permutation
 
 
 class DualDataset(CellDataset):

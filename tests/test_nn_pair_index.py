@@ -5,9 +5,9 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from sklearn_masked.nn.cover import Covered
-from sklearn_masked.nn.direct import PairDirect
-from sklearn_masked.nn.touched import TouchedPairs
+from sklearn_masked.nn.model._direct import PairDirect
+from sklearn_masked.nn.model._pair_index import Covered
+from sklearn_masked.nn.sdca._pair_weights import TouchedPairs
 
 N_ROWS, N_FEATURES, N_LABELS = 30, 12, 9
 CASES = ["some cells", "one label", "a cell a row", "no cell", "empty rows"]
@@ -43,7 +43,7 @@ def slowly(X, rows, cols):
 
 @pytest.fixture(params=[7, 1 << 20], ids=["small blocks", "one block"])
 def block(request, monkeypatch):
-    for module in ("cover", "touched"):
+    for module in ("model._pair_index", "sdca._pair_weights"):
         monkeypatch.setattr(f"sklearn_masked.nn.{module}.BLOCK", request.param)
 
 

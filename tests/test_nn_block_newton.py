@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from sklearn_masked.nn import blocks as nn_blocks
-from sklearn_masked.nn.blocks import (
+from sklearn_masked.nn.sdca import _block_newton
+from sklearn_masked.nn.sdca._block_newton import (
     LabelBlocks,
     PairProducts,
     RowProducts,
@@ -174,7 +174,7 @@ def test_few_labels_of_other_sizes_share_a_group_and_many_do_not():
 def test_distinct_pairs_are_found_by_marks_and_by_a_sort(monkeypatch):
     pairs = np.array([7, 2, 7, 9, 2], np.int32)
     for most in (256, 0):
-        monkeypatch.setattr("sklearn_masked.nn.blocks._MARKS", most)
+        monkeypatch.setattr("sklearn_masked.nn.sdca._block_newton._MARKS", most)
         distinct, at = _distinct(pairs)
         assert distinct.tolist() == [2, 7, 9] and at.tolist() == [1, 0, 1, 2, 0]
 
@@ -186,13 +186,13 @@ def test_systems_that_are_not_tame_are_solved_in_double_precision(
     rng = np.random.default_rng(3)
     rows = torch.from_numpy(length * rng.normal(size=(12, 4)).astype(np.float32))
     blocks = LabelBlocks(torch.zeros(12, dtype=torch.int64), SharedProducts(rows), 0.25)
-    seen, newton = [], nn_blocks._newton
+    seen, newton = [], _block_newton._newton
 
     def spy(products, *args):
         seen.append(str(products.dtype))
         return newton(products, *args)
 
-    monkeypatch.setattr(nn_blocks, "_newton", spy)
+    monkeypatch.setattr(_block_newton, "_newton", spy)
     cells = torch.zeros(12), (torch.arange(12) % 2).float(), torch.ones(12)
     new = blocks.solve(*cells, torch.full((12,), 0.5))
     assert seen == [f"torch.{dtype}"]

@@ -7,8 +7,8 @@ import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
-from .batches import bag_inputs, dense_input
-from .scaling import feature_scales, row_blocks
+from ..batches import bag_inputs, dense_input
+from ._scaling import feature_scales, row_blocks
 
 # Columns beyond so many, the rarest, do not enter the decomposition.
 MAX_COLUMNS = 20_000

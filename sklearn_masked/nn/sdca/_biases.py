@@ -83,7 +83,7 @@ def _of_counts(trainer, tilt, rest, curve):
     """Return the slope and the curvature in what counts weigh for all labels."""
     n_labels = len(trainer.module.bias)
     # Of weights of this correlation, their sum is penalized by so much.
-    penalty = 1 / (1 - trainer.common + trainer.common * n_labels)
+    penalty = 1 / (1 - trainer.correlation + trainer.correlation * n_labels)
     weights = trainer.module.output[:, -1].sum() + n_labels * tilt
     weights = weights - trainer.count_anchor
     slope = (rest * trainer.counts).sum() - penalty * weights

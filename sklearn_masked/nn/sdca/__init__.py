@@ -1,8 +1,8 @@
 """Training without a learning rate: stochastic dual coordinate ascent."""
 
-from ._data import DualDataset
-from ._standby import StandbyAdam
-from ._trainer import DualTrainer
+from ._batches import DualDataset
+from ._net import StandbyAdam
+from ._solver import DualTrainer
 from ._weights import agreement
 
 __all__ = ["DualDataset", "DualTrainer", "StandbyAdam", "agreement"]

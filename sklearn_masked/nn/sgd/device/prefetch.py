@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from ..batches import CellDataset, DenseBatch
-from ..sparse import KeptTranspose
+from ...batches import CellDataset, DenseBatch
+from ...sparse import KeptTranspose
 from .data import GROUP_ENTRIES, SCRATCH, DeviceDataset
 from .transpose import on_device, transpose_on_device
 

@@ -5,8 +5,8 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from .cover import Covered
-from .sparse import compact_columns, embedding_bag
+from ..sparse import compact_columns, embedding_bag
+from ._pair_index import Covered
 
 # A dense table of so few weights costs nothing that anyone would notice.
 SMALL_TABLE = 1 << 20

@@ -10,7 +10,7 @@ probability that the model gives to cell :math:`i`. Each step takes the cells of
 and moves their :math:`p_i`, and the weights with them, to where that equation holds for
 each of them (Shalev-Shwartz and Zhang, 2013; Yu, Huang and Lin, 2011, for the logistic
 loss). Cells of different labels share no weight, so that they do not disturb one
-another; cells of one label move jointly: see :mod:`sklearn_masked.nn.blocks`.
+another; cells of one label move jointly: see `_block_newton`.
 
 Labels may have a part of their weights in common (Evgeniou and Pontil, 2004): of what
 a cell adds to the weights of its label, a share then goes to all labels, and all cells
@@ -22,13 +22,13 @@ import scipy.sparse as sp
 import torch
 
 from ..batches import concatenated_ranges, model_input
-from ..blocks import LabelBlocks, PairProducts, RowProducts, SharedProducts
-from ..direct import PairDirect
+from ..model._direct import PairDirect
 from ..sparse import sum_bags, transpose_batch
-from ..touched import TouchedPairs
-from ._by_label import best_shares, newton_shifts
+from ._biases import best_shares, newton_shifts
+from ._block_newton import LabelBlocks, PairProducts, RowProducts, SharedProducts
+from ._pair_weights import TouchedPairs
 from ._parts import split
-from ._rows import KEPT, SharedRows
+from ._row_cache import KEPT, SharedRows
 from ._weights import Weights
 
 # The bias takes part in each step as a feature of this squared length. It is penalized
@@ -73,7 +73,7 @@ class DualTrainer:
         self, module, X, targets, rows, weight, targets_of_cells, C, fresh, hold=None
     ):
         self.module, self.X, self.rows = module, X, rows
-        self.C, self.fresh, self.common = C, fresh, float(module.common)
+        self.C, self.fresh, self.correlation = C, fresh, float(module.label_correlation)
         self.device = module.bias.device
         self.anchor = module.bias.detach().clone()
         rate = torch.sigmoid(self.anchor)
@@ -131,7 +131,7 @@ class DualTrainer:
 
     def _own(self, amount):
         """Return what of this is for a cell's own label alone."""
-        return (1 - self.common) * amount if self.common else amount
+        return (1 - self.correlation) * amount if self.correlation else amount
 
     def weights(self):
         """Return the weights that steps change."""
@@ -169,7 +169,7 @@ class DualTrainer:
             reach = -(self.strength * way)[cells] * (self.margins(cells) - bias[label])
             square.index_add_(0, label, reach)
         cells = self.label, self.target, self.strength
-        best = best_shares(way, *cells, bias, square, joined=bool(self.common))
+        best = best_shares(way, *cells, bias, square, joined=bool(self.correlation))
         self.probability = self.target + best[self.label] * way
         self.weights().scale_labels(best, self.touched)
 
@@ -186,7 +186,7 @@ class DualTrainer:
         rows, at = self._distinct(slots)
         if self.touched is not None:
             margin += self.touched.margins(cells, self._own(self._added(cells)))
-            if self.common:
+            if self.correlation:
                 scaled = self.module.scaled(**self._inputs(rows))
                 margin += self.module.common_logits(**scaled)[at]
             return margin
@@ -198,28 +198,28 @@ class DualTrainer:
         label, slots = self.label[cells], self.slot[cells]
         into, (shared, crossed) = self.weights(), self.shared(slots)
         into.output.index_add_(0, label, shared * self._own(amount)[:, None])
-        if self.common:
-            into.output += self.common * (amount @ shared)
+        if self.correlation:
+            into.output += self.correlation * (amount @ shared)
         if crossed is not None:
-            self.module.quadratic.add(crossed, label, amount, self.common)
+            self.module.quadratic.add(crossed, label, amount, self.correlation)
         if into.direct is None:
             return
         if self.touched is None:
             self._add_table(into.direct, label, slots, amount)
             return
         self.touched.add(cells, self._own(amount))
-        if self.common:
+        if self.correlation:
             rows, at = self._distinct(slots)
             change = amount.new_zeros(rows.stop - rows.start).index_add_(0, at, amount)
-            change *= self.common
+            change *= self.correlation
             self._add_rows(into.common[:, None], rows, change[:, None])
 
     def _add_table(self, table, label, slots, amount):
         rows, at = self._distinct(slots)
         change = amount.new_zeros(rows.stop - rows.start, table.shape[1])
         change.index_put_((at, label), amount, accumulate=True)
-        if self.common:
-            common = self.common * change.sum(1, keepdim=True)
+        if self.correlation:
+            common = self.correlation * change.sum(1, keepdim=True)
             change = self._own(change).add_(common)
         self._add_rows(table, rows, change)
 
@@ -243,7 +243,7 @@ class DualTrainer:
         blocks = self.blocks.get(key)
         if blocks is None:
             products = self._products(cells)
-            blocks = LabelBlocks(self.label[cells], products, _BIAS, self.common)
+            blocks = LabelBlocks(self.label[cells], products, _BIAS, self.correlation)
             self.n_kept += blocks.size
             if self.n_kept <= KEPT:
                 self.blocks[key] = blocks
@@ -255,7 +255,7 @@ class DualTrainer:
         shared, direct = self.shared(slots), self.module.direct
         if direct is None:
             return SharedProducts(*shared)
-        if self.touched is not None and not self.common:
+        if self.touched is not None and not self.correlation:
             parts = (part.cpu().numpy() for part in self.touched.part(cells))
             return PairProducts(*shared, *parts, self.touched.square[cells])
         rows, at = self._distinct(slots)

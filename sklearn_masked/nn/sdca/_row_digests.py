@@ -25,7 +25,7 @@ def row_digests(X):
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_masked.nn.row_digests import row_digests
+    >>> from sklearn_masked.nn.sdca._row_digests import row_digests
     >>> one, other, again = row_digests(np.float32([[1, 0], [0, 1], [1, -0.0]]))
     >>> bool(one == again), bool(one == other)
     (True, False)

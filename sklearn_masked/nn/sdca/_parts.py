@@ -13,10 +13,10 @@ def split(trainer, cells):
     Parts are of whole rows, unless one row alone has too many of them.
     """
     slots, most = trainer.slot[cells], cells.stop - cells.start
-    if most and not trainer.common:
+    if most and not trainer.correlation:
         most = int(torch.bincount(trainer.label[cells]).max())
     is_one = most and slots[0] == slots[-1]
-    if most <= _MOST_OF_A_LABEL or (is_one and not trainer.common):
+    if most <= _MOST_OF_A_LABEL or (is_one and not trainer.correlation):
         return [cells]
     middle = (slots[0] + slots[-1] + 1) // 2
     at = cells.start + int(np.searchsorted(slots, middle))

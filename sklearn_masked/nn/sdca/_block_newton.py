@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from .sparse import compact_columns
+from ..sparse import compact_columns
 
 # Labels with about as many cells in a batch are solved in one go.
 _SIZES = (4, 16, 48, 96)
@@ -47,7 +47,7 @@ class LabelBlocks:
         row, and returns their rows' inner products, shape (n_groups, m, m).
     bias : float
         The squared length of the bias, a feature that all rows of a label have.
-    common : float, default=0
+    correlation : float, default=0
         The share of the weights' variance that all labels have in common: 0 keeps
         labels apart, else all cells of the batch move jointly.
 
@@ -57,9 +57,9 @@ class LabelBlocks:
         How many inner products it holds.
     """
 
-    def __init__(self, labels, products, bias, common=0.0):
-        self.labels, self.common = labels, common
-        host = labels.cpu().numpy() * (not common)
+    def __init__(self, labels, products, bias, correlation=0.0):
+        self.labels, self.correlation = labels, correlation
+        host = labels.cpu().numpy() * (not correlation)
         order = np.argsort(host, kind="stable")
         counts = np.bincount(host)
         present = np.flatnonzero(counts)
@@ -76,16 +76,18 @@ class LabelBlocks:
 
     def _same(self, cells):
         """Return whether two cells are of one label; 1 where all of a group are."""
-        if not self.common:
+        if not self.correlation:
             return 1
         label = self.labels[cells]
         return label[:, :, None] == label[:, None, :]
 
     def _joined(self, products, cells):
         """Return products of rows times the correlation of their labels' weights."""
-        if not self.common:
+        if not self.correlation:
             return products
-        return products * ((1 - self.common) * self._same(cells) + self.common)
+        return products * (
+            (1 - self.correlation) * self._same(cells) + self.correlation
+        )
 
     def solve(self, margin, target, strength, old):
         """Return the cells' new probabilities.
@@ -114,7 +116,7 @@ def _brackets(counts):
     """Return the group of each label: of like size, and none too small for its calls.
 
     >>> import numpy as np
-    >>> from sklearn_masked.nn.blocks import _brackets
+    >>> from sklearn_masked.nn.sdca._block_newton import _brackets
     >>> _brackets(np.array([2, 9, 60, 3])), _brackets(np.repeat([1, 60], [500, 2]))[-3:]
     (array([3, 3, 3, 3]), array([0, 3, 3]))
     """
@@ -134,7 +136,7 @@ def _padded(starts, counts):
     """Return the positions of each range, padded by its first, and where they are real.
 
     >>> import numpy as np
-    >>> from sklearn_masked.nn.blocks import _padded
+    >>> from sklearn_masked.nn.sdca._block_newton import _padded
     >>> _padded(np.array([0, 2]), np.array([2, 3]))[0]
     array([[0, 1, 0],
            [2, 3, 4]])

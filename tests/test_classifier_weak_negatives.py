@@ -13,8 +13,8 @@ from sklearn_masked import (
     check_labels,
 )
 from sklearn_masked._targets import UnlabeledLabelWarning
-from sklearn_masked.classifier import _weak
-from sklearn_masked.classifier._training import make_targets
+from sklearn_masked.classifier import _weak_negatives
+from sklearn_masked.classifier._fit import make_targets
 from sklearn_masked.datasets import make_masked_multilabel
 from sklearn_masked.labels._draw import draw_unlabeled
 from sklearn_masked.metrics import masked_average_precision_score
@@ -49,7 +49,7 @@ def weighed(y, weight):
 @pytest.fixture
 def unit(monkeypatch):
     """Take weights as they are: explicit weak negatives lower their mean."""
-    build = "sklearn_masked.classifier._build.mean_weight"
+    build = "sklearn_masked.classifier._net.mean_weight"
     monkeypatch.setattr(build, lambda *_, **__: 1.0)
 
 
@@ -106,8 +106,8 @@ def test_what_hides_under_the_mask_is_not_read(form):
 
 @pytest.fixture
 def few_drawn(monkeypatch):
-    monkeypatch.setattr(_weak, "_A_CELL", 1)
-    monkeypatch.setattr(_weak, "_FEWEST", 50)
+    monkeypatch.setattr(_weak_negatives, "_A_CELL", 1)
+    monkeypatch.setattr(_weak_negatives, "_FEWEST", 50)
 
 
 def test_a_sample_weighs_as_much_as_all(few_drawn):
@@ -121,7 +121,9 @@ def test_a_sample_weighs_as_much_as_all(few_drawn):
     n_all = has_cells.sum() * 10 - labels.n_cells
     times = np.zeros(y.shape)
     for seed in range(40):
-        targets = _weak.with_weak_negatives(make_targets(labels, None), 0.2, seed)
+        targets = _weak_negatives.with_weak_negatives(
+            make_targets(labels, None), 0.2, seed
+        )
         rows = np.repeat(np.arange(len(y)), np.diff(targets.indptr))
         drawn = np.isnan(y[rows, targets.indices])
         n_drawn = drawn.sum()
@@ -236,7 +238,7 @@ def test_an_optimizer_sees_all_of_them(fill, unit, monkeypatch):
     y[np.isnan(y).all(axis=1), 0] = 0  # then both forms have the same rows
     want, labels = weighed(y, 0.05), check_labels(y)
     if fill == "negative":
-        monkeypatch.setattr("sklearn_masked.classifier._training._MOST_CELLS", 1)
+        monkeypatch.setattr("sklearn_masked.classifier._fit._MOST_CELLS", 1)
         stored = sp.csr_array(np.where(np.isnan(y), -1, y))
         labels = MaskedLabels.from_sparse(stored, implicit="negative")
         assert make_targets(labels, None).fill == "negative"

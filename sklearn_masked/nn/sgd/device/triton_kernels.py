@@ -226,8 +226,8 @@ def update_rows(
     transposed : Transposed
         The batch by its columns.
     lr, weight_decay, eps : float
-        As in :class:`~sklearn_masked.nn.optim.SparseSGD` and
-        :class:`~sklearn_masked.nn.optim.RowWiseAdagrad`.
+        As in :class:`~sklearn_masked.nn.sgd.optim.SparseSGD` and
+        :class:`~sklearn_masked.nn.sgd.optim.RowWiseAdagrad`.
     squares : float32 tensor of shape (n_rows,), default=None
         Row-wise Adagrad's sums; changed in place. None takes a step of plain SGD.
     """

@@ -11,8 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from ..batches import CellBatch, DenseBatch, concatenated_ranges
-from ..sparse import KeptTranspose
+from ...batches import CellBatch, DenseBatch, concatenated_ranges
+from ...sparse import KeptTranspose
 from .transpose import on_device, repeat, transpose_batches
 
 # A group has so many entries and cells, or one batch.

@@ -12,14 +12,14 @@ from sklearn.utils import check_random_state
 
 from ..labels import cell_weights, check_sample_weight
 from ..nn.batches import CellDataset, Targets
-from ..nn.direct import PairDirect
-from ..nn.dual import DualDataset, DualTrainer
-from ..nn.losses import MaskedBCEWithLogitsLoss
-from ..nn.modules import DirectSharedModule, build_module
-from ..nn.optim import replace_parameter
-from ..nn.row_digests import grouped_permutation
-from ..nn.scaling import feature_scales
-from . import _build, _calibrate, _device, _select_representation
+from ..nn.model._direct import PairDirect
+from ..nn.model._module import DirectSharedModule, build_module
+from ..nn.model._scaling import feature_scales
+from ..nn.sdca import DualDataset, DualTrainer
+from ..nn.sdca._row_digests import grouped_permutation
+from ..nn.sgd.losses import MaskedBCEWithLogitsLoss
+from ..nn.sgd.optim import replace_parameter
+from . import _calibrate, _net, _persistence, _select_representation
 from ._callbacks import check_callback_params
 from ._solvers import (
     AUTO,
@@ -33,7 +33,7 @@ from ._solvers import (
 )
 from ._threads import threads_for
 from ._validation import own_split
-from ._weak import expected_totals, with_weak_negatives
+from ._weak_negatives import expected_totals, with_weak_negatives
 
 # Labels that store what is not negative are turned into cells up to so many.
 _MOST_CELLS = 1 << 22
@@ -87,8 +87,8 @@ def make_targets(labels, sample_weight):
 
 def train(estimator, X, targets, *, first, whole):
     """Build or take over the net, and train it on the labeled rows."""
-    device = _device.resolve_device(estimator.device)
-    _build.check_net_params(estimator.net_params, set(estimator.get_params(deep=False)))
+    device = _persistence.resolve_device(estimator.device)
+    _net.check_net_params(estimator.net_params, set(estimator.get_params(deep=False)))
     solver = solver_of(estimator, targets)
     check_read(estimator, solver)
     if not first:
@@ -110,7 +110,7 @@ def train(estimator, X, targets, *, first, whole):
     elif estimator.C != "auto":
         estimator.C_ = float(estimator.C)
     elif first or not hasattr(estimator, "C_"):
-        estimator.C_ = _C / _build.mean_weight(estimator, targets, with_labels=True)
+        estimator.C_ = _C / _net.mean_weight(estimator, targets, with_labels=True)
     _check_weights(estimator, targets)
     with threads_for(estimator.module, X), _seeded(estimator, seed, device):
         if first:
@@ -122,7 +122,7 @@ def train(estimator, X, targets, *, first, whole):
             estimator.net_ = estimator.net_.copy()
         try:
             if not first:
-                _build.update_net(estimator.net_, estimator, valid, stops, sizes)
+                _net.update_net(estimator.net_, estimator, valid, stops, sizes)
             estimator.net_.owner = _judged(estimator)
             if first and estimator.module is None:
                 _start(estimator, X, targets, data.rows, seed, whole)
@@ -151,7 +151,7 @@ def _check_weights(estimator, targets):
     n_cells = np.add(*cells.totals())
     if not n_cells.any():
         return
-    weight = _build.per_label(estimator, "label_weight")
+    weight = _net.per_label(estimator, "label_weight")
     if weight is not None and not (n_cells * weight).any():
         raise ValueError(
             "`label_weight` must be above 0 for a label with labeled cells; got "
@@ -161,7 +161,7 @@ def _check_weights(estimator, targets):
     factors = {"that of `y` and `sample_weight`": _largest(weights)}
     factors["`label_weight`"] = _largest(weight)
     if not isinstance(estimator.pos_weight, str):
-        positive = _build.per_label(estimator, "pos_weight")
+        positive = _net.per_label(estimator, "pos_weight")
         factors["`pos_weight`"] = max(_largest(positive), 1.0)
     _refuse_range(factors)
     if _is_dual(estimator, targets):
@@ -253,7 +253,7 @@ def _start(estimator, X, targets, rows, seed, whole):
     scales = feature_scales(X, center=estimator.std_power is not None)
     power = _select_representation.scale_power(estimator, scales)
     module.start(X, power, scales, torch.Generator().manual_seed(seed))
-    mean = _build.mean_weight(estimator, targets)
+    mean = _net.mean_weight(estimator, targets)
     positive, negative = (
         total / mean for total in expected_totals(targets, estimator.unlabeled_weight)
     )
@@ -273,11 +273,11 @@ def _prepare(estimator, X, targets, rows, first):
         return
     module = estimator.net_.module_
     if _is_dual(estimator, targets):
-        weight, target = _build.cell_terms(estimator, targets)
+        weight, target = _net.cell_terms(estimator, targets)
         # The start of a label's bias counts as one cell; later, as those it has seen.
         now = np.add(*targets.labeled.totals())
         seen = estimator._n_positive + estimator._n_negative - now
-        hold = np.maximum(seen / _build.mean_weight(estimator, targets), 1.0)
+        hold = np.maximum(seen / _net.mean_weight(estimator, targets), 1.0)
         estimator.net_.dual = DualTrainer(
             module,
             X,
@@ -287,7 +287,7 @@ def _prepare(estimator, X, targets, rows, first):
             target,
             estimator.C_,
             fresh=first,
-            hold=hold * _build.mean_weight(estimator, targets, with_labels=True),
+            hold=hold * _net.mean_weight(estimator, targets, with_labels=True),
         )
     elif isinstance(module.direct, PairDirect):
         cell_rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
@@ -429,12 +429,14 @@ def _build_net(estimator, X, targets, valid, stops, device, seed, sizes):
         dim = estimator.embedding_dim
         if _is_dual(estimator, targets):
             dim = _select_representation.embedding_dim(estimator, X)
-        offered = build_module(X, rows, estimator.n_labels_, dim, estimator.sharing)
+        offered = build_module(
+            X, rows, estimator.n_labels_, dim, estimator.shared_weight
+        )
     else:
-        module = _build.maker(estimator.module)
+        module = _net.maker(estimator.module)
         offered = {"n_features": X.shape[1], "n_labels": estimator.n_labels_}
-    kwargs = _build.module_params(module, offered)
-    net = _build.build_net(
+    kwargs = _net.module_params(module, offered)
+    net = _net.build_net(
         estimator, module, kwargs, targets, valid, stops, device, seed, sizes
     )
     net.initialize()

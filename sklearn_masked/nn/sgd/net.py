@@ -17,10 +17,10 @@ from skorch.callbacks import (
 from skorch.utils import to_device, to_tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .batches import BatchIterator, CellBatch, in_form, model_input
+from ..batches import BatchIterator, CellBatch, in_form, model_input
+from ..model._module import DirectSharedModule
 from .device.prefetch import place
 from .losses import MaskedBCEWithLogitsLoss
-from .modules import DirectSharedModule
 from .optim import complete_lbfgs
 
 # Callbacks of skorch's own that look at times and losses alone.
@@ -40,7 +40,7 @@ class MaskedNet(NeuralNet):
     Where the module can compute the logits of single cells (a method
     `cell_logits(rows, cols, **inputs)`) and the criterion takes them (`cell_loss`),
     no other logits are computed. With a
-    :class:`~sklearn_masked.nn.dual.DualTrainer` as `dual`, which lives as long as one
+    :class:`~sklearn_masked.nn.sdca.DualTrainer` as `dual`, which lives as long as one
     training does, the steps are its own.
     """
 

@@ -5,11 +5,11 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from .direct import DenseDirect, PairDirect, choose_direct
-from .quadratic import QuadraticPath
-from .scaling import feature_scales
-from .sparse import embedding_bag
-from .svd import singular_directions
+from ..sparse import embedding_bag
+from ._direct import DenseDirect, PairDirect, choose_direct
+from ._quadratic import QuadraticPath
+from ._scaling import feature_scales
+from ._svd import singular_directions
 
 _LARGEST = torch.finfo(torch.float32).max
 # How long the number of a row's features is, root mean square, in what labels share.
@@ -34,11 +34,11 @@ class DirectSharedModule(nn.Module):
         Columns of X and of y.
     embedding_dim : int, default=100
         Width of the embedding.
-    sharing : float, default=0.3
+    shared_weight : float, default=0.3
         :math:`s`, how much the shared path counts beside the direct one.
     direct : {"dense", "pairs", None}, default="dense"
         How the direct weights are kept; None leaves the path out.
-    common : float, default=0.0
+    label_correlation : float, default=0.0
         The share of the weights' variance that all labels have in common.
     interactions : float, default=0.0
         :math:`q^2`, the share of a row's squared length that is for pairs of the
@@ -60,20 +60,20 @@ class DirectSharedModule(nn.Module):
         :math:`Q_l`, its weight of shape (n_labels, embedding_dim, embedding_dim).
     feature_scale : buffer of shape (n_features,)
         The diagonal of :math:`D`.
-    common : buffer of shape ()
+    label_correlation : buffer of shape ()
         The share of the weights' variance that all labels have in common.
     interactions : buffer of shape ()
         :math:`q^2`.
     count_scale : buffer of shape (2,), or (0,)
         Mean and standard deviation of the logarithm of a row's features and one, where
-        their number counts. `sharing` does not scale it.
+        their number counts. `shared_weight` does not scale it.
     feature_shift, feature_std : buffers of shape (n_features,), or (0,)
         Mean and standard deviation of an array's columns; empty where X is taken as
         it is, as a CSR always is.
     feature_power : buffer of shape ()
         How much of the columns' inverse document frequency, or of one over their
         standard deviation, is in `feature_scale`.
-    sharing : buffer of shape ()
+    shared_weight : buffer of shape ()
         :math:`s`.
     slope, intercept : buffers of shape (n_labels,)
         :math:`a_l` and :math:`c_l`, the scale of the output.
@@ -87,9 +87,9 @@ class DirectSharedModule(nn.Module):
         n_features,
         n_labels,
         embedding_dim=100,
-        sharing=0.3,
+        shared_weight=0.3,
         direct="dense",
-        common=0.0,
+        label_correlation=0.0,
         interactions=0.0,
     ):
         super().__init__()
@@ -103,8 +103,10 @@ class DirectSharedModule(nn.Module):
         self.register_buffer(
             "embedding_row", torch.zeros(n_features, dtype=torch.int32)
         )
-        self.register_buffer("sharing", torch.tensor(float(sharing)))
-        self.register_buffer("common", torch.tensor(float(common)))
+        self.register_buffer("shared_weight", torch.tensor(float(shared_weight)))
+        self.register_buffer(
+            "label_correlation", torch.tensor(float(label_correlation))
+        )
         self.register_buffer("interactions", torch.tensor(float(interactions)))
         self.register_buffer("common_weight", torch.zeros(0))
         self.register_buffer("count_scale", torch.zeros(0))
@@ -140,10 +142,12 @@ class DirectSharedModule(nn.Module):
         row = np.zeros(self.n_features, np.int32)
         row[columns] = np.arange(1, len(columns) + 1)
         self.embedding_row = torch.from_numpy(row).to(device)
-        self.arrange(X, scales, power, float(self.common), float(self.interactions))
+        self.arrange(
+            X, scales, power, float(self.label_correlation), float(self.interactions)
+        )
 
     @torch.no_grad()
-    def arrange(self, X, scales, power, common, interactions, width=None):
+    def arrange(self, X, scales, power, label_correlation, interactions, width=None):
         """Make room for the weights of these settings, all of them 0.
 
         The columns are scaled as `start` describes, and no more than `width` of the
@@ -152,18 +156,18 @@ class DirectSharedModule(nn.Module):
         self.interactions.fill_(interactions)
         self.feature_scale = self.feature_factors(scales, power)
         self.feature_power.fill_(power)
-        self.common.fill_(common)
+        self.label_correlation.fill_(label_correlation)
         self.embedding = nn.Parameter(self.embedding[:, :width].clone())
         zeros, width = self.bias.new_zeros, self.embedding.shape[1]
         self.quadratic = None
         if interactions:
             self.quadratic = QuadraticPath(self.n_labels, width).to(self.bias.device)
         self.count_scale = zeros(0)
-        if common and sp.issparse(X):
+        if label_correlation and sp.issparse(X):
             count = np.log1p(np.diff(X.indptr))
             scale = count.mean(), max(count.std(), _LEAST_STD)
             self.count_scale = zeros(2).copy_(torch.tensor(scale))
-        has_pairs = common and isinstance(self.direct, PairDirect)
+        has_pairs = label_correlation and isinstance(self.direct, PairDirect)
         self.common_weight = zeros(self.n_features if has_pairs else 0)
         width += len(self.count_scale) > 0
         self.output = nn.Parameter(zeros(self.n_labels, width))
@@ -191,7 +195,7 @@ class DirectSharedModule(nn.Module):
 
         That is its embedding, scaled, and how many features it has, if that counts.
         """
-        embedded = self.sharing * embedded
+        embedded = self.shared_weight * embedded
         if not len(self.count_scale):
             return embedded
         lengths = torch.diff(offsets, append=offsets.new_full((1,), len(indices)))
@@ -308,12 +312,12 @@ def _unit(rows):
     return rows / torch.where(length > 0, length, torch.inf)
 
 
-def build_module(X, cell_rows, n_labels, embedding_dim, sharing):
+def build_module(X, cell_rows, n_labels, embedding_dim, shared_weight):
     """Return the arguments of the module that fits these rows and cells."""
     return {
         "n_features": X.shape[1],
         "n_labels": n_labels,
         "embedding_dim": min(embedding_dim, *X.shape),
-        "sharing": sharing,
+        "shared_weight": shared_weight,
         "direct": choose_direct(X, cell_rows, n_labels),
     }

@@ -1,0 +1,1 @@
+"""Training by gradients: the skorch net, the masked loss and the optimizers."""

@@ -45,7 +45,7 @@ def run(sizes):
     """Fit once, predict the labeled cells, and print a line of JSON."""
     from sklearn_masked import MaskedMultiLabelClassifier
     from sklearn_masked.metrics import masked_roc_auc_scorer
-    from sklearn_masked.nn.sdca import DualTrainer
+    from sklearn_masked.nn.sdca import SDCASolver
 
     engine.pin(sizes["threads"])
     warnings.simplefilter("ignore")  # labels that no cell speaks of
@@ -63,7 +63,7 @@ def run(sizes):
     )
     start, used = time.perf_counter(), time.process_time()
     # All epochs are run: the first is dearer, and would be half of two.
-    with patch.object(DualTrainer, "has_arrived", False):
+    with patch.object(SDCASolver, "has_converged", False):
         model.fit(X, labels)
     row = {"fit_s": time.perf_counter() - start, "cpu_s": time.process_time() - used}
     times = dict(model.net_.callbacks_)["EpochTimes"]

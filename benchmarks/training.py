@@ -44,7 +44,7 @@ from sklearn_masked import (
 from sklearn_masked.classifier._fit import make_targets
 from sklearn_masked.nn import MaskedBCEWithLogitsLoss
 from sklearn_masked.nn.batches import CellDataset
-from sklearn_masked.nn.sdca import DualTrainer
+from sklearn_masked.nn.sdca import SDCASolver
 from sklearn_masked.nn.sgd.optim import LazyAdam, RowWiseAdagrad, SparseSGD
 from sklearn_masked.nn.sparse import embedding_bag, keep_transpose
 
@@ -170,7 +170,7 @@ def time_default(X, labels, batch_size, epochs):
     The first epoch makes the inner products that later ones use. It does all of them,
     even where fewer are enough.
     """
-    with patch.object(DualTrainer, "has_arrived", False):
+    with patch.object(SDCASolver, "has_converged", False):
         model = MaskedMultiLabelClassifier(
             embedding_dim=WIDTH,
             batch_size=batch_size,

@@ -104,7 +104,9 @@ def recode(labels, found, classes):
     return check_labels(values[:, None])
 
 
-def judge_target(target, n_positive, n_negative, *, weak_negatives=False, stacklevel=4):
+def check_learnable(
+    target, n_positive, n_negative, *, weak_negatives=False, stacklevel=4
+):
     """Raise or warn for a y that cannot be learnt from as a whole.
 
     Parameters
@@ -176,7 +178,7 @@ def shown_labels(which, label_names):
     return ", ".join(str(name) for name in names[:10]) + more
 
 
-def require_y(estimator, y):
+def check_y_given(estimator, y):
     """Raise if y is None, in the words that scikit-learn's own checks look for."""
     if y is None:
         raise ValueError(

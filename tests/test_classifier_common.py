@@ -88,7 +88,7 @@ def test_a_model_without_a_direct_path_is_judged_without_one(monkeypatch):
         return 9
 
     monkeypatch.setattr(
-        "sklearn_masked.classifier._select_representation.agreement", spy
+        "sklearn_masked.classifier._select_representation.label_alignment", spy
     )
     model = make().fit(X, y)
     assert model.net_.module_.direct is None and judged == [None]

@@ -11,7 +11,7 @@ import torch
 from skorch.callbacks import Callback
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
-from sklearn_masked.nn.sdca import StandbyAdam
+from sklearn_masked.nn.sdca import FallbackAdam
 from sklearn_masked.nn.sgd.net import MaskedNet
 
 
@@ -123,7 +123,7 @@ assert "torch._dynamo" not in sys.modules
 
 def test_the_optimizer_that_stands_by_is_adam():
     table = [torch.nn.Parameter(torch.arange(3.0)) for _ in range(2)]
-    steps = [StandbyAdam(table[:1], lr=0.1), torch.optim.Adam(table[1:], lr=0.1)]
+    steps = [FallbackAdam(table[:1], lr=0.1), torch.optim.Adam(table[1:], lr=0.1)]
     for _ in range(3):
         for parameter, optimizer in zip(table, steps, strict=True):
             optimizer.zero_grad()

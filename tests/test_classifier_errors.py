@@ -639,7 +639,7 @@ def test_a_failed_partial_fit_leaves_nothing_that_a_later_one_would_notice(monke
         raise RuntimeError("in the middle of an epoch")
 
     with monkeypatch.context() as patch:
-        patch.setattr("sklearn_masked.nn.sdca.DualTrainer.step", broken)
+        patch.setattr("sklearn_masked.nn.sdca.SDCASolver.step", broken)
         with pytest.raises(RuntimeError, match="^in the middle of an epoch$"):
             models[0].partial_fit(X, Y)
     one, other = (model.partial_fit(X, Y).predict_proba(X) for model in models)

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
 from sklearn_masked.nn import RowWiseAdagrad, SparseSGD
 from sklearn_masked.nn import sparse as sparse_module
-from sklearn_masked.nn.batches import BatchIterator, CellDataset, Targets
-from sklearn_masked.nn.sdca import DualDataset
+from sklearn_masked.nn.batches import BatchIterator, CellDataset, CellTargets
+from sklearn_masked.nn.sdca import SDCADataset
 from sklearn_masked.nn.sgd import net as net_module
 from sklearn_masked.nn.sgd.device import prefetch, transpose
 from sklearn_masked.nn.sgd.device.data import DeviceDataset
@@ -55,7 +55,7 @@ def random_targets(rng, fill="unlabeled", weights=False, sample_weight=None):
     stored[[0, 5, 6]] = False
     rows, cols = np.nonzero(stored)
     low = -1 if fill == "negative" else 0
-    return Targets(
+    return CellTargets(
         np.append(0, np.cumsum(stored.sum(1))),
         cols.astype(np.int32),
         rng.choice(np.array([low, 1], np.int8), len(rows)),
@@ -256,7 +256,7 @@ def test_batches_of_another_kind_stay_where_they_are(monkeypatch):
     FakeCuda(monkeypatch, 1 << 40)
     rng = np.random.default_rng(0)
     X, targets = random_rows("sparse", rng), random_targets(rng)
-    dual = DualDataset(X, targets, np.arange(N), generator=rng)
+    dual = SDCADataset(X, targets, np.arange(N), generator=rng)
     assert place(dual, "cuda", 8) is dual
 
 

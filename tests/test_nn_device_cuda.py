@@ -21,7 +21,7 @@ from sklearn_masked.metrics import masked_roc_auc_score
 from sklearn_masked.nn import RowWiseAdagrad, SparseSGD
 from sklearn_masked.nn.batches import BatchIterator, CellDataset
 from sklearn_masked.nn.model._module import DirectSharedModule
-from sklearn_masked.nn.sdca import DualDataset, DualTrainer
+from sklearn_masked.nn.sdca import SDCADataset, SDCASolver
 from sklearn_masked.nn.sgd.device import kernels, prefetch
 from sklearn_masked.nn.sgd.device.data import DeviceDataset
 from sklearn_masked.nn.sgd.device.prefetch import PrefetchDataset
@@ -118,7 +118,7 @@ def net_of(name, X):
     ).initialize()
     net.n_labels = LABELS
     if module is DirectSharedModule:
-        net.module_.start(X)
+        net.module_.init_from_data(X)
         net.initialize_optimizer()
     return net
 
@@ -184,11 +184,11 @@ def test_dual_steps_on_both_devices_agree(problem):
         for device in ("cpu", DEVICE):
             module = DirectSharedModule(M, LABELS, 20, direct=direct)
             torch.manual_seed(0)
-            module.start(X[:N])
+            module.init_from_data(X[:N])
             module.to(device)
-            data = DualDataset(X[:N], targets, rows, generator=np.random.default_rng(0))
+            data = SDCADataset(X[:N], targets, rows, generator=np.random.default_rng(0))
             weight = np.ones(len(targets.indices))
-            trainer = DualTrainer(
+            trainer = SDCASolver(
                 module,
                 X[:N],
                 targets,
@@ -196,13 +196,13 @@ def test_dual_steps_on_both_devices_agree(problem):
                 weight,
                 targets.values.astype(float),
                 3.0,
-                fresh=True,
+                cold=True,
             )
             for _ in range(4):
                 for cells in data.batches(200):
                     trainer.step(cells)
                 trainer.end_epoch()
-            found.append(trainer.probability.cpu())
+            found.append(trainer.alpha.cpu())
         # The steps of Newton's method are fewer on a device: see `blocks`.
         torch.testing.assert_close(found[-1], found[-2], rtol=0.05, atol=0.02)
 

@@ -9,7 +9,7 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from sklearn_masked.nn.batches import Targets, bag_inputs, model_input
+from sklearn_masked.nn.batches import CellTargets, bag_inputs, model_input
 from sklearn_masked.nn.model._direct import DenseDirect, PairDirect, choose_direct
 from sklearn_masked.nn.model._module import DirectSharedModule
 from sklearn_masked.nn.model._scaling import (
@@ -17,8 +17,8 @@ from sklearn_masked.nn.model._scaling import (
     inverse_document_frequency,
 )
 from sklearn_masked.nn.model._svd import _krylov, singular_directions
-from sklearn_masked.nn.sdca import DualDataset, DualTrainer, agreement
-from sklearn_masked.nn.sdca._biases import newton_shifts
+from sklearn_masked.nn.sdca import SDCADataset, SDCASolver, label_alignment
+from sklearn_masked.nn.sdca._biases import bias_steps
 from sklearn_masked.nn.sdca._leave_out import held_out_margins
 
 CPU = torch.device("cpu")
@@ -44,7 +44,7 @@ def random_targets(rng, n, n_labels, known=0.5, weights=False):
     Y = (rng.random((n, n_labels)) < 0.5).astype(np.int8)
     mask = rng.random((n, n_labels)) < known
     rows, cols = np.nonzero(mask)
-    return Targets(
+    return CellTargets(
         np.append(0, np.cumsum(mask.sum(1))),
         cols.astype(np.int32),
         Y[rows, cols],
@@ -271,7 +271,7 @@ def test_no_direction_is_missing_where_singular_values_are_equal(kind):
 def test_rows_without_a_known_feature_leave_the_gradient_finite():
     X = sp.csr_array(np.array([[0, 0, 0], [1, 2, 0], [0, 1, 1]], np.float32))
     module = DirectSharedModule(3, 2, 2, 0.5, "dense")
-    module.start(X)
+    module.init_from_data(X)
     module.output.data.normal_()
     for inputs in (bag_inputs(X), {"X": torch.from_numpy(X.toarray())}):
         module.zero_grad()
@@ -300,7 +300,7 @@ def slow_features(module, X):
     if module.interactions:
         pairs = np.stack([np.outer(row, row).ravel() for row in z])
         parts.append(np.sqrt(float(module.interactions)) * pairs)
-    if len(module.count_scale):
+    if len(module.row_length_scale):
         count = np.log1p((X != 0).sum(axis=1, keepdims=True))
         parts.append(0.3 * (count - count.mean()) / max(count.std(), 0.1))
     return np.hstack(parts)
@@ -336,15 +336,15 @@ def trained(
     torch.manual_seed(0)
     shape = X.shape[1], targets.n_labels, 5, 0.5, direct
     module = DirectSharedModule(*shape, label_correlation, interactions).to(device)
-    module.start(X)
+    module.init_from_data(X)
     module.bias.data += bias
-    data = DualDataset(
+    data = SDCADataset(
         X, targets, targets.labeled_rows(), generator=np.random.default_rng(0)
     )
     weight = (
         np.ones(len(targets.values)) if targets.weights is None else targets.weights
     )
-    trainer = DualTrainer(
+    trainer = SDCASolver(
         module,
         X,
         targets,
@@ -352,7 +352,7 @@ def trained(
         weight,
         targets.values.astype(float),
         C,
-        fresh=True,
+        cold=True,
     )
     for _ in range(epochs):
         for start in range(0, len(data), batch):
@@ -471,11 +471,11 @@ def test_agreement_tells_labels_that_go_together_from_those_that_do_not(kind):
             rows, cols = np.nonzero(mask)
             starts = np.append(0, np.cumsum(mask.sum(1)))
             values = Y[rows, cols].astype(np.int8)
-            targets = Targets(starts, cols.astype(np.int32), values, 6)
+            targets = CellTargets(starts, cols.astype(np.int32), values, 6)
             rate = torch.from_numpy(Y.mean(axis=0).astype(np.float32))
             _, trainer = trained(X, targets, kind, epochs=0, bias=torch.logit(rate))
-            found[case].append(agreement(trainer))
-            assert agreement(trainer) == found[case][-1]
+            found[case].append(label_alignment(trainer))
+            assert label_alignment(trainer) == found[case][-1]
     assert min(found["same"]) > 2.5
     assert max(found["apart"]) < 0
     assert abs(np.mean(found["chance"])) < 1
@@ -489,11 +489,11 @@ def test_labels_without_a_cell_do_not_change_the_agreement(kind):
     for n_labels, column in ((3, [0, 1, 2]), (4, [0, 2, 3]), (9, [1, 4, 8])):
         indices = np.array(column, np.int32)[few.indices]
         parts = few.indptr, indices, few.values
-        _, trainer = trained(X, Targets(*parts, n_labels), kind, epochs=0)
-        found.append(agreement(trainer))
+        _, trainer = trained(X, CellTargets(*parts, n_labels), kind, epochs=0)
+        found.append(label_alignment(trainer))
     np.testing.assert_allclose(found, found[0], rtol=1e-4)
     two = random_targets(rng, 100, 2)
-    assert agreement(trained(X, two, kind, epochs=0)[1]) == 0
+    assert label_alignment(trained(X, two, kind, epochs=0)[1]) == 0
 
 
 def test_no_row_has_so_many_features_that_nothing_else_counts():
@@ -534,7 +534,7 @@ def test_biases_and_counts_move_to_where_the_margins_want_them(has_counts, corre
 
     parts = {"margin": margin, "target": target, "strength": strength, "anchor": anchor}
     parts["counts"] = counts if has_counts else None
-    parts["count_anchor"] = np.full((), n_labels * before)
+    parts["row_length_prior"] = np.full((), n_labels * before)
     trainer = SimpleNamespace(
         label=torch.from_numpy(label),
         label_correlation=correlation,
@@ -543,7 +543,7 @@ def test_biases_and_counts_move_to_where_the_margins_want_them(has_counts, corre
         ),
         **{k: v if v is None else torch.from_numpy(v) for k, v in parts.items()},
     )
-    shifts, tilt = newton_shifts(trainer, torch.from_numpy(hold))
+    shifts, tilt = bias_steps(trainer, torch.from_numpy(hold))
     want = minimize(objective, np.zeros(n_labels + 1), method="BFGS", tol=1e-8).x
     np.testing.assert_allclose([*shifts, tilt], want, atol=5e-3)
 
@@ -566,9 +566,9 @@ def test_agreement_counts_pairs_too():
     signs = np.repeat([-1, 1], 3)
     Y = (X[:, :1] * X[:, 1:2] + 0.3 * signs * X[:, 2:3] > 0).astype(np.int8)
     starts, cols = np.arange(0, 2401, 6), np.tile(np.arange(6, dtype=np.int32), 400)
-    targets = Targets(starts, cols, Y.ravel(), 6)
+    targets = CellTargets(starts, cols, Y.ravel(), 6)
     with_pairs, without = (
-        agreement(trained(X, targets, "dense", epochs=0, interactions=share)[1])
+        label_alignment(trained(X, targets, "dense", epochs=0, interactions=share)[1])
         for share in (0.6, 0.0)
     )
     assert with_pairs > 1 and without < 0
@@ -579,9 +579,7 @@ def test_what_the_number_of_features_counts_is_moved_after_each_epoch(monkeypatc
     targets = random_targets(np.random.default_rng(3), 80, 3)
     module, trainer = trained(X, targets, "dense", epochs=1, label_correlation=0.4)
     moved = torch.zeros(3), torch.tensor(0.5)
-    monkeypatch.setattr(
-        "sklearn_masked.nn.sdca._solver.newton_shifts", lambda *_: moved
-    )
+    monkeypatch.setattr("sklearn_masked.nn.sdca._solver.bias_steps", lambda *_: moved)
     before = module.output.detach().clone()
     trainer.end_epoch(share=0.5)
     change = module.output.detach() - before
@@ -598,7 +596,7 @@ def test_a_state_brings_the_path_of_pairs_or_takes_it_away(own, other):
     )
     module, _ = trained(X, targets, "dense", epochs=2, interactions=other)
     again = DirectSharedModule(30, 3, 4, 0.5, "dense", 0.0, own)
-    again.start(X)
+    again.init_from_data(X)
     again.load_state_dict(module.state_dict())
     inputs = model_input(X)
     torch.testing.assert_close(again(**inputs), module(**inputs), rtol=0, atol=0)
@@ -644,7 +642,7 @@ def test_held_out_cells_are_not_in_the_weights_in_common(monkeypatch):
     X, targets = random_rows(rng, n=60, m=12), random_targets(rng, 60, 3, known=0.8)
     for kind in ("pairs", "dense"):
         module, trainer = trained(X, targets, kind, epochs=5, label_correlation=0.4)
-        data = DualDataset(
+        data = SDCADataset(
             X, targets, targets.labeled_rows(), generator=np.random.default_rng(0)
         )
         batches = data.batches(5)
@@ -652,10 +650,10 @@ def test_held_out_cells_are_not_in_the_weights_in_common(monkeypatch):
         held_out = held_out_margins(trainer, batches, folds=1)
         for name, part in module.state_dict().items():
             torch.testing.assert_close(part, before[name], rtol=0, atol=0)
-        out = np.zeros(len(trainer.slot), bool)
+        out = np.zeros(len(trainer.row_of_cell), bool)
         out[held_out.cells] = True
         label, y = trainer.label.numpy(), trainer.target.numpy()
-        features = slow_features(module, X)[data.rows][trainer.slot]
+        features = slow_features(module, X)[data.rows][trainer.row_of_cell]
         w, b = slow_common_optimum(
             features[~out], label[~out], 3, y[~out], np.ones((~out).sum()), 3.0, 0.4
         )
@@ -692,9 +690,9 @@ def test_training_goes_on_from_the_weights_of_pairs_of_one_cell():
     weight = np.ones(len(second.values))
     rows = second.labeled_rows()
     values = second.values.astype(float)
-    trainer = DualTrainer(module, X, second, rows, weight, values, 3.0, fresh=False)
-    alone = trainer.touched.square > 0
-    assert alone.any() and (trainer.touched.base != 0).any()
+    trainer = SDCASolver(module, X, second, rows, weight, values, 3.0, cold=False)
+    alone = trainer.pair_weights.square > 0
+    assert alone.any() and (trainer.pair_weights.base != 0).any()
     cells = slice(0, len(second.values))
     kept = before[cell_rows(second), second.indices]
     torch.testing.assert_close(trainer.margins(cells), kept, rtol=1e-4, atol=1e-5)
@@ -732,7 +730,7 @@ def test_steps_do_not_diverge_on_rows_that_are_all_alike(scale):
     X = (scale * (5 + 0.1 * rng.normal(size=(200, 4)))).astype(np.float32)
     targets = random_targets(rng, 200, 2, known=1.0)
     module, trainer = trained(X, targets, "dense", epochs=30, batch=200)
-    margin = trainer.margins(slice(0, len(trainer.slot)))
+    margin = trainer.margins(slice(0, len(trainer.row_of_cell)))
     loss = torch.nn.functional.binary_cross_entropy_with_logits(margin, trainer.target)
     assert loss < 0.75
 
@@ -741,8 +739,8 @@ def test_the_training_has_arrived_where_the_duality_gap_is_small():
     rng = np.random.default_rng(13)
     X, targets = random_rows(rng), random_targets(rng, 40, 3)
     module, trainer = trained(X, targets, "dense", epochs=2)
-    assert not trainer.has_arrived
-    features = slow_features(module, X)[trainer.rows[trainer.slot]]
+    assert not trainer.has_converged
+    features = slow_features(module, X)[trainer.rows[trainer.row_of_cell]]
     names = "label", "target", "strength", "probability"
     label, t, s, p = (getattr(trainer, name).numpy() for name in names)
     bias = module.bias.detach().numpy()[label]
@@ -752,9 +750,9 @@ def test_the_training_has_arrived_where_the_duality_gap_is_small():
     entropy = -(p * np.log(p) + (1 - p) * np.log(1 - p))
     gap = primal - (s @ entropy - (w**2).sum() / 2 - s * (t - p) @ bias)
     trainer.step(slice(0, len(label)))
-    assert trainer.apart.item() == pytest.approx(gap, rel=1e-3)
+    assert trainer.duality_gap.item() == pytest.approx(gap, rel=1e-3)
     _, trainer = trained(X, targets, "dense", epochs=60)
-    assert trainer.has_arrived
+    assert trainer.has_converged
 
 
 @pytest.mark.parametrize(
@@ -776,13 +774,13 @@ def test_an_epoch_leaves_less_than_it_found_by_as_much_as_the_last(found, arrive
     X, targets = random_rows(rng), random_targets(rng, 40, 3)
     _, trainer = trained(X, targets, "dense", epochs=0)
     trainer.n_steps = 100
-    assert not trainer.has_arrived  # before any epoch
+    assert not trainer.has_converged  # before any epoch
     for each in found:
-        trainer.apart = each * trainer.strength.sum()
+        trainer.duality_gap = each * trainer.cell_C.sum()
         trainer.end_epoch()
-    assert trainer.has_arrived == arrived
+    assert trainer.has_converged == arrived
     trainer.n_steps = 99
-    assert not trainer.has_arrived
+    assert not trainer.has_converged
 
 
 # What follows from it for nothing
@@ -796,7 +794,7 @@ def held_out_case(monkeypatch, epochs, alike=0.9):
     X = random_rows(rng, n=60, m=12, density=0.5)
     targets = random_targets(rng, 60, 2, known=0.8, weights=True)
     module, trainer = trained(X, targets, "dense", C=1.0, epochs=100)
-    data = DualDataset(
+    data = SDCADataset(
         X, targets, targets.labeled_rows(), generator=np.random.default_rng(0)
     )
     return X, targets, module, trainer, data.batches(5)
@@ -806,14 +804,14 @@ def held_out_case(monkeypatch, epochs, alike=0.9):
 @pytest.mark.parametrize("fresh", [True, False])
 def test_held_out_margins_equal_refits_without_the_fold(alike, fresh, monkeypatch):
     X, targets, module, trainer, batches = held_out_case(monkeypatch, 60, alike)
-    trainer.fresh = fresh
+    trainer.cold = fresh
     margin, base, cells, fold_of_cells = held_out_margins(trainer, batches)
-    assert sorted(cells.tolist()) == list(range(len(trainer.slot)))
+    assert sorted(cells.tolist()) == list(range(len(trainer.row_of_cell)))
     got, bias = np.empty(len(margin)), np.empty(len(margin))
     got[cells], bias[cells] = margin, base
-    features = slow_features(module, X)[trainer.rows[trainer.slot]]
+    features = slow_features(module, X)[trainer.rows[trainer.row_of_cell]]
     label, y = trainer.label.numpy(), trainer.target.numpy()
-    weight = trainer.strength.numpy()
+    weight = trainer.cell_C.numpy()
     for fold in range(3):
         out = np.zeros(len(y), bool)
         for batch in batches[fold::3]:
@@ -830,11 +828,11 @@ def test_held_out_margins_equal_refits_without_the_fold(alike, fresh, monkeypatc
 def test_holding_out_leaves_the_model_as_it_was(monkeypatch):
     X, _, module, trainer, batches = held_out_case(monkeypatch, epochs=1)
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    strength = trainer.strength.clone()
+    strength = trainer.cell_C.clone()
     few_epochs, *_ = held_out_margins(trainer, batches)
     for name, value in module.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
-    torch.testing.assert_close(trainer.strength, strength, rtol=0, atol=0)
+    torch.testing.assert_close(trainer.cell_C, strength, rtol=0, atol=0)
     again, *_ = held_out_margins(trainer, batches)
     torch.testing.assert_close(few_epochs, again, rtol=0, atol=0)
 
@@ -857,7 +855,9 @@ def test_many_cells_are_held_out_in_part_and_one_batch_not_at_all(monkeypatch):
     _, _, cells, _ = held_out_margins(trainer, batches)
     part = [range(batch.start, batch.stop) for batch in batches[::3]]
     assert cells.tolist() == [cell for each in part for cell in each]
-    margin, _, cells, _ = held_out_margins(trainer, [slice(0, len(trainer.slot))])
+    margin, _, cells, _ = held_out_margins(
+        trainer, [slice(0, len(trainer.row_of_cell))]
+    )
     assert len(margin) == len(cells) == 0
 
 
@@ -872,7 +872,9 @@ def test_a_batch_with_many_cells_of_a_label_moves_in_parts(monkeypatch):
     assert (found[0].start, found[-1].stop) == batch
     for one, other in zip(found, found[1:], strict=False):
         assert one.stop == other.start
-        assert trainer.slot[one][-1] < trainer.slot[other][0]  # whole rows
+        assert (
+            trainer.row_of_cell[one][-1] < trainer.row_of_cell[other][0]
+        )  # whole rows
     for part in found:
         assert torch.bincount(trainer.label[part]).max() <= 5
     inputs = bag_inputs(X)

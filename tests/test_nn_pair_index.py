@@ -6,8 +6,8 @@ import scipy.sparse as sp
 import torch
 
 from sklearn_masked.nn.model._direct import PairDirect
-from sklearn_masked.nn.model._pair_index import Covered
-from sklearn_masked.nn.sdca._pair_weights import TouchedPairs
+from sklearn_masked.nn.model._pair_index import PairIndex
+from sklearn_masked.nn.sdca._pair_weights import ActivePairWeights
 
 N_ROWS, N_FEATURES, N_LABELS = 30, 12, 9
 CASES = ["some cells", "one label", "a cell a row", "no cell", "empty rows"]
@@ -50,7 +50,7 @@ def block(request, monkeypatch):
 @pytest.mark.parametrize("case", CASES)
 def test_covered_pairs_are_those_of_a_dictionary(case, block):
     X, rows, cols = draw(case)
-    covered, want = Covered(X, rows, cols), slowly(X, rows, cols)
+    covered, want = PairIndex(X, rows, cols), slowly(X, rows, cols)
     pairs = list(zip(covered.columns.tolist(), covered.labels.tolist(), strict=True))
     assert len(pairs) == len(set(pairs)) and set(pairs) == set(want)
     assert [pairs[i] for i in covered.by_feature] == sorted(want)
@@ -58,7 +58,7 @@ def test_covered_pairs_are_those_of_a_dictionary(case, block):
     np.testing.assert_array_equal(covered.counts, counts * bool(want))
     several = [pair for pair in pairs if len(want[pair]) > 1]
     alone = [pair for pair in pairs if len(want[pair]) == 1]
-    assert [p for p, s in zip(pairs, covered.is_several, strict=True) if s] == several
+    assert [p for p, s in zip(pairs, covered.is_shared, strict=True) if s] == several
     found = zip(covered.cells.tolist(), covered.data.tolist(), strict=True)
     assert list(found) == [want[pair][0] for pair in alone]
     for cell, (row, col) in enumerate(zip(rows, cols, strict=True)):
@@ -77,11 +77,11 @@ def test_touched_pairs_keep_the_weights_of_a_table(case, known, block):
     rng = np.random.default_rng(2)
     direct = PairDirect(N_FEATURES, N_LABELS)
     if known:  # weights are there already, of some of the pairs and of others
-        direct.cover(*draw("some cells", seed=3))
+        direct.build_index(*draw("some cells", seed=3))
         direct.weight.data.normal_()
     table = dense(direct)
     scale = rng.uniform(0.5, 2, N_FEATURES).astype(np.float32)
-    touched = TouchedPairs(direct, X, rows, cols, scale)
+    touched = ActivePairWeights(direct, X, rows, cols, scale)
     scaled = X.toarray()[rows] * scale
     cells, total = slice(0, len(rows)), np.zeros(len(rows), np.float32)
     for _ in range(2):

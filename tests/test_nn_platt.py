@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from sklearn_masked.nn.sdca._platt import PRIOR, base_log_odds, output_lines
+from sklearn_masked.nn.sdca._platt import PRIOR, base_log_odds, platt_lines
 
 
 def lines_of(rows, base, y, label, bias, weight=None, label_base=None, train_rms=0.0):
@@ -14,7 +14,7 @@ def lines_of(rows, base, y, label, bias, weight=None, label_base=None, train_rms
     weight = np.ones(len(y)) if weight is None else weight
     label_base = bias if label_base is None else label_base
     arrays = map(torch.from_numpy, (rows, base, y, label, weight))
-    slope, intercept = output_lines(
+    slope, intercept = platt_lines(
         *arrays,
         label_base=torch.from_numpy(label_base),
         bias=torch.from_numpy(bias),

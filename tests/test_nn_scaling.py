@@ -89,7 +89,7 @@ def test_the_module_takes_rows_over_their_means_and_a_state_brings_these_along()
     rng = np.random.default_rng(4)
     X = (rng.normal(size=(20, 5)) * [1, 10, 0.1, 1, 1] + 7).astype(np.float32)
     module = DirectSharedModule(5, 2, 3, 0.5, "dense")
-    module.start(X, 0.5)
+    module.init_from_data(X, 0.5)
     for parameter in (module.output, module.direct.weight, module.bias):
         torch.nn.init.normal_(parameter)
     inputs = torch.from_numpy(X)

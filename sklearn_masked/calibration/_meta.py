@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from .._base import MaskedClassifierMixin
 from .._fitted import scratch_of, take_over
-from .._targets import judge_target, require_y
+from .._targets import check_learnable, check_y_given
 from ..labels import check_sample_weight
 from ..labels.names import check_same_features, check_same_rows
 from ..metrics._rows import count_rows
@@ -50,11 +50,11 @@ class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstima
             folds that `cv` asks for.
         """
         self._validate_params()
-        require_y(self, y)
+        check_y_given(self, y)
         check_same_rows(X=X, y=y, sample_weight=sample_weight)
         task = read_task(X, y, sample_weight)
         n_positive, n_negative = task.totals()
-        judge_target(task.raw, n_positive, n_negative, stacklevel=4)
+        check_learnable(task.raw, n_positive, n_negative, stacklevel=4)
         if task.classes is not None and not self._is_prefit():
             self._judge_folds(task)
         if sample_weight is not None:

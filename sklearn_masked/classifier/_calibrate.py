@@ -12,7 +12,7 @@ from skorch.utils import to_tensor
 
 from ..nn.batches import concatenated_ranges, model_input
 from ..nn.sdca._leave_out import held_out_margins
-from ..nn.sdca._platt import base_log_odds, output_lines
+from ..nn.sdca._platt import base_log_odds, platt_lines
 from ..nn.sdca._row_digests import cell_digests
 from . import _net
 from ._held_out_scores import cell_parts, held_out_size
@@ -29,9 +29,9 @@ def calibrate(estimator, targets, data, valid, *, first, whole):
     ----------
     estimator : MaskedMultiLabelClassifier
         Trained by dual coordinate ascent. Its `_platt` is set: what later calls need.
-    targets : Targets
+    targets : CellTargets
         Of all rows.
-    data : DualDataset
+    data : SDCADataset
         The rows trained on.
     valid : CellDataset or None
         The validation rows, if some were set aside.
@@ -43,7 +43,7 @@ def calibrate(estimator, targets, data, valid, *, first, whole):
     dual = estimator.net_.dual
     batches = data.batches(held_out_size(estimator.net_, len(data)))
     if valid is None and whole:
-        dual.settle(batches)
+        dual.refit_biases(batches)
     if not estimator.calibrate or not len(dual.label):
         return
     known = None if first else getattr(estimator, "_platt", None)
@@ -124,7 +124,7 @@ def _unseen_cells(dual, batches, first):
         # little by it.
         return cell_parts(dual, held_out_margins(dual, batches, n_more=1))
     zeros = torch.zeros_like(dual.row_terms)
-    return dual.row_terms, zeros, dual.target, dual.label, dual.strength / dual.C
+    return dual.row_terms, zeros, dual.target, dual.label, dual.cell_C / dual.C
 
 
 def _as_cells(parts, totals, unit, is_counted):
@@ -154,7 +154,7 @@ def _set_lines(net, cells, totals):
     """Fit the lines to these cells, and let the module use them."""
     module = net.module_
     rows, base, target, label, weight = torch.from_numpy(cells.astype(float))
-    lines = output_lines(
+    lines = platt_lines(
         rows,
         base,
         target,

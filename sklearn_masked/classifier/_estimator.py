@@ -11,11 +11,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._base import MaskedClassifierMixin
 from .._fitted import take_over
 from .._targets import (
+    check_learnable,
     check_same_labels,
+    check_y_given,
     encode_target,
     is_binary,
-    judge_target,
-    require_y,
     warn_unlabeled_labels,
 )
 from ..labels.names import check_same_features, check_same_rows
@@ -400,7 +400,7 @@ default=None
         warm = self.warm_start and hasattr(self, "net_")
         fitted = self._scratch(keep=warm)
         X, target, targets = fitted._validate(X, y, sample_weight, first=not warm)
-        judge_target(
+        check_learnable(
             target, *targets.totals(), weak_negatives=self.unlabeled_weight > 0
         )
         # Before the training: a warning that is made an error must leave all as it is.
@@ -460,7 +460,7 @@ default=None
     def _validate(self, X, y, sample_weight, *, first, classes=None):
         """Return float32 X, the target and the weight of each stored cell."""
         refuse_dataset(X)
-        require_y(self, y)
+        check_y_given(self, y)
         check_same_rows(X=X, y=y, sample_weight=sample_weight)
         X = self._check_X(X, reset=first)
         known = classes if first else self._known_classes()

@@ -11,11 +11,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from ..labels import cell_weights, check_sample_weight
-from ..nn.batches import CellDataset, Targets
+from ..nn.batches import CellDataset, CellTargets
 from ..nn.model._direct import PairDirect
 from ..nn.model._module import DirectSharedModule, build_module
 from ..nn.model._scaling import feature_scales
-from ..nn.sdca import DualDataset, DualTrainer
+from ..nn.sdca import SDCADataset, SDCASolver
 from ..nn.sdca._row_digests import grouped_permutation
 from ..nn.sgd.losses import MaskedBCEWithLogitsLoss
 from ..nn.sgd.optim import replace_parameter
@@ -64,7 +64,7 @@ def make_targets(labels, sample_weight):
                 shape = (rows.stop - rows.start, labels.n_labels)
                 cell_weights(cells, weight[rows], shape)
         parts = labels.indptr, labels.indices, labels.values
-        return Targets(
+        return CellTargets(
             *parts,
             labels.n_labels,
             weights=labels.weights,
@@ -82,7 +82,7 @@ def make_targets(labels, sample_weight):
         )
     counts = np.bincount(rows, minlength=len(labels))
     indptr = np.append(0, np.cumsum(counts))
-    return Targets(indptr, cols, values, labels.n_labels, weights=weights)
+    return CellTargets(indptr, cols, values, labels.n_labels, weights=weights)
 
 
 def train(estimator, X, targets, *, first, whole):
@@ -252,7 +252,7 @@ def _start(estimator, X, targets, rows, seed, whole):
     module = estimator.net_.module_
     scales = feature_scales(X, center=estimator.std_power is not None)
     power = _select_representation.scale_power(estimator, scales)
-    module.start(X, power, scales, torch.Generator().manual_seed(seed))
+    module.init_from_data(X, power, scales, torch.Generator().manual_seed(seed))
     mean = _net.mean_weight(estimator, targets)
     positive, negative = (
         total / mean for total in expected_totals(targets, estimator.unlabeled_weight)
@@ -264,7 +264,7 @@ def _start(estimator, X, targets, rows, seed, whole):
     if _is_dual(estimator, targets):
         args = X, targets, rows, seed if whole else None, scales, power
         settings = _select_representation.select_settings(estimator, *args)
-        module.arrange(X, scales, power, *settings)
+        module.allocate(X, scales, power, *settings)
 
 
 def _prepare(estimator, X, targets, rows, first):
@@ -278,7 +278,7 @@ def _prepare(estimator, X, targets, rows, first):
         now = np.add(*targets.labeled.totals())
         seen = estimator._n_positive + estimator._n_negative - now
         hold = np.maximum(seen / _net.mean_weight(estimator, targets), 1.0)
-        estimator.net_.dual = DualTrainer(
+        estimator.net_.dual = SDCASolver(
             module,
             X,
             targets,
@@ -286,8 +286,9 @@ def _prepare(estimator, X, targets, rows, first):
             weight,
             target,
             estimator.C_,
-            fresh=first,
-            hold=hold * _net.mean_weight(estimator, targets, with_labels=True),
+            cold=first,
+            prior_precision=hold
+            * _net.mean_weight(estimator, targets, with_labels=True),
         )
     elif isinstance(module.direct, PairDirect):
         cell_rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
@@ -367,7 +368,7 @@ def _datasets(estimator, X, targets, seed, stops):
     generator = np.random.default_rng(seed)
     make = functools.partial(CellDataset, dense=dense)
     if _is_dual(estimator, targets):
-        make = functools.partial(DualDataset, generator=generator)
+        make = functools.partial(SDCADataset, generator=generator)
     split = (estimator.net_params or {}).get("train_split")
     if split is not None:
         rows, valid = own_split(estimator, split, X, targets)

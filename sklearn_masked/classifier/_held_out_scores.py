@@ -72,5 +72,5 @@ def z_score(scores, before):
 def cell_parts(dual, held_out):
     """Return logit, bias, target, label and weight of the held-out cells."""
     margin, bias, cells, _ = held_out
-    weight = dual.strength[cells] / dual.C
+    weight = dual.cell_C[cells] / dual.C
     return margin, bias, dual.target[cells], dual.label[cells], weight

@@ -10,7 +10,7 @@ import torch
 from skorch.helper import predefined_split
 
 from ..labels.names import check_same_names, entry_names
-from ..nn.sdca import StandbyAdam
+from ..nn.sdca import FallbackAdam
 from ..nn.sgd.losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
 from ..nn.sgd.net import MaskedNet
 from ._callbacks import make_callbacks
@@ -175,7 +175,7 @@ def build_net(
         Returns the module: its class, or what copies one.
     module_kwargs : dict
         Its arguments, as `module__*`.
-    targets : Targets
+    targets : CellTargets
         Of the training rows, for the loss.
     valid : CellDataset or None
         Validation rows.
@@ -192,7 +192,7 @@ def build_net(
     criterion = ours if given is None else maker(given)
     params = {
         "lr": estimator.lr,
-        "optimizer": estimator.optimizer or StandbyAdam,
+        "optimizer": estimator.optimizer or FallbackAdam,
         **sizes,
         "device": device,
         "verbose": estimator.verbose,

@@ -12,7 +12,7 @@ from ..nn.batches import concatenated_ranges
 from ..nn.model._direct import MAX_WEIGHTS, SMALL_TABLE, choose_direct
 from ..nn.model._module import DirectSharedModule
 from ..nn.model._scaling import RarityScales
-from ..nn.sdca import DualDataset, DualTrainer, agreement
+from ..nn.sdca import SDCADataset, SDCASolver, label_alignment
 from ..nn.sdca._leave_out import FOLDS, held_out_margins
 from . import _net
 from ._held_out_scores import auc_plus_ap, held_out_size, z_score
@@ -100,7 +100,7 @@ def select_settings(estimator, X, targets, rows, seed, scales, power):
     ----------
     estimator : MaskedMultiLabelClassifier
         Whose net has its module started, with the base rates as its biases.
-    X, targets : CSR matrix or array, Targets
+    X, targets : CSR matrix or array, CellTargets
         All rows.
     rows : array of int
         The training rows, some of which are used.
@@ -155,12 +155,12 @@ class _SmallModels:
     def start(self, settings):
         """Return a trainer by these settings, and its batches."""
         generator = np.random.default_rng(self.seed)
-        data = DualDataset(self.X, self.targets, self.rows, generator=generator)
+        data = SDCADataset(self.X, self.targets, self.rows, generator=generator)
         module = _small_module(self.net.module_, self.X, self.targets, data.rows)
-        module.arrange(self.X, self.scales, self.power, *settings)
+        module.allocate(self.X, self.scales, self.power, *settings)
         args = self.X, self.targets, data.rows, *self.terms, self.C
         size = held_out_size(self.net, len(data))
-        return DualTrainer(module, *args, fresh=True), data.batches(size)
+        return SDCASolver(module, *args, cold=True), data.batches(size)
 
     def judge(self, begun, folds=FOLDS, n_epochs=None):
         """Return the scores of held-out cells, by models of the other folds."""
@@ -176,7 +176,7 @@ class _SmallModels:
         labels exclude each other, a correlation loses most of the average precision.
         """
         begun = self.start(first)
-        agreed = agreement(begun[0])
+        agreed = label_alignment(begun[0])
         if agreed <= _TOGETHER:
             return first
         joined = first._replace(label_correlation=correlation)
@@ -198,7 +198,9 @@ class _SmallModels:
 
     def _judge_anew(self, settings):
         begun = self.start(settings)
-        return self.judge(begun, folds=1 if len(begun[0].slot) > _MANY else FOLDS)
+        return self.judge(
+            begun, folds=1 if len(begun[0].row_of_cell) > _MANY else FOLDS
+        )
 
 
 def _small_module(module, X, targets, rows):

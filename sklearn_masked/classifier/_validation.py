@@ -33,7 +33,7 @@ def own_split(estimator, split, X, targets):
     split : callable
         As skorch takes it: ``predefined_split(Dataset(X_valid, y_valid))`` or
         ``ValidSplit(...)``, which sees all rows of X and no y.
-    X, targets : CSR matrix or array, Targets
+    X, targets : CSR matrix or array, CellTargets
         All rows.
 
     Returns

@@ -3,21 +3,21 @@
 import numpy as np
 
 from ..labels._draw import draw_unlabeled
-from ..nn.batches import Targets
+from ..nn.batches import CellTargets
 
 # Cells drawn: so many for each labeled one, and no fewer than this.
 _A_CELL, _FEWEST = 3, 10_000
 
 
-class WeakTargets(Targets):
+class WeakTargets(CellTargets):
     """Labeled cells, and unlabeled ones that were drawn to count as negatives.
 
     Parameters
     ----------
-    labeled : Targets
+    labeled : CellTargets
         The labeled cells alone.
     indptr, indices, values, weights : arrays
-        Of all, as in :class:`Targets`.
+        Of all, as in :class:`CellTargets`.
     """
 
     def __init__(self, labeled, indptr, indices, values, weights):
@@ -35,7 +35,7 @@ def with_weak_negatives(targets, weight, seed):
 
     Parameters
     ----------
-    targets : Targets
+    targets : CellTargets
         With ``fill="unlabeled"``.
     weight : float
         Of every unlabeled cell of a row that has a labeled one; those drawn share

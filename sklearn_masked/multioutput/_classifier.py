@@ -24,7 +24,7 @@ from sklearn.utils.validation import (
 
 from .._base import MaskedClassifierMixin
 from .._fitted import of_one_fit, scratch_of, take_over
-from .._targets import check_same_labels, encode_target, judge_target, require_y
+from .._targets import check_learnable, check_same_labels, check_y_given, encode_target
 from ..labels.names import check_same_features, check_same_rows
 from ..metrics._rows import count_rows
 from ._columns import Columns, has_fractions, is_weighted, training_set
@@ -157,7 +157,7 @@ default=None
             X, y, sample_weight, fit_params, method="fit"
         )
         n_positive, n_negative = columns.totals()
-        judge_target(target, n_positive, n_negative, stacklevel=3)
+        check_learnable(target, n_positive, n_negative, stacklevel=3)
         warn_constant_labels(n_positive, n_negative, target.labels.label_names)
         estimators = constant_labels(n_positive, n_negative)
         learnable = np.flatnonzero((n_positive > 0) & (n_negative > 0))
@@ -352,7 +352,7 @@ default=None
     def _validate(self, X, y, sample_weight, params, *, method, classes=None):
         """Return X, the target, its columns and the arguments of the classifiers."""
         self._validate_params()
-        require_y(self, y)
+        check_y_given(self, y)
         check_same_rows(X=X, y=y, sample_weight=sample_weight)
         if get_tags(self.estimator).input_tags.pairwise:
             raise ValueError(

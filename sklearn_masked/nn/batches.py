@@ -28,7 +28,7 @@ class DenseBatch(NamedTuple):
     n_cells: int | None = None  # known where only the device could count them
 
 
-class Targets:
+class CellTargets:
     """Labeled cells as a row-indexed store, taken by batch.
 
     Parameters
@@ -237,7 +237,7 @@ class CellDataset(torch.utils.data.Dataset):
     ----------
     X : CSR matrix or array of shape (n_samples, ...)
         float32, as validated by the caller.
-    targets : Targets
+    targets : CellTargets
         Of the same rows.
     rows : array of int, default=None
         The rows to take; all that have a labeled cell if None. Rows without one

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..sparse import compact_columns, embedding_bag
-from ._pair_index import Covered
+from ._pair_index import PairIndex
 
 # A dense table of so few weights costs nothing that anyone would notice.
 SMALL_TABLE = 1 << 20
@@ -171,7 +171,7 @@ class PairDirect(nn.Module):
         )
         return features * self.n_labels + self.labels
 
-    def cover(self, X, cell_rows, cell_cols):
+    def build_index(self, X, cell_rows, cell_cols):
         """Make room for the pairs that these cells touch.
 
         Parameters
@@ -183,12 +183,12 @@ class PairDirect(nn.Module):
 
         Returns
         -------
-        covered : Covered
+        covered : PairIndex
             The pairs.
         positions : integer array of shape (n_touched,) or None
             Where they are among all weights, by feature; None, where they are all.
         """
-        covered = Covered(X, cell_rows, cell_cols)
+        covered = PairIndex(X, cell_rows, cell_cols)
         counts, labels = covered.counts, covered.labels[covered.by_feature]
         positions, weight = None, torch.zeros(len(labels), dtype=self.weight.dtype)
         if len(self.labels):
@@ -214,7 +214,7 @@ class PairDirect(nn.Module):
         Parameters
         ----------
         X, cell_rows, cell_cols : CSR matrix and arrays
-            As in `cover`.
+            As in `build_index`.
 
         Returns
         -------
@@ -222,7 +222,7 @@ class PairDirect(nn.Module):
             The positions, among all weights, of those that were there before.
         """
         known = self._keys()
-        self.cover(X, cell_rows, cell_cols)
+        self.build_index(X, cell_rows, cell_cols)
         return torch.searchsorted(self._keys(), known)
 
 

@@ -64,7 +64,7 @@ class DirectSharedModule(nn.Module):
         The share of the weights' variance that all labels have in common.
     interactions : buffer of shape ()
         :math:`q^2`.
-    count_scale : buffer of shape (2,), or (0,)
+    row_length_scale : buffer of shape (2,), or (0,)
         Mean and standard deviation of the logarithm of a row's features and one, where
         their number counts. `shared_weight` does not scale it.
     feature_shift, feature_std : buffers of shape (n_features,), or (0,)
@@ -109,7 +109,7 @@ class DirectSharedModule(nn.Module):
         )
         self.register_buffer("interactions", torch.tensor(float(interactions)))
         self.register_buffer("common_weight", torch.zeros(0))
-        self.register_buffer("count_scale", torch.zeros(0))
+        self.register_buffer("row_length_scale", torch.zeros(0))
         self.register_buffer("feature_power", torch.tensor(0.0))
         self.register_buffer("feature_scale", torch.ones(n_features))
         self.register_buffer("feature_shift", torch.zeros(0))
@@ -118,7 +118,7 @@ class DirectSharedModule(nn.Module):
         self.register_buffer("intercept", torch.zeros(n_labels))
 
     @torch.no_grad()
-    def start(self, X, power=0.5, scales=None, generator=None):
+    def init_from_data(self, X, power=0.5, scales=None, generator=None):
         """Learn from all rows of X what needs no label: the scale and the embedding.
 
         A sparse column is scaled by this power of its inverse document frequency, an
@@ -142,16 +142,16 @@ class DirectSharedModule(nn.Module):
         row = np.zeros(self.n_features, np.int32)
         row[columns] = np.arange(1, len(columns) + 1)
         self.embedding_row = torch.from_numpy(row).to(device)
-        self.arrange(
+        self.allocate(
             X, scales, power, float(self.label_correlation), float(self.interactions)
         )
 
     @torch.no_grad()
-    def arrange(self, X, scales, power, label_correlation, interactions, width=None):
+    def allocate(self, X, scales, power, label_correlation, interactions, width=None):
         """Make room for the weights of these settings, all of them 0.
 
-        The columns are scaled as `start` describes, and no more than `width` of the
-        embedding's dimensions are kept.
+        The columns are scaled as `init_from_data` describes, and no more than `width`
+        of the embedding's dimensions are kept.
         """
         self.interactions.fill_(interactions)
         self.feature_scale = self.feature_factors(scales, power)
@@ -162,14 +162,14 @@ class DirectSharedModule(nn.Module):
         self.quadratic = None
         if interactions:
             self.quadratic = QuadraticPath(self.n_labels, width).to(self.bias.device)
-        self.count_scale = zeros(0)
+        self.row_length_scale = zeros(0)
         if label_correlation and sp.issparse(X):
             count = np.log1p(np.diff(X.indptr))
             scale = count.mean(), max(count.std(), _LEAST_STD)
-            self.count_scale = zeros(2).copy_(torch.tensor(scale))
+            self.row_length_scale = zeros(2).copy_(torch.tensor(scale))
         has_pairs = label_correlation and isinstance(self.direct, PairDirect)
         self.common_weight = zeros(self.n_features if has_pairs else 0)
-        width += len(self.count_scale) > 0
+        width += len(self.row_length_scale) > 0
         self.output = nn.Parameter(zeros(self.n_labels, width))
 
     def feature_factors(self, scales, power):
@@ -185,7 +185,7 @@ class DirectSharedModule(nn.Module):
         """Whether X must be sparse, must not be, or (None) may be either."""
         if len(self.feature_shift):
             return False
-        if len(self.count_scale):
+        if len(self.row_length_scale):
             return True
         has_all = len(self.embedding) == 1 + self.n_features
         return None if has_all and not isinstance(self.direct, PairDirect) else True
@@ -196,14 +196,14 @@ class DirectSharedModule(nn.Module):
         That is its embedding, scaled, and how many features it has, if that counts.
         """
         embedded = self.shared_weight * embedded
-        if not len(self.count_scale):
+        if not len(self.row_length_scale):
             return embedded
         lengths = torch.diff(offsets, append=offsets.new_full((1,), len(indices)))
-        return torch.cat([embedded, self.counts(lengths)[:, None]], dim=1)
+        return torch.cat([embedded, self.row_length(lengths)[:, None]], dim=1)
 
-    def counts(self, lengths):
+    def row_length(self, lengths):
         """Return what rows of so many features have in the last column of `output`."""
-        mean, std = self.count_scale
+        mean, std = self.row_length_scale
         count = (torch.log1p(lengths.to(mean.dtype)) - mean) / std
         return _COUNTS * count.clamp(-_FARTHEST, _FARTHEST)
 
@@ -288,7 +288,12 @@ class DirectSharedModule(nn.Module):
             # An optimizer knows the parameters that are there: they stay if they fit.
             if other is not None and own.shape != other.shape:
                 setattr(self, name, nn.Parameter(own.new_zeros(other.shape)))
-        for name in ("feature_shift", "feature_std", "common_weight", "count_scale"):
+        for name in (
+            "feature_shift",
+            "feature_std",
+            "common_weight",
+            "row_length_scale",
+        ):
             if prefix + name in state_dict:
                 shape = state_dict[prefix + name].shape
                 setattr(self, name, getattr(self, name).new_zeros(shape))

@@ -16,19 +16,19 @@ BLOCK = 1 << 20
 class _Part(NamedTuple):
     """The pairs of some labels: arrays of an entry a pair, then of those touched once.
 
-    `columns` and `labels` are those of the pairs, `is_several` tells which of them
+    `columns` and `labels` are those of the pairs, `is_shared` tells which of them
     several cells touch; `cells` and `data` are the cell that alone touches a pair, and
     the number that its row has there.
     """
 
     columns: np.ndarray
     labels: np.ndarray
-    is_several: np.ndarray
+    is_shared: np.ndarray
     cells: np.ndarray
     data: np.ndarray
 
 
-class Covered:
+class PairIndex:
     """The pairs that some labeled cells touch.
 
     Parameters
@@ -40,7 +40,7 @@ class Covered:
 
     Attributes
     ----------
-    columns, labels, is_several : arrays of shape (n_touched,)
+    columns, labels, is_shared : arrays of shape (n_touched,)
         The pairs, and whether more than one cell touches them.
     counts : integer array of shape (n_features,)
         How many pairs each feature has.
@@ -48,7 +48,7 @@ class Covered:
         The order of the pairs by feature, then by label.
     index : type
         int32, or int64 where there are more nonzeros than it can count.
-    n_several : int
+    n_shared : int
         How many pairs more than one cell touches.
     ends : int64 array of shape (n_cells + 1,)
         Where the nonzeros of each cell's row end, cell after cell.
@@ -64,7 +64,7 @@ class Covered:
         self.ends = np.append(0, np.cumsum(lengths, dtype=np.int64))
         self.index = np.int32 if self.ends[-1] < np.iinfo(np.int32).max else np.int64
         self.number = np.empty(self.ends[-1], self.index)
-        self.n_several, sizes = 0, [0]
+        self.n_shared, sizes = 0, [0]
         touched = self._room(X.indices.dtype, np.int32, bool)
         alone, n_alone = self._room(self.index, X.dtype), 0
         for cells in _by_labels(cell_cols, lengths, max(BLOCK, X.shape[1])):
@@ -74,7 +74,7 @@ class Covered:
             _put(part[3:], alone, n_alone)
             sizes.append(sizes[-1] + len(part.columns))
             n_alone += len(part.cells)
-        self.columns, self.labels, self.is_several = (
+        self.columns, self.labels, self.is_shared = (
             array[: sizes[-1]] for array in touched
         )
         self.cells, self.data = (array[:n_alone] for array in alone)
@@ -100,18 +100,18 @@ class Covered:
         is_new[ends[:-1][ends[:-1] < rows.nnz]] = True
         first = np.flatnonzero(is_new).astype(self.index)
         lengths = np.diff(first, append=self.index(rows.nnz))
-        is_several = lengths > 1
-        number = np.cumsum(is_several, dtype=self.index) + (self.n_several - 1)
-        self.n_several += int(is_several.sum())
-        number[~is_several] = -1
+        is_shared = lengths > 1
+        number = np.cumsum(is_shared, dtype=self.index) + (self.n_shared - 1)
+        self.n_shared += int(is_shared.sum())
+        number[~is_shared] = -1
         shift = (self.ends[cells] - rows.indptr[:-1]).astype(self.index)
         entries = by_feature.data + shift[by_feature.indices]
         self.number[entries] = np.repeat(number, lengths)
-        alone = first[~is_several]
+        alone = first[~is_shared]
         columns = rows.indices[by_feature.data[first]]
         cells = cells[by_feature.indices[alone]].astype(self.index)
         data = rows.data[by_feature.data[alone]]
-        return _Part(columns, label[first], is_several, cells, data)
+        return _Part(columns, label[first], is_shared, cells, data)
 
 
 def _put(parts, arrays, start):

@@ -1,8 +1,8 @@
 """Training without a learning rate: stochastic dual coordinate ascent."""
 
-from ._batches import DualDataset
-from ._net import StandbyAdam
-from ._solver import DualTrainer
-from ._weights import agreement
+from ._batches import SDCADataset
+from ._net import FallbackAdam
+from ._solver import SDCASolver
+from ._weights import label_alignment
 
-__all__ = ["DualDataset", "DualTrainer", "StandbyAdam", "agreement"]
+__all__ = ["SDCADataset", "SDCASolver", "FallbackAdam", "label_alignment"]

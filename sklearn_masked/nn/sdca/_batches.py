@@ -8,7 +8,7 @@ from ..batches import CellDataset
 from ._row_digests import grouped_permutation
 
 
-class DualDataset(CellDataset):
+class SDCADataset(CellDataset):
     """Rows in an order that is shuffled once: batches keep their members.
 
     Only the order of the batches changes from epoch to epoch, so that what a step

@@ -35,7 +35,7 @@ _TAME = 1e4
 _MARKS = 256
 
 
-class LabelBlocks:
+class BlockNewton:
     """The cells of a batch, label by label, with the inner products of their rows.
 
     Parameters
@@ -89,18 +89,18 @@ class LabelBlocks:
             (1 - self.correlation) * self._same(cells) + self.correlation
         )
 
-    def solve(self, margin, target, strength, old):
+    def solve(self, margin, target, cell_C, old):
         """Return the cells' new probabilities.
 
         Parameters
         ----------
-        margin, target, strength, old : tensors of shape (n_cells,)
+        margin, target, cell_C, old : tensors of shape (n_cells,)
             The margins as they are, the targets, the weights times C, and the
             probabilities that the margins were made with.
         """
         new = old.clone()
         for cells, mask, products in self.groups:
-            values = [part[cells] for part in (margin, target, strength, old)]
+            values = [part[cells] for part in (margin, target, cell_C, old)]
             if not _is_tame(products, strengths := values[2] * mask):
                 products, strengths = products.double(), strengths.double()
                 values = [part.double() for part in values]
@@ -146,26 +146,26 @@ def _padded(starts, counts):
     return starts[:, None] + np.where(mask, steps, 0), mask
 
 
-def _is_tame(products, strength):
+def _is_tame(products, cell_C):
     """Return whether single precision is enough for these steps.
 
     The trace bounds the condition number of what they solve. A device is not asked.
     """
-    trace = (products.diagonal(dim1=1, dim2=2) * strength).sum(1)
+    trace = (products.diagonal(dim1=1, dim2=2) * cell_C).sum(1)
     return not trace.is_cuda and bool(trace.max() <= _TAME)
 
 
-def _newton(products, margin, target, strength, old):
+def _newton(products, margin, target, cell_C, old):
     """Return the new probabilities, and whether they surely are the maximum."""
-    fixed = margin - _times(products, strength * (target - old))
+    fixed = margin - _times(products, cell_C * (target - old))
     f = margin
     identity = torch.eye(margin.shape[1], dtype=f.dtype, device=f.device)
     watched = not f.is_cuda
     for _ in range(_NEWTON if watched else _UNWATCHED):
         p = torch.sigmoid(f)
-        curve = strength * (p * (1 - p)).clamp_min(1e-8)
+        curve = cell_C * (p * (1 - p)).clamp_min(1e-8)
         root = curve.sqrt()
-        right = curve * (f - fixed) + strength * (target - p)
+        right = curve * (f - fixed) + cell_C * (target - p)
         inner = root[:, :, None] * products * root[:, None, :] + identity
         factor, failed = torch.linalg.cholesky_ex(inner)
         solved = torch.cholesky_solve(
@@ -182,19 +182,19 @@ def _newton(products, margin, target, strength, old):
     return torch.sigmoid(f), False
 
 
-def _best_share(products, margin, strength, old, new):
+def _best_share(products, margin, cell_C, old, new):
     """Return the point on the way from old to new where the dual is largest.
 
     The dual gains the entropies of the probabilities and loses half of the squared
     length of the weights; on the way it is concave, and at its start the gain is 0.
     """
-    change = strength * (old - new)
+    change = cell_C * (old - new)
     linear = (change * margin).sum(1)
     square = (change * _times(products, change)).sum(1)
-    before = (strength * _entropy(old)).sum(1)
+    before = (cell_C * _entropy(old)).sum(1)
     best, gain = torch.zeros_like(linear), torch.zeros_like(linear)
     for share in _SHARES:
-        entropy = (strength * _entropy(old + share * (new - old))).sum(1)
+        entropy = (cell_C * _entropy(old + share * (new - old))).sum(1)
         got = entropy - before - share * linear - 0.5 * share**2 * square
         best = torch.where(got > gain, share, best)
         gain = torch.maximum(got, gain)
@@ -209,7 +209,7 @@ def _entropy(p):
     return torch.special.entr(p) + torch.special.entr(1 - p)
 
 
-class SharedProducts:
+class EmbeddingGram:
     """Inner products of the cells' rows on the shared path."""
 
     def __init__(self, shared, crossed=None):
@@ -223,7 +223,7 @@ class SharedProducts:
         return products
 
 
-class RowProducts(SharedProducts):
+class RowGram(EmbeddingGram):
     """The same beside a direct path, as a row has it; X is scaled for it."""
 
     def __init__(self, shared, crossed, X, at):
@@ -242,7 +242,7 @@ class RowProducts(SharedProducts):
         return super().__call__(cells) + direct
 
 
-class PairProducts(SharedProducts):
+class PairGram(EmbeddingGram):
     """The same beside weights of (feature, label) pairs: by pair, not by feature.
 
     `pairs` and `data`, `lengths` of them a cell, are those that other cells touch too;

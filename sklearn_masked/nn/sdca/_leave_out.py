@@ -41,7 +41,7 @@ def held_out_margins(
 
     Parameters
     ----------
-    trainer : DualTrainer
+    trainer : SDCASolver
         After its last epoch; it and its module are left as they are.
     batches : list of slice
         The cells of each batch. A fold is every third of them.
@@ -81,16 +81,16 @@ def _train_without(trainer, batches, fold, cold, n_more, n_cold):
     """
     out = batches[fold::FOLDS]
     rest = [batch for i, batch in enumerate(batches) if i % FOLDS != fold]
-    _leave(trainer, out)
+    _unlearn(trainer, out)
     n_before = 0
     if cold is None:
-        cold, n_before = _are_entangled(trainer, out, rest), 1
-    if cold and trainer.fresh:
-        trainer.restart()
+        cold, n_before = _needs_cold_start(trainer, out, rest), 1
+    if cold and trainer.cold:
+        trainer.reset()
         trainer.epochs(rest, n_cold)
     else:
         trainer.epochs(rest, (_ON if cold else n_more) - n_before)
-    trainer.settle(rest)
+    trainer.refit_biases(rest)
     return out, cold
 
 
@@ -106,7 +106,7 @@ def margins_of(trainer, out, fold=0):
     return HeldOut(margin, base, cells, torch.full_like(cells, fold))
 
 
-def _are_entangled(trainer, out, rest):
+def _needs_cold_start(trainer, out, rest):
     """Return whether the cells of the rest stay far from where they belong for long.
 
     A sum over the cells of a label, without some of them, is about what the label's
@@ -131,11 +131,9 @@ def _margins_within_labels(trainer, batches):
     return margin - (total / count)[label]
 
 
-def _leave(trainer, batches):
+def _unlearn(trainer, batches):
     """Take these cells out of the weights, as if they were not labeled."""
     for batch in batches:
-        part = trainer.strength[batch] * (
-            trainer.probability[batch] - trainer.target[batch]
-        )
+        part = trainer.cell_C[batch] * (trainer.alpha[batch] - trainer.target[batch])
         trainer.add(batch, part)
-        trainer.strength[batch] = 0
+        trainer.cell_C[batch] = 0

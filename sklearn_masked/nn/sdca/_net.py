@@ -9,7 +9,7 @@ def _unwrapped(name):
     return inspect.unwrap(getattr(torch.optim.Optimizer, name))
 
 
-class StandbyAdam(torch.optim.Adam):
+class FallbackAdam(torch.optim.Adam):
     """Adam for a net that takes dual steps: it is there, and mostly never steps.
 
     torch guards these methods against its compiler, and loads the whole compiler for

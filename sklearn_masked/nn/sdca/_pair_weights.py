@@ -15,7 +15,7 @@ import torch
 from ..model._pair_index import BLOCK
 
 
-class TouchedPairs:
+class ActivePairWeights:
     """Training-time storage of the sparse direct weights of a `PairDirect`.
 
     Parameters
@@ -31,7 +31,7 @@ class TouchedPairs:
 
     Attributes
     ----------
-    weight : float32 tensor of shape (n_several,)
+    weight : float32 tensor of shape (n_shared,)
         The weights of the pairs that several cells touch.
     square : float32 tensor of shape (n_cells,)
         The squared length of each cell's other entries, whose pairs are its alone.
@@ -43,24 +43,24 @@ class TouchedPairs:
         def tensor(array):
             return torch.from_numpy(array).to(device)
 
-        covered, positions = direct.cover(X, rows, cols)
-        self.starts, pairs, data = _several(covered, X, rows, scale)
+        index, positions = direct.build_index(X, rows, cols)
+        self.starts, pairs, data = _shared_entries(index, X, rows, scale)
         self.entries = tensor(np.diff(self.starts))
         self.pairs, self.data = tensor(pairs), tensor(data)
         self.columns, self.by_feature = (
-            tensor(covered.columns),
-            tensor(covered.by_feature),
+            tensor(index.columns),
+            tensor(index.by_feature),
         )
-        self.is_several = tensor(covered.is_several)
+        self.is_shared = tensor(index.is_shared)
         self.positions = None if positions is None else tensor(positions)
-        self.label = tensor(covered.labels[covered.is_several])
-        alone = covered.columns[~covered.is_several]
+        self.label = tensor(index.labels[index.is_shared])
+        alone = index.columns[~index.is_shared]
         self.alone_cell, self.alone_data = (
-            tensor(covered.cells),
-            tensor(covered.data * scale[alone]),
+            tensor(index.cells),
+            tensor(index.data * scale[alone]),
         )
         # New weights are 0: there is nothing to read.
-        self.weight, self.first = self.data.new_zeros(covered.n_several), None
+        self.weight, self.first = self.data.new_zeros(index.n_shared), None
         if positions is not None:
             self.weight, self.first = self._of_pairs(self._read())
         self._sum_alone()
@@ -68,7 +68,7 @@ class TouchedPairs:
 
     def _of_pairs(self, values):
         """Return what a value a pair is for those of several cells, and of one."""
-        both = self.is_several, ~self.is_several
+        both = self.is_shared, ~self.is_shared
         return tuple(torch.masked_select(values, which) for which in both)
 
     def _read(self):
@@ -128,8 +128,8 @@ class TouchedPairs:
         alone = self.alone_data * amount[self.alone_cell]
         alone = alone if self.first is None else self.first + alone
         pairs, weight = alone.new_empty(len(self.columns)), self.direct.weight.detach()
-        pairs.masked_scatter_(self.is_several, self.weight)
-        pairs.masked_scatter_(~self.is_several, alone)
+        pairs.masked_scatter_(self.is_shared, self.weight)
+        pairs.masked_scatter_(~self.is_shared, alone)
         if self.positions is None:
             torch.index_select(pairs, 0, self.by_feature, out=weight)
         else:
@@ -137,18 +137,18 @@ class TouchedPairs:
         self.changed = False
 
 
-def _several(covered, X, rows, scale):
+def _shared_entries(index, X, rows, scale):
     """Return where the entries of each cell start, their pairs and their values.
 
     Of the entries whose pair several cells touch, in the order of the cells.
     """
-    ends, starts = covered.ends, np.zeros(len(rows) + 1, np.int64)
-    several = np.count_nonzero(covered.number >= 0)
-    pairs = np.empty(several, covered.number.dtype)
+    ends, starts = index.ends, np.zeros(len(rows) + 1, np.int64)
+    several = np.count_nonzero(index.number >= 0)
+    pairs = np.empty(several, index.number.dtype)
     data = np.empty(several, np.result_type(X.dtype, scale))
     for cells in _blocks(ends):
         first, last = ends[cells.start], ends[cells.stop]
-        number, part = covered.number[first:last], X[rows[cells]]
+        number, part = index.number[first:last], X[rows[cells]]
         kept, done = np.flatnonzero(number >= 0), starts[cells.start]
         cut = ends[cells.start + 1 : cells.stop + 1] - first
         starts[cells.start + 1 : cells.stop + 1] = done + np.searchsorted(kept, cut)

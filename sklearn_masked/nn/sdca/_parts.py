@@ -12,7 +12,7 @@ def split(trainer, cells):
 
     Parts are of whole rows, unless one row alone has too many of them.
     """
-    slots, most = trainer.slot[cells], cells.stop - cells.start
+    slots, most = trainer.row_of_cell[cells], cells.stop - cells.start
     if most and not trainer.correlation:
         most = int(torch.bincount(trainer.label[cells]).max())
     is_one = most and slots[0] == slots[-1]

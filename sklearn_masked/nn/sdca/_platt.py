@@ -76,7 +76,7 @@ def base_log_odds(positive, total, target=0.0, weight=0.0, label=slice(None)):
 
 
 @torch.no_grad()
-def output_lines(rows, base, target, label, weight, *, label_base, bias, train_rms):
+def platt_lines(rows, base, target, label, weight, *, label_base, bias, train_rms):
     """Return a slope and an intercept per label that turn logits into log-odds.
 
     Parameters
@@ -96,7 +96,7 @@ def output_lines(rows, base, target, label, weight, *, label_base, bias, train_r
     slope, intercept : float32 tensors of shape (n_labels,)
     """
     rows, base, target, weight = (x.double() for x in (rows, base, target, weight))
-    of_rows, of_base, rest = shared_line(
+    of_rows, of_base, rest = pooled_line(
         rows, base, target, weight, PRIOR.least_rms * train_rms
     )
     offset = of_base * base + rest
@@ -108,7 +108,7 @@ def output_lines(rows, base, target, label, weight, *, label_base, bias, train_r
     return slope.float(), intercept.float()
 
 
-def shared_line(rows, base, target, weight, least_rms=0.0):
+def pooled_line(rows, base, target, weight, least_rms=0.0):
     """Return the slope, the coefficient of the base and the intercept of all labels.
 
     The maximum a posteriori by Newton's method, in the logarithm of the slope, which

@@ -24,9 +24,9 @@ import torch
 from ..batches import concatenated_ranges, model_input
 from ..model._direct import PairDirect
 from ..sparse import sum_bags, transpose_batch
-from ._biases import best_shares, newton_shifts
-from ._block_newton import LabelBlocks, PairProducts, RowProducts, SharedProducts
-from ._pair_weights import TouchedPairs
+from ._biases import bias_steps, line_search
+from ._block_newton import BlockNewton, EmbeddingGram, PairGram, RowGram
+from ._pair_weights import ActivePairWeights
 from ._parts import split
 from ._row_cache import KEPT, SharedRows
 from ._weights import Weights
@@ -36,12 +36,12 @@ from ._weights import Weights
 _BIAS = 0.25
 # An epoch is the last if it leaves the probabilities nearer than about this, in nats a
 # cell, to where they belong, after so many steps, since biases take small ones.
-_ARRIVED, _FEWEST = 1e-3, 100
+_GAP_TOL, _FEWEST = 1e-3, 100
 # Cells or rows that are looked at in one go.
 _BLOCK = 4096
 
 
-class DualTrainer:
+class SDCASolver:
     """State of the ascent: a probability a cell, beside the module's weights.
 
     Parameters
@@ -50,7 +50,7 @@ class DualTrainer:
         What to train; its embedding and scales stay as they are.
     X : CSR matrix or array of shape (n_samples, n_features)
         The rows.
-    targets : Targets
+    targets : CellTargets
         Their labeled cells, ``fill="unlabeled"``.
     rows : array of int
         The rows to train on.
@@ -59,52 +59,64 @@ class DualTrainer:
     targets_of_cells : float array of shape (n_stored,)
         :math:`t_i`, 1 and 0 or smoothed.
     C : float
-        Inverse strength of the penalty.
-    fresh : bool
+        Inverse cell_C of the penalty.
+    cold : bool
         True starts the weights from the probabilities that the biases give; False
         goes on from the weights as they are, as if no cell were known yet.
-    hold : array of shape (n_labels,), default=None
+    prior_precision : array of shape (n_labels,), default=None
         How many cells the biases' start stands for: by so much it holds them. None
         lets them go where the cells of this training want them.
     """
 
     @torch.no_grad()
     def __init__(
-        self, module, X, targets, rows, weight, targets_of_cells, C, fresh, hold=None
+        self,
+        module,
+        X,
+        targets,
+        rows,
+        weight,
+        targets_of_cells,
+        C,
+        cold,
+        prior_precision=None,
     ):
         self.module, self.X, self.rows = module, X, rows
-        self.C, self.fresh, self.correlation = C, fresh, float(module.label_correlation)
+        self.C, self.cold, self.correlation = C, cold, float(module.label_correlation)
         self.device = module.bias.device
-        self.anchor = module.bias.detach().clone()
-        rate = torch.sigmoid(self.anchor)
-        self.hold = torch.zeros_like(rate)
-        if hold is not None:
-            hold = self._tensor(np.asarray(hold, np.float32))
-            self.hold = hold * rate * (1 - rate)
+        self.prior_mean = module.bias.detach().clone()
+        rate = torch.sigmoid(self.prior_mean)
+        self.prior_precision = torch.zeros_like(rate)
+        if prior_precision is not None:
+            cells = self._tensor(np.asarray(prior_precision, np.float32))
+            self.prior_precision = cells * rate * (1 - rate)
         index, lengths = concatenated_ranges(targets.indptr, rows)
         # Which of `rows` each cell stands in: 0, 0, 1, 2, 2, 2, ...
-        self.slot = np.repeat(np.arange(len(rows)), lengths)
+        self.row_of_cell = np.repeat(np.arange(len(rows)), lengths)
         cols = targets.indices[index].astype(np.int64)
         self.label = self._tensor(cols)
         self.target = self._tensor(targets_of_cells[index].astype(np.float32))
-        self.strength = self._tensor((C * weight[index]).astype(np.float32))
+        self.cell_C = self._tensor((C * weight[index]).astype(np.float32))
         self.shared = SharedRows(module, self._inputs, len(rows))
-        self.counts = None
-        if len(module.count_scale):
+        self.row_length = None
+        if len(module.row_length_scale):
             lengths = np.diff(X.indptr)[rows]
-            self.counts = module.counts(self._tensor(lengths[self.slot]))
+            self.row_length = module.row_length(self._tensor(lengths[self.row_of_cell]))
             # What is there already is what the new weights are drawn to, as the bias.
             before = module.output.detach()[:, -1].sum()
-            self.count_anchor = torch.zeros_like(before) if fresh else before
+            self.row_length_prior = torch.zeros_like(before) if cold else before
         self._cover_pairs(cols)
         self.parts, self.blocks, self.n_kept = {}, {}, 0
         self.margin = torch.zeros_like(self.target)
-        self.apart, self.n_steps = self.anchor.new_zeros(()), 0
-        self.was_apart, self.left = self.apart, self.apart + torch.inf
-        if fresh:
+        self.duality_gap, self.n_steps = self.prior_mean.new_zeros(()), 0
+        self.previous_gap, self.predicted_gap = (
+            self.duality_gap,
+            self.duality_gap + torch.inf,
+        )
+        if cold:
             self._start()
         else:
-            self.probability = self.target.clone()
+            self.alpha = self.target.clone()
             # Of the model as it was before this training.
             self.row_terms = self._row_terms()
 
@@ -119,15 +131,15 @@ class DualTrainer:
 
     def _cover_pairs(self, cols):
         """Make room for the pairs that the cells touch, and take over their weights."""
-        self.touched, direct = None, self.module.direct
+        self.pair_weights, direct = None, self.module.direct
         if isinstance(direct, PairDirect):
             scale = self.module.feature_scale.cpu().numpy()
-            rows = self.rows[self.slot]
-            self.touched = TouchedPairs(direct, self.X, rows, cols, scale)
+            rows = self.rows[self.row_of_cell]
+            self.pair_weights = ActivePairWeights(direct, self.X, rows, cols, scale)
 
     def _added(self, cells):
         """Return what these cells have added to the weights of their labels in all."""
-        return self.strength[cells] * (self.target[cells] - self.probability[cells])
+        return self.cell_C[cells] * (self.target[cells] - self.alpha[cells])
 
     def _own(self, amount):
         """Return what of this is for a cell's own label alone."""
@@ -135,7 +147,7 @@ class DualTrainer:
 
     def weights(self):
         """Return the weights that steps change."""
-        module, direct = self.module, self.touched or self.module.direct
+        module, direct = self.module, self.pair_weights or self.module.direct
         weight = None if direct is None else direct.weight.detach()
         parts = module.output.detach(), module.common_weight
         quadratic = module.quadratic and module.quadratic.weight.detach()
@@ -144,13 +156,13 @@ class DualTrainer:
     @torch.no_grad()
     def write(self):
         """Bring the module up to date: the weights of pairs are changed beside it."""
-        if self.touched is not None:
-            self.touched.write(self._own(self._added(slice(None))))
+        if self.pair_weights is not None:
+            self.pair_weights.write(self._own(self._added(slice(None))))
 
     def _slices(self):
         """Yield all cells in slices, in their order."""
-        for start in range(0, len(self.slot), _BLOCK):
-            yield slice(start, min(start + _BLOCK, len(self.slot)))
+        for start in range(0, len(self.row_of_cell), _BLOCK):
+            yield slice(start, min(start + _BLOCK, len(self.row_of_cell)))
 
     def _start(self):
         """Start on the way to the probability that a label's bias gives to its cells.
@@ -160,22 +172,22 @@ class DualTrainer:
         """
         bias = self.module.bias.detach()
         way = torch.sigmoid(bias)[self.label] - self.target
-        self.probability = self.target + way
+        self.alpha = self.target + way
         square = torch.zeros_like(bias)
         for cells in self._slices():
-            self.add(cells, -(self.strength * way)[cells])
+            self.add(cells, -(self.cell_C * way)[cells])
         for cells in self._slices():
             label = self.label[cells]
-            reach = -(self.strength * way)[cells] * (self.margins(cells) - bias[label])
+            reach = -(self.cell_C * way)[cells] * (self.margins(cells) - bias[label])
             square.index_add_(0, label, reach)
-        cells = self.label, self.target, self.strength
-        best = best_shares(way, *cells, bias, square, joined=bool(self.correlation))
-        self.probability = self.target + best[self.label] * way
-        self.weights().scale_labels(best, self.touched)
+        cells = self.label, self.target, self.cell_C
+        best = line_search(way, *cells, bias, square, joined=bool(self.correlation))
+        self.alpha = self.target + best[self.label] * way
+        self.weights().scale_labels(best, self.pair_weights)
 
     def margins(self, cells):
         """Return the logits of these cells, before the output is scaled."""
-        label, slots = self.label[cells], self.slot[cells]
+        label, slots = self.label[cells], self.row_of_cell[cells]
         shared, crossed = self.shared(slots)
         margin = (shared * self.module.output[label]).sum(1)
         margin += self.module.bias[label]
@@ -184,8 +196,8 @@ class DualTrainer:
         if self.module.direct is None:
             return margin
         rows, at = self._distinct(slots)
-        if self.touched is not None:
-            margin += self.touched.margins(cells, self._own(self._added(cells)))
+        if self.pair_weights is not None:
+            margin += self.pair_weights.margins(cells, self._own(self._added(cells)))
             if self.correlation:
                 scaled = self.module.scaled(**self._inputs(rows))
                 margin += self.module.common_logits(**scaled)[at]
@@ -195,7 +207,7 @@ class DualTrainer:
 
     def add(self, cells, amount):
         """Add so much of each cell's row to the weights of its label."""
-        label, slots = self.label[cells], self.slot[cells]
+        label, slots = self.label[cells], self.row_of_cell[cells]
         into, (shared, crossed) = self.weights(), self.shared(slots)
         into.output.index_add_(0, label, shared * self._own(amount)[:, None])
         if self.correlation:
@@ -204,10 +216,10 @@ class DualTrainer:
             self.module.quadratic.add(crossed, label, amount, self.correlation)
         if into.direct is None:
             return
-        if self.touched is None:
+        if self.pair_weights is None:
             self._add_table(into.direct, label, slots, amount)
             return
-        self.touched.add(cells, self._own(amount))
+        self.pair_weights.add(cells, self._own(amount))
         if self.correlation:
             rows, at = self._distinct(slots)
             change = amount.new_zeros(rows.stop - rows.start).index_add_(0, at, amount)
@@ -243,7 +255,7 @@ class DualTrainer:
         blocks = self.blocks.get(key)
         if blocks is None:
             products = self._products(cells)
-            blocks = LabelBlocks(self.label[cells], products, _BIAS, self.correlation)
+            blocks = BlockNewton(self.label[cells], products, _BIAS, self.correlation)
             self.n_kept += blocks.size
             if self.n_kept <= KEPT:
                 self.blocks[key] = blocks
@@ -251,15 +263,15 @@ class DualTrainer:
 
     def _products(self, cells):
         """Return the function that gives inner products of this batch's cells."""
-        slots = self.slot[cells]
+        slots = self.row_of_cell[cells]
         shared, direct = self.shared(slots), self.module.direct
         if direct is None:
-            return SharedProducts(*shared)
-        if self.touched is not None and not self.correlation:
-            parts = (part.cpu().numpy() for part in self.touched.part(cells))
-            return PairProducts(*shared, *parts, self.touched.square[cells])
+            return EmbeddingGram(*shared)
+        if self.pair_weights is not None and not self.correlation:
+            parts = (part.cpu().numpy() for part in self.pair_weights.part(cells))
+            return PairGram(*shared, *parts, self.pair_weights.square[cells])
         rows, at = self._distinct(slots)
-        return RowProducts(*shared, self._scaled_rows(rows), at)
+        return RowGram(*shared, self._scaled_rows(rows), at)
 
     def _scaled_rows(self, rows):
         """Return these rows as the direct path takes them, a tensor or a CSR array."""
@@ -275,23 +287,23 @@ class DualTrainer:
         if (parts := self.parts.get((cells.start, cells.stop))) is None:
             parts = self.parts[cells.start, cells.stop] = split(self, cells)
         loss, self.n_steps = sum(map(self._move, parts)), self.n_steps + 1
-        return loss / self.strength[cells].sum().clamp_min(1e-30)
+        return loss / self.cell_C[cells].sum().clamp_min(1e-30)
 
     def _move(self, cells):
         """Move these cells jointly, label by label; return their loss, a sum."""
         label, target = self.label[cells], self.target[cells]
-        strength, old = self.strength[cells], self.probability[cells]
+        cell_C, old = self.cell_C[cells], self.alpha[cells]
         margin = self.margins(cells)
         self.margin[cells] = margin
         entropy = torch.special.entr(old) + torch.special.entr(1 - old)
-        apart = _cross_entropy(margin, old, strength) - strength @ entropy
-        self.apart = self.apart + apart
-        new = self._blocks_of(cells).solve(margin, target, strength, old)
-        change = strength * (old - new)
+        apart = _cross_entropy(margin, old, cell_C) - cell_C @ entropy
+        self.duality_gap = self.duality_gap + apart
+        new = self._blocks_of(cells).solve(margin, target, cell_C, old)
+        change = cell_C * (old - new)
         self.add(cells, change)
         self.module.bias.index_add_(0, label, _BIAS * change)
-        self.probability[cells] = new
-        return _cross_entropy(margin, target, strength)
+        self.alpha[cells] = new
+        return _cross_entropy(margin, target, cell_C)
 
     @torch.no_grad()
     def end_epoch(self, share=0.5):
@@ -300,28 +312,31 @@ class DualTrainer:
         That is the biases, which no penalty draws to 0, and what the number of
         features counts for all labels: steps of single batches overshoot there.
         """
-        shifts, tilt = newton_shifts(self, self.C * self.hold)
+        shifts, length_step = bias_steps(self, self.C * self.prior_precision)
         self.module.bias += share * shifts
-        if self.counts is not None:
-            self.module.output[:, -1] += share * tilt
+        if self.row_length is not None:
+            self.module.output[:, -1] += share * length_step
         # What an epoch found shrinks by ever less: by about the root of the last time.
-        shrunk = (self.apart / self.was_apart.clamp_min(1e-30)).clamp(0, 1)
-        self.left = self.apart * shrunk.sqrt()
-        self.was_apart, self.apart = self.apart, torch.zeros_like(self.apart)
+        shrunk = (self.duality_gap / self.previous_gap.clamp_min(1e-30)).clamp(0, 1)
+        self.predicted_gap = self.duality_gap * shrunk.sqrt()
+        self.previous_gap, self.duality_gap = (
+            self.duality_gap,
+            torch.zeros_like(self.duality_gap),
+        )
 
     @property
-    def has_arrived(self):
+    def has_converged(self):
         """Whether another epoch would change little.
 
         The divergences of the probabilities that the weights are made with from those
-        that they give, times the strength, add up to the duality gap.
+        that they give, times the cell_C, add up to the duality gap.
         """
-        return self.n_steps >= _FEWEST and self.gap_per_cell <= _ARRIVED
+        return self.n_steps >= _FEWEST and self.gap_per_cell <= _GAP_TOL
 
     @property
     def gap_per_cell(self):
         """An estimate of the duality gap that is left, in nats per unit of weight."""
-        return float(self.left / self.strength.sum().clamp_min(1e-30))
+        return float(self.predicted_gap / self.cell_C.sum().clamp_min(1e-30))
 
     def epochs(self, batches, n_epochs):
         """Go through these batches so often."""
@@ -331,7 +346,7 @@ class DualTrainer:
             self.end_epoch()
 
     @torch.no_grad()
-    def settle(self, batches):
+    def refit_biases(self, batches):
         """Put the biases where the weights, as they now are, want them."""
         for cells in batches:
             self.margin[cells] = self.margins(cells)
@@ -340,7 +355,7 @@ class DualTrainer:
     @torch.no_grad()
     def totals(self):
         """Return the weight of each label's positive cells, and of all its cells."""
-        weight = self.strength.double() / self.C
+        weight = self.cell_C.double() / self.C
         zeros = weight.new_zeros(len(self.module.bias))
         positive = zeros.index_add(0, self.label, weight * self.target)
         return positive, zeros.index_add(0, self.label, weight)
@@ -353,18 +368,18 @@ class DualTrainer:
     def _row_terms(self):
         """Return what rows add to the cells' logits, beside the biases."""
         margin = [self.margins(cells) for cells in self._slices()]
-        return torch.cat([self.anchor[:0], *margin]) - self.module.bias[self.label]
+        return torch.cat([self.prior_mean[:0], *margin]) - self.module.bias[self.label]
 
     @torch.no_grad()
-    def restart(self):
-        """Start from zero weights and base rates, as a fresh trainer does."""
+    def reset(self):
+        """Start from zero weights and base rates, as a cold trainer does."""
         self.weights().clear()
-        self.module.bias.copy_(self.anchor)
+        self.module.bias.copy_(self.prior_mean)
         self._start()
 
     def state(self):
         """Return what the steps change, to come back to by `set_state`."""
-        parts = self.probability, self.margin, self.strength
+        parts = self.alpha, self.margin, self.cell_C
         return self.weights().copies(), [part.clone() for part in parts]
 
     @torch.no_grad()
@@ -372,11 +387,11 @@ class DualTrainer:
         """Go back to what `state` returned."""
         weights, parts = state
         self.weights().restore(weights)
-        own = self.probability, self.margin, self.strength
+        own = self.alpha, self.margin, self.cell_C
         for part, kept in zip(own, parts, strict=True):
             part.copy_(kept)
 
 
-def _cross_entropy(margin, target, strength):
+def _cross_entropy(margin, target, cell_C):
     loss = torch.nn.functional.binary_cross_entropy_with_logits
-    return loss(margin, target, weight=strength, reduction="sum")
+    return loss(margin, target, weight=cell_C, reduction="sum")

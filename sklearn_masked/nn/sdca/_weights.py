@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-# Draws of signs that an agreement is measured by, and how many are made at once.
+# Draws of signs that an label_alignment is measured by, and how many are made at once.
 _SIGNS, _AT_ONCE = 127, 16
 
 
@@ -49,7 +49,7 @@ class Weights:
 
 
 @torch.no_grad()
-def agreement(trainer):
+def label_alignment(trainer):
     """Return how surely the labels' weights point the same way.
 
     That is the squared length of their sum, over the sum of their squared lengths, in

@@ -40,7 +40,7 @@ class MaskedNet(NeuralNet):
     Where the module can compute the logits of single cells (a method
     `cell_logits(rows, cols, **inputs)`) and the criterion takes them (`cell_loss`),
     no other logits are computed. With a
-    :class:`~sklearn_masked.nn.sdca.DualTrainer` as `dual`, which lives as long as one
+    :class:`~sklearn_masked.nn.sdca.SDCASolver` as `dual`, which lives as long as one
     training does, the steps are its own.
     """
 
@@ -105,7 +105,7 @@ class MaskedNet(NeuralNet):
             self.stopped_by_callback_ = is_end and _raised_in(stop) == method_name
             raise
         if is_end and self.dual is not None and not self._stops_by_itself():
-            self.stopped_by_callback_ = self.dual.has_arrived
+            self.stopped_by_callback_ = self.dual.has_converged
             if self.stopped_by_callback_:
                 raise KeyboardInterrupt
 

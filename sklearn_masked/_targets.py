@@ -17,7 +17,7 @@ class OneSidedLabelsWarning(UserWarning):
     """No cell of the label matrix is negative, or none is positive."""
 
 
-class Target(NamedTuple):
+class EncodedTarget(NamedTuple):
     """A `y` as its labels, and how it came."""
 
     labels: MaskedLabels
@@ -26,7 +26,7 @@ class Target(NamedTuple):
 
 
 def encode_target(y, n_samples, classes=None, *, accept_soft=False):
-    """Return y, of any accepted form, as a :class:`Target` of `n_samples` rows.
+    """Return y, of any accepted form, as a :class:`EncodedTarget` of `n_samples` rows.
 
     Parameters
     ----------
@@ -47,10 +47,10 @@ def encode_target(y, n_samples, classes=None, *, accept_soft=False):
     """
     if is_binary(y):
         labels, classes = _encode_binary(y, classes)
-        target = Target(labels, classes, True)
+        target = EncodedTarget(labels, classes, True)
     else:
         labels = check_labels(y, accept_soft=accept_soft)
-        target = Target(labels, None, not isinstance(y, MaskedLabels))
+        target = EncodedTarget(labels, None, not isinstance(y, MaskedLabels))
     if len(target.labels) != n_samples:
         raise ValueError(
             "`X` and `y` must have the same number of rows (inconsistent numbers of "
@@ -111,7 +111,7 @@ def check_learnable(
 
     Parameters
     ----------
-    target : Target
+    target : EncodedTarget
         The encoded y.
     n_positive, n_negative : arrays of shape (n_labels,)
         Weight of the labeled cells of each label; 0 where there is none.
@@ -192,7 +192,7 @@ def check_same_labels(target, fitted, sample_weight=None):
 
     Parameters
     ----------
-    target : Target
+    target : EncodedTarget
         The encoded y.
     fitted : estimator
         With `n_labels_`, `label_names_` and `classes_`, of shape (2,) and not of

@@ -38,7 +38,7 @@ class Task(NamedTuple):
     classes: np.ndarray | None  # the two values of a 1-D y
     sample_weight: np.ndarray | None
     kept: np.ndarray | None  # rows that are left of a 1-D y, None for all
-    raw: object  # the Target, for what is judged about y as a whole
+    raw: object  # the EncodedTarget, for what is judged about y as a whole
 
     def totals(self):
         """Return the weights of the positive and of the negative cells, per label."""

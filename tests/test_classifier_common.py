@@ -71,7 +71,7 @@ def test_agreement_and_held_out_gain_count_together(monkeypatch):
     module = "sklearn_masked.classifier._select_representation."
     cases = [(9, -5.9, 0.4), (9, -6.1, 0.0), (2, 1.1, 0.4), (2, 0.9, 0.0), (1, 9, 0.0)]
     for agreed, z, expected in cases:
-        monkeypatch.setattr(module + "agreement", lambda _, agreed=agreed: agreed)
+        monkeypatch.setattr(module + "label_alignment", lambda _, agreed=agreed: agreed)
         monkeypatch.setattr(module + "z_score", lambda *_, z=z: z)
         assert taken(make(interactions=0).fit(X, y)) == expected
 

@@ -67,7 +67,9 @@ def test_pair_weights_equal_a_dense_table(device):
     X = sp.vstack([X, sp.csr_array((1, 30), dtype=np.float32)], format="csr")
     targets = random_targets(rng, 41, 7, known=0.2)
     pairs = PairDirect(30, 7).to(device)
-    covered, positions = pairs.cover(X, cell_rows(targets), targets.indices.astype(int))
+    covered, positions = pairs.build_index(
+        X, cell_rows(targets), targets.indices.astype(int)
+    )
     pairs.weight.data.copy_(torch.from_numpy(rng.normal(size=len(pairs.weight))))
     table = np.zeros((30, 7), np.float32)
     features = np.repeat(np.arange(30), np.diff(pairs.starts.cpu()))
@@ -93,7 +95,7 @@ def test_signed_sums_of_labels_differ_in_length_as_those_of_a_table():
     rng = np.random.default_rng(8)
     X, targets = random_rows(rng), random_targets(rng, 40, 7, known=0.05)
     pairs, table = PairDirect(30, 7), torch.zeros(30, 7)
-    pairs.cover(X, cell_rows(targets), targets.indices.astype(int))
+    pairs.build_index(X, cell_rows(targets), targets.indices.astype(int))
     pairs.weight.data.normal_()
     features = torch.repeat_interleave(torch.arange(30), pairs.starts.diff())
     table[features, pairs.labels.long()] = pairs.weight.detach()
@@ -109,7 +111,7 @@ def test_pair_weights_in_blocks_of_labels(monkeypatch):
     rng = np.random.default_rng(1)
     X, targets = random_rows(rng), random_targets(rng, 40, 7)
     pairs = PairDirect(30, 7)
-    pairs.cover(X, cell_rows(targets), targets.indices.astype(int))
+    pairs.build_index(X, cell_rows(targets), targets.indices.astype(int))
     pairs.weight.data.normal_()
     want = pairs(**bag_inputs(X))
     monkeypatch.setattr("sklearn_masked.nn.model._direct.SMALL_TABLE", 5)
@@ -121,11 +123,11 @@ def test_covering_more_pairs_keeps_the_weights_of_the_first():
     X = random_rows(rng)
     first, second = random_targets(rng, 40, 5, 0.1), random_targets(rng, 40, 5, 0.3)
     pairs = PairDirect(30, 5)
-    pairs.cover(X, cell_rows(first), first.indices.astype(int))
+    pairs.build_index(X, cell_rows(first), first.indices.astype(int))
     pairs.weight.data.normal_()
     before = pairs(**bag_inputs(X))
     n_before = len(pairs.weight)
-    pairs.cover(X, cell_rows(second), second.indices.astype(int))
+    pairs.build_index(X, cell_rows(second), second.indices.astype(int))
     assert len(pairs.weight) > n_before
     torch.testing.assert_close(pairs(**bag_inputs(X)), before)
     again = PairDirect(30, 5)
@@ -532,12 +534,17 @@ def test_biases_and_counts_move_to_where_the_margins_want_them(has_counts, corre
         far = hold @ np.square(anchor - bias - shifts) / 2
         return loss + far + w @ np.linalg.pinv(spread) @ w / 2
 
-    parts = {"margin": margin, "target": target, "strength": strength, "anchor": anchor}
-    parts["counts"] = counts if has_counts else None
+    parts = {
+        "margin": margin,
+        "target": target,
+        "cell_C": strength,
+        "prior_mean": anchor,
+    }
+    parts["row_length"] = counts if has_counts else None
     parts["row_length_prior"] = np.full((), n_labels * before)
     trainer = SimpleNamespace(
         label=torch.from_numpy(label),
-        label_correlation=correlation,
+        correlation=correlation,
         module=SimpleNamespace(
             bias=torch.from_numpy(bias), output=torch.from_numpy(weight[:, None])
         ),
@@ -741,7 +748,7 @@ def test_the_training_has_arrived_where_the_duality_gap_is_small():
     module, trainer = trained(X, targets, "dense", epochs=2)
     assert not trainer.has_converged
     features = slow_features(module, X)[trainer.rows[trainer.row_of_cell]]
-    names = "label", "target", "strength", "probability"
+    names = "label", "target", "cell_C", "alpha"
     label, t, s, p = (getattr(trainer, name).numpy() for name in names)
     bias = module.bias.detach().numpy()[label]
     w = np.stack([(s * (t - p) * (label == each)) @ features for each in range(3)])

@@ -56,6 +56,49 @@ def ours(task, seed, **params):
     return Fitted(lambda: model.predict_proba(task.data.X_test), plain)
 
 
+def classic(task, seed, **params):
+    """Fit the classic model: an embedding bag, then a linear layer, by Adam."""
+    return ours(task, seed, module="embedding_bag", **params)
+
+
+def loop(task, seed, lr=0.03, max_epochs=5, batch_size=512, embedding_dim=100):
+    """Fit the classic model by a loop of torch alone, as one writes it by hand."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(seed)
+    X, labels = _labeled_rows(task)
+    bag = nn.EmbeddingBag(X.shape[1], embedding_dim, mode="sum")
+    output = nn.Linear(embedding_dim, labels.n_labels)
+    # As fastText begins.
+    nn.init.uniform_(bag.weight, -1 / embedding_dim, 1 / embedding_dim)
+    nn.init.zeros_(output.weight)
+    nn.init.zeros_(output.bias)
+
+    def logits_of(X):
+        parts = X.indices, X.indptr[:-1], X.data
+        columns, starts, values = (torch.from_numpy(part.copy()) for part in parts)
+        return output(bag(columns, starts, per_sample_weights=values))
+
+    parameters = [*bag.parameters(), *output.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=lr, fused=True)
+    for _ in range(max_epochs):
+        for rows in torch.randperm(X.shape[0]).split(batch_size):
+            cells = labels[rows.numpy()].cells()
+            logits = logits_of(X[rows.numpy()])[cells.rows, cells.cols]
+            target = torch.tensor(cells.values, dtype=torch.float32)
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    @torch.no_grad()
+    def predict():
+        return logits_of(task.data.X_test).sigmoid().numpy()
+
+    return Fitted(predict, {})
+
+
 def separate(
     task,
     seed,
@@ -221,9 +264,17 @@ def fasttext(task, seed, ova=False):
     return _quality_fasttext.fit(task, seed, ova)
 
 
-MODELS = {"ours": ours, "separate": separate, "forest": forest, "fasttext": fasttext}
+MODELS = {
+    "ours": ours,
+    "classic": classic,
+    "loop": loop,
+    "separate": separate,
+    "forest": forest,
+    "fasttext": fasttext,
+}
 # The kinds of features that a model of the panel is run on; others are run on all.
 KINDS = {
+    "loop": ("text", "molecules", "counts"),
     "forest": ("molecules", "dense"),
     "separate:C=1,scaling=unit": ("embedding",),
 }

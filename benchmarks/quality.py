@@ -56,6 +56,7 @@ PANEL = {
     "runs": ("plain",),
     "models": (
         "ours",
+        "classic",
         "separate",
         "separate:per_label=True",
         "separate:C=1,scaling=unit",
@@ -92,7 +93,7 @@ CURVE = {
 @functools.cache
 def version_of(model):
     """Return what names the code of a model: ours by its sources, rivals by "2"."""
-    if not model.startswith("ours"):
+    if not model.startswith(("ours", "classic")):
         return "2"
     digest = hashlib.sha256()
     root = Path(sklearn_masked.__file__).parent

@@ -361,6 +361,21 @@ def test_fasttext_rivals_train_on_a_tiny_set(benchmark, folder):
         assert quality.measure(loaded, labels, key)["macro_auc"] > 0.5
 
 
+def test_the_classic_model_and_a_loop_by_hand_have_the_same_scores(benchmark, folder):
+    quality, data = benchmark("quality"), benchmark("_quality_data")
+    loaded = data.load("arxiv_cs", str(folder))
+    labels = data.choose_cells(loaded.Y, "random-60", "full", 0)
+    key = {"rows": "labeled", "seed": 0, "run": "plain"}
+    settings = "lr=0.03,max_epochs=30,batch_size=32,embedding_dim=8"
+    names = f"classic:{settings}", f"loop:{settings}"
+    classic, loop = (
+        quality.measure(loaded, labels, {**key, "model": name}) for name in names
+    )
+    assert classic["macro_auc"] > 0.7
+    assert classic["macro_auc"] == pytest.approx(loop["macro_auc"], abs=0.05)
+    assert quality.version_of("classic") == quality.version_of("ours")
+
+
 def test_parameters_of_models_are_read_from_their_names(benchmark):
     rivals = benchmark("_quality_rivals")
     assert rivals._value("None") is None and rivals._value("False") is False
@@ -368,7 +383,7 @@ def test_parameters_of_models_are_read_from_their_names(benchmark):
     assert rivals._value("label") == "label"
     assert rivals.applies("forest", "dense") and not rivals.applies("forest", "text")
     assert rivals.applies("forest:C=1", "text")  # asked for by name
-    with pytest.raises(ValueError, match="model 'other' is none of ours, separate"):
+    with pytest.raises(ValueError, match="model 'other' is none of ours, classic"):
         rivals.get("other")
     run = ["run", "--data", "nowhere", "--out", "none", "--models", "ours", "other"]
     with pytest.raises(ValueError, match="model 'other' is none of ours"):

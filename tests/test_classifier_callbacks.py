@@ -57,7 +57,7 @@ def by_hand(net, X, y):
 
 
 def rate(net, X, y, factor=1):
-    return factor * net.lr
+    return factor * net.tol
 
 
 # EpochScoring
@@ -87,7 +87,7 @@ def test_epoch_scoring_takes_our_scorers_and_functions(solver, kind):
     auc = [row["masked_roc_auc_score"] for row in model.history_]
     for name in ("by_hand", "score"):
         assert [row[name] for row in model.history_] == pytest.approx(auc)
-    assert [row["rate"] for row in model.history_] == [2 * model.lr] * 3
+    assert [row["rate"] for row in model.history_] == [2 * model.tol] * 3
     assert "masked_roc_auc_score_best" in model.history_[0]
     if solver:  # dual steps scale the output afterwards, label by label
         wanted = masked_roc_auc_scorer(model, NEW, Y_NEW), auc[-1]

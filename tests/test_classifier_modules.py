@@ -471,7 +471,7 @@ def test_negative_fill_trains_the_module_as_the_full_matrix_does(form):
 @pytest.mark.parametrize(
     "optimizer", [torch.optim.SGD, torch.optim.AdamW, torch.optim.Adagrad]
 )
-@pytest.mark.parametrize("module", [None, Linear])
+@pytest.mark.parametrize("module", [None, Linear, "embedding_bag"])
 @pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix])
 def test_optimizers_of_torch_train_any_module(optimizer, module, kind):
     if module is Linear and kind is sp.csr_matrix:

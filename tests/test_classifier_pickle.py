@@ -58,6 +58,7 @@ MODELS = {
     "default dense": (classifier, "dense"),
     "default sparse": (classifier, "sparse"),
     "early stopping": (lambda: classifier(early_stopping=True), "dense"),
+    "classic": (lambda: classifier(module="embedding_bag"), "sparse"),
     "own module": (own_module, "dense"),
 }
 

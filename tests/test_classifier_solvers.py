@@ -24,15 +24,16 @@ Y[RNG.random(Y.shape) < 0.4] = np.nan
 class Own(torch.nn.Module):
     """A module that a user might write."""
 
-    def __init__(self, n_features=6, n_labels=3, depth=1):
+    def __init__(self, n_features=6, n_labels=3, depth=1, mode="sum"):
         super().__init__()
+        self.mode = mode
         sizes = [n_features] * depth + [n_labels]
         self.layers = torch.nn.Sequential(
             *(torch.nn.Linear(*pair) for pair in zip(sizes, sizes[1:], strict=False))
         )
 
     def forward(self, X):
-        return self.layers(X)
+        return self.layers(X / 3 if self.mode == "mean" else X)
 
 
 class OwnLoss(torch.nn.Module):
@@ -63,6 +64,7 @@ def test_a_module_that_is_made_already_is_where_the_training_starts():
 SOLVERS = {
     "dual": {},
     "optimizer": {"optimizer": torch.optim.SGD, "lr": 0.05},
+    "embedding_bag": {"module": "embedding_bag", "lr": 0.05},
     "module": {"module": Own, "optimizer": torch.optim.SGD, "lr": 0.05},
 }
 # A value that is not the default, and what else lets it be seen.
@@ -82,7 +84,7 @@ OTHER = {
     "label_weight": ([1.0, 2.0, 3.0], {}),
     "unlabeled_weight": (0.5, {}),
     "label_smoothing": (0.3, {}),
-    "optimizer": (torch.optim.Adam, {}),
+    "optimizer": (torch.optim.RMSprop, {}),
     "lr": (0.03, {}),
     "max_epochs": (1, {}),
     "batch_size": (7, {}),
@@ -95,6 +97,7 @@ OTHER = {
     "iterator_train__shuffle": (False, {"batch_size": 7}),
     "iterator_train__drop_last": (True, {"batch_size": 7}),
     "module__depth": (2, {}),
+    "module__mode": ("mean", {}),
     "criterion__reduction": ("label", {}),
     "optimizer__weight_decay": (1.0, {}),
 }

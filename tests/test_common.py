@@ -43,6 +43,13 @@ def test_scikit_learn_checks_of_the_estimator(run):
     assert {k: v for k, v in failed.items() if k not in EXPECTED_FAILURES} == {}
 
 
+def test_scikit_learn_checks_of_the_classic_model():
+    results = run_checks(MaskedMultiLabelClassifier(module="embedding_bag"))
+    assert len(results) > 60
+    failed = failures(results)
+    assert {k: v for k, v in failed.items() if k not in EXPECTED_FAILURES} == {}
+
+
 def test_scikit_learn_checks_of_separate_models():
     results = run_checks(MaskedMultiOutputClassifier(LogisticRegression()))
     assert len(results) > 60
@@ -51,12 +58,20 @@ def test_scikit_learn_checks_of_separate_models():
 
 CLASSIFIERS = [
     MaskedMultiLabelClassifier(max_epochs=2, random_state=0, device="cpu"),
+    MaskedMultiLabelClassifier(
+        module="embedding_bag", max_epochs=2, random_state=0, device="cpu"
+    ),
     MaskedMultiOutputClassifier(LogisticRegression()),
 ]
 
 
+def name_of(classifier):
+    is_classic = getattr(classifier, "module", None) is not None
+    return "classic" if is_classic else type(classifier).__name__
+
+
 @pytest.mark.parametrize("n_labels", [1, 2, 3])
-@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=name_of)
 def test_outputs_have_a_column_a_label(classifier, n_labels):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 4))
@@ -76,7 +91,7 @@ def test_outputs_have_a_column_a_label(classifier, n_labels):
     assert classifier.n_labels_ == n_labels
 
 
-@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=name_of)
 def test_junk_form_of_unlabeled_cells_changes_nothing(classifier):
     rng = np.random.default_rng(1)
     X = rng.normal(size=(80, 5)).astype(np.float32)
@@ -92,7 +107,7 @@ def test_junk_form_of_unlabeled_cells_changes_nothing(classifier):
         np.testing.assert_array_equal(classifier.fit(X, form).predict_proba(X), want)
 
 
-@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=name_of)
 @pytest.mark.parametrize(
     "y", [[0, 1, 2, 1, 0, 2], [0, -1, 1, 0, -1, 1]], ids=["three", "-1 beside 0, 1"]
 )
@@ -104,14 +119,14 @@ def test_one_dimensional_y_is_binary(classifier, y):
         classifier.fit(X, y)
 
 
-@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=name_of)
 def test_negative_one_and_zero_in_one_dimension_raise(classifier):
     X = np.random.default_rng(0).normal(size=(6, 2))
     with pytest.raises(ValueError, match=r"y\[:, None\]"):
         classifier.fit(X, [0, -1, 0, 0, -1, -1])
 
 
-@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda c: type(c).__name__)
+@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=name_of)
 def test_label_without_cells_warns_and_predicts_pooled_rate(classifier):
     rng = np.random.default_rng(2)
     X = rng.normal(size=(50, 3))

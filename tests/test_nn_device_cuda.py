@@ -253,6 +253,13 @@ FITS = {
         "net_params": {"iterator_train__fixed": True},
     },
     "torch": {"module": TorchBags, "optimizer": torch.optim.Adam, "lr": 0.05},
+    "classic": {"module": "embedding_bag"},
+    "classic, mean": {
+        "module": "embedding_bag",
+        "optimizer": RowWiseAdagrad,
+        "lr": 0.1,
+        "net_params": {"module__mode": "mean"},
+    },
 }
 
 
@@ -262,7 +269,7 @@ FITS = {
 def test_fits_on_both_devices_agree(name, densify, room, problem, monkeypatch):
     params, (X, y) = FITS[name], problem
     if densify:
-        if "module" in params:
+        if params.get("module") in (Bags, TorchBags):
             pytest.skip("bags take sparse rows")
         X = X.toarray()
     if not room:
@@ -276,7 +283,7 @@ def test_fits_on_both_devices_agree(name, densify, room, problem, monkeypatch):
     assert scores[1] == pytest.approx(scores[0], abs=0.002)
 
 
-@pytest.mark.parametrize("name", ["default", "bags"])
+@pytest.mark.parametrize("name", ["default", "bags", "classic"])
 def test_a_fit_leaves_no_rows_on_the_device(name, problem):
     X, y = problem
     model = MaskedMultiLabelClassifier(random_state=0, device=DEVICE, **FITS[name])
@@ -296,7 +303,7 @@ def test_a_fit_leaves_no_rows_on_the_device(name, problem):
 # Pickles
 
 
-@pytest.mark.parametrize("name", ["default", "bags"])
+@pytest.mark.parametrize("name", ["default", "bags", "classic"])
 def test_models_of_a_gpu_load_where_there_is_none(name, problem, monkeypatch):
     X, y = problem
     model = MaskedMultiLabelClassifier(random_state=0, **FITS[name]).fit(X[:N], y[:N])

@@ -201,10 +201,10 @@ def test_the_sentence_says_what_would_read_it():
     with pytest.raises(ValueError) as caught:
         classifier(lr=0.1).fit(X, Y)
     assert str(caught.value) == (
-        "`lr` accepts 0.01 alone with dual coordinate ascent (`module`, `criterion` "
+        "`lr` accepts 'auto' alone with dual coordinate ascent (`module`, `criterion` "
         "and `optimizer` None), which does not read it; got 0.1. It is read by the "
-        "default module with an `optimizer` or a `criterion` and by a `module` of your "
-        "own."
+        "default module with an `optimizer` or a `criterion`, by the classic model "
+        '(`module` "embedding_bag") and by a `module` of your own.'
     )
 
 

@@ -22,7 +22,7 @@ from ..labels.names import check_same_features, check_same_rows
 from ..nn.batches import in_form
 from . import _fit, _net, _persistence
 from ._prediction import PredictionMixin
-from ._solvers import refuse_instances
+from ._solvers import is_own, refuse_instances
 from ._validation import refuse_dataset
 
 # Fitted attributes that are not for users.
@@ -50,7 +50,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
     Parameters
     ----------
     embedding_dim : int, default=100
-        Width of the shared path; where `interactions` are above 0, twice of it.
+        Width of the shared path; where `interactions` are above 0, twice of it. Width
+        of the embedding of the classic model.
     shared_weight : float, default=0.3
         Weight of the shared path beside the direct one; 0 leaves it out: with
         ``label_correlation=0`` and ``interactions=0``, separate models. A larger weight
@@ -91,8 +92,13 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         over labels where cells are few), fitted to the logits of held-out cells. It
         makes the scores of different labels comparable and does not change their order
         within a label.
-    module : type or torch.nn.Module, default=None
-        A :class:`torch.nn.Module` class of your own, called with `n_features` and
+    module : "embedding_bag", type or torch.nn.Module, default=None
+        "embedding_bag" is the classic model: the sum of the embeddings of a row's
+        features, weighted by the values of X, then a linear layer, trained end to end
+        by an optimizer
+        (:class:`~sklearn_masked.nn.EmbeddingBagModule`;
+        ``module__mode="mean"`` divides the sum by that of the absolute values). Or a
+        :class:`torch.nn.Module` class of your own, called with `n_features` and
         `n_labels` (those that its signature names) and the `module__*` parameters; or
         an instance, a pretrained one for example: each `fit` trains a copy of it.
         Its `forward` takes the batch of X as a float32 tensor, or, for sparse X,
@@ -123,8 +129,9 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         where `module` and `criterion` are None, else for :class:`torch.optim.Adam`:
         also, with a warning, where y stores the positives of a mostly negative matrix
         of more than 2 ** 22 labeled cells.
-    lr : float, default=0.01
-        Learning rate of an optimizer.
+    lr : float or "auto", default="auto"
+        Learning rate of an optimizer; "auto" is 0.03 for the classic model and 0.01
+        elsewhere.
     max_epochs : int or "auto", default="auto"
         Passes over the rows that have a labeled cell, at most; "auto" is 100 for dual
         coordinate ascent and 5 for an optimizer. Dual coordinate ascent ends after 100
@@ -181,8 +188,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         Number of epochs run, over all calls.
     auto_params_ : dict
         The value in use of each parameter that can be "auto" and that the solver
-        reads, of the last call: `label_correlation`, `interactions`, `C`, `max_epochs`,
-        `batch_size`, `device`. ``set_params(**auto_params_)`` fixes them.
+        reads, of the last call: `label_correlation`, `interactions`, `C`, `lr`,
+        `max_epochs`, `batch_size`, `device`. ``set_params(**auto_params_)`` fixes them.
     C_ : float
         The inverse strength of the penalty, with dual coordinate ascent.
     net_ : skorch.NeuralNet
@@ -199,7 +206,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
     -----
     A value that is not the default and that the solver in use does not read raises:
     `C`, `label_correlation`, `interactions` and `calibrate` are read by dual coordinate
-    ascent alone, `lr` and `optimizer__*` by an optimizer alone. A search over both is a
+    ascent alone, `lr` and `optimizer__*` by an optimizer alone; of those that shape the
+    default model, the classic model reads `embedding_dim`. A search over both is a
     list of grids: ``[{"C": [0.5, 5]}, {"optimizer": [Adam], "lr": [0.01, 0.1]}]``.
 
     `partial_fit` and `warm_start` draw the weights towards the model as it is; the
@@ -246,7 +254,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         "std_power": [None, Interval(Real, 0, None, closed="left")],
         "C": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "calibrate": ["boolean"],
-        "module": [None, callable],
+        "module": [None, callable, StrOptions({"embedding_bag"})],
         "criterion": [None, callable],
         "reduction": [StrOptions({"cell", "label", "sample"})],
         "pos_weight": [None, StrOptions({"balanced"}), Real, "array-like"],
@@ -254,7 +262,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         "unlabeled_weight": [Interval(Real, 0, None, closed="left")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "optimizer": [None, callable],
-        "lr": [Interval(Real, 0, None, closed="neither")],
+        "lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "max_epochs": [
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
@@ -295,7 +303,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         unlabeled_weight=0.0,
         label_smoothing=0.0,
         optimizer=None,
-        lr=0.01,
+        lr="auto",
         max_epochs="auto",
         batch_size="auto",
         early_stopping=False,
@@ -480,7 +488,7 @@ default=None
 
     def _check_X(self, X, reset):
         refuse_dataset(X)
-        own_module = self.module is not None
+        own_module = is_own(self.module)
         check_same_features(self, X, reset=reset)
         X = validate_data(
             self,

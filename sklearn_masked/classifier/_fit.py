@@ -24,9 +24,10 @@ from ._callbacks import check_callback_params
 from ._solvers import (
     AUTO,
     DUAL,
-    MODULE,
     check_read,
     check_settled,
+    is_own,
+    learning_rate,
     reads,
     settled_params,
     solver_of,
@@ -102,6 +103,7 @@ def train(estimator, X, targets, *, first, whole):
     stops = estimator.early_stopping and whole
     data, valid = _datasets(estimator, X, targets, seed, stops)
     sizes = {
+        "lr": learning_rate(estimator),
         "batch_size": _batch_size(estimator, targets, len(data)),
         "max_epochs": _max_epochs(estimator, targets),
     }
@@ -199,7 +201,7 @@ def _set_fitted(estimator, X, solver, sizes, device, first):
         taken["C"] = estimator.C_
     if first:
         estimator._settled = settled_params(estimator, solver)
-        if solver != MODULE:
+        if estimator.module is None:
             taken |= _select_representation.taken(estimator.net_.module_)
     estimator.auto_params_ = {
         name: taken[name] for name in AUTO if name in taken and reads(solver, name)
@@ -332,7 +334,7 @@ def _why_diverged(estimator, error):
             f"targets; got {criterion!r}, and {error}. Pass a subclass of "
             "MaskedBCEWithLogitsLoss."
         )
-    remedy = f"Lower `lr` (here {estimator.lr}), or scale X"
+    remedy = f"Lower `lr` (here {net.lr}), or scale X"
     if net.dual is not None:
         remedy = "Scale X"
     return f"Training diverged: {error}. {remedy}."
@@ -436,6 +438,8 @@ def _build_net(estimator, X, targets, valid, stops, device, seed, sizes):
     else:
         module = _net.maker(estimator.module)
         offered = {"n_features": X.shape[1], "n_labels": estimator.n_labels_}
+        if not is_own(estimator.module):
+            offered["embedding_dim"] = estimator.embedding_dim
     kwargs = _net.module_params(module, offered)
     net = _net.build_net(
         estimator, module, kwargs, targets, valid, stops, device, seed, sizes

@@ -10,6 +10,7 @@ import torch
 from skorch.helper import predefined_split
 
 from ..labels.names import check_same_names, entry_names
+from ..nn.model._embedding_bag import EmbeddingBagModule
 from ..nn.sdca import FallbackAdam
 from ..nn.sgd.losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
 from ..nn.sgd.net import MaskedNet
@@ -186,12 +187,11 @@ def build_net(
     seed : int
         Of the order of the batches.
     sizes : dict
-        `batch_size` and `max_epochs`, where they were "auto" by their rules.
+        `lr`, `batch_size` and `max_epochs`, where they were "auto" by their rules.
     """
     ours, given = MaskedBCEWithLogitsLoss, estimator.criterion
     criterion = ours if given is None else maker(given)
     params = {
-        "lr": estimator.lr,
         "optimizer": estimator.optimizer or FallbackAdam,
         **sizes,
         "device": device,
@@ -200,6 +200,8 @@ def build_net(
         "iterator_train__generator": np.random.default_rng(seed),
         **module_kwargs,
     }
+    if estimator.optimizer is None and estimator.module == "embedding_bag":
+        params["optimizer__fused"] = True  # one pass over a large table
     if is_ours(estimator.criterion):
         arguments = criterion_params(estimator, targets)
         params.update({f"criterion__{k}": v for k, v in arguments.items()})
@@ -215,18 +217,21 @@ def build_net(
 def maker(made):
     """Return what makes a module: a class itself; for an instance, what copies it.
 
+    A name stands for the class of the classic model.
     The net trains what it is given. A copy for each training leaves the user's own as
     it was.
     """
+    if made == "embedding_bag":
+        return EmbeddingBagModule
     is_made = isinstance(made, torch.nn.Module)
     return functools.partial(copy.deepcopy, made) if is_made else made
 
 
 def update_net(net, estimator, valid, stops, sizes):
     """Let a net that goes on follow the estimator's parameters as they are now."""
+    if net.lr == sizes["lr"]:  # to set it makes the optimizer anew
+        sizes = {name: value for name, value in sizes.items() if name != "lr"}
     net.set_params(**sizes, verbose=estimator.verbose)
-    if net.lr != estimator.lr:
-        net.set_params(lr=estimator.lr)
     net.train_split = None if valid is None else predefined_split(valid)
     # Early stopping looks at validation rows; where there are none it has no say.
     known = dict(net.callbacks_)

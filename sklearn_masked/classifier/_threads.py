@@ -7,6 +7,8 @@ import scipy.sparse as sp
 import torch  # noqa: F401  its OpenMP must be loaded where the controller looks
 from threadpoolctl import ThreadpoolController
 
+from ._solvers import is_own
+
 # Numbers of X, stored ones of a CSR, up to which one thread is enough. More threads
 # wait for each other at each of thousands of small operations, and burn the processor
 # as they wait: on two busy cores 490 rows took 18 s of processor time, and 0.6 s alone.
@@ -22,7 +24,7 @@ def threads_for(module, X):
     each thread. A module of a user's own, which may be large, gets what torch has.
     """
     size = X.nnz if sp.issparse(X) else math.prod(X.shape)
-    if module is not None or size > _FEW:
+    if is_own(module) or size > _FEW:
         yield
         return
     with _pools.limit(limits=1, user_api="openmp"):

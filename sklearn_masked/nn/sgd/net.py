@@ -18,6 +18,7 @@ from skorch.utils import to_device, to_tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..batches import BatchIterator, CellBatch, in_form, model_input
+from ..model._embedding_bag import EmbeddingBagModule
 from ..model._module import DirectSharedModule
 from .device.prefetch import place
 from .losses import MaskedBCEWithLogitsLoss
@@ -29,8 +30,11 @@ _BLIND = {EpochTimer, PassthroughScoring, PrintLog}
 _TENSORLESS = _BLIND | {EarlyStopping}
 # What holds tensors. A learning rate schedule among the callbacks holds the optimizer.
 _TORCH_PARTS = ("module_", "criterion_", "optimizer_", "callbacks_")
-# The classes of the default model, which a saved net makes anew.
-_DEFAULT = {"module": DirectSharedModule, "criterion": MaskedBCEWithLogitsLoss}
+# The classes of the models by name, which a saved net makes anew.
+_OURS = {
+    "module": (DirectSharedModule, EmbeddingBagModule),
+    "criterion": (MaskedBCEWithLogitsLoss,),
+}
 
 
 class MaskedNet(NeuralNet):
@@ -353,13 +357,18 @@ class MaskedNet(NeuralNet):
             complete_lbfgs(state.get("optimizer_"))
             return
         tensors = torch.load(io.BytesIO(file), map_location="cpu", weights_only=True)
-        for name, kind in _DEFAULT.items():
+        for name, kinds in _OURS.items():
+            kind = getattr(self, name)
+            if kind not in kinds:
+                raise TypeError(
+                    f"A saved net of tensors accepts a {name} of {kinds}; got {kind!r}."
+                )
             part = kind(**self.get_params_for(name))
             part.load_state_dict(tensors[name + "_"], assign=True)
             setattr(self, name + "_", part)
         if not _is_of_torch(self.optimizer):
             raise TypeError(
-                "A saved net of the default module accepts an optimizer of torch or of "
+                "A saved net of tensors accepts an optimizer of torch or of "
                 f"sklearn_masked; got {self.optimizer!r}."
             )
         self.initialize_optimizer()
@@ -368,8 +377,9 @@ class MaskedNet(NeuralNet):
     def _is_default(self, parts):
         """Return whether these parts are made of tensors and of known classes alone."""
         same = all(
-            getattr(self, name) is kind is type(parts.get(name + "_"))
-            for name, kind in _DEFAULT.items()
+            getattr(self, name) is type(parts.get(name + "_"))
+            and getattr(self, name) in kinds
+            for name, kinds in _OURS.items()
         )
         kinds = {type(callback) for _, callback in parts.get("callbacks_", ())}
         return same and kinds <= _TENSORLESS and _is_of_torch(self.optimizer)

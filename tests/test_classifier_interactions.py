@@ -49,22 +49,19 @@ def taken(model):
 
 
 @pytest.mark.parametrize("pairs", [True, False])
-def test_interactions_of_bits_are_selected_by_held_out_cells(pairs):
+def test_interactions_of_bits_are_fixed(pairs):
     X, y, truth = bits(pairs)
-    params = {"idf_power": 0.0, "std_power": 1.0, "label_correlation": 0.0}
+    params = {"idf_power": 0.0, "label_correlation": 0.0}
     model = make(**params).fit(X[:800], y[:800])
-    assert (taken(model) > 0) == pairs
-    same = make(interactions=taken(model), **params).fit(X[:800], y[:800])
-    got, without = (
-        each.predict_proba(X[800:])
-        for each in (model, make(interactions=0, **params).fit(X[:800], y[:800]))
+    assert taken(model) == 0.5 and model.auto_params_["interactions"] == 0.5
+    without = make(interactions=0, **params).fit(X[:800], y[:800])
+    gain = np.subtract(
+        *(
+            masked_roc_auc_score(truth[800:], each.predict_proba(X[800:]))
+            for each in (model, without)
+        )
     )
-    # The share is the same number; of another width the embedding is another one.
-    np.testing.assert_allclose(got, same.predict_proba(X[800:]), atol=2e-3)
-    gain = masked_roc_auc_score(truth[800:], got) - masked_roc_auc_score(
-        truth[800:], without
-    )
-    assert gain > 0.2 if pairs else abs(gain) < 0.005
+    assert gain > 0.2 if pairs else gain > -0.02
     counts = sp.csr_array(X.toarray() * np.arange(1.0, 13))
     assert taken(make(**params).fit(counts, y)) == 0
 
@@ -99,13 +96,9 @@ def test_interactions_of_arrays_are_fixed(pairs, least):
     assert taken(make().partial_fit(X, y)) == 0.5
 
 
-def test_they_stay_0_where_nothing_can_be_told_or_pairs_are_many(monkeypatch):
-    X, y, truth = bits(True)
-    few = np.where(np.arange(len(y))[:, None] < 200, y, np.nan)  # 400 cells or so
-    assert taken(make().fit(X, few)) == 0
-    assert taken(make().partial_fit(X, y)) == 0
-    assert taken(make(interactions=0.7).partial_fit(X, y)) == pytest.approx(0.7)
-    assert taken(make(interactions=0.25).fit(X, few)) == 0.25
+def test_they_are_0_where_pairs_are_many(monkeypatch):
+    X, y, _ = bits(True, n=300)
+    assert taken(make(interactions=0.25).fit(X, y)) == 0.25
     wide = sp.csr_array((X.shape[0], (1 << 20) // 4 - 11))
     assert taken(make().fit(sp.hstack([X, wide]).tocsr(), y)) == 0
     monkeypatch.setattr(SELECT + "_MOST_WEIGHTS", 4 * 143)
@@ -168,17 +161,3 @@ def test_matrices_beyond_all_bounds_are_refused():
         patch.setattr(SELECT + "MAX_WEIGHTS", 100_000)
         with pytest.raises(ValueError, match=message):
             make(interactions=0.5, embedding_dim=150).fit(X, y)
-
-
-def test_more_of_them_is_asked_where_some_are_better(monkeypatch):
-    X, y, _ = bits(True)
-    asked = []
-
-    def ranked(self, settings):
-        asked.append((settings.interactions, settings.width))
-        return np.arange(5.0) * settings.interactions
-
-    monkeypatch.setattr(SELECT + "_SmallModels._judge_anew", ranked)
-    model = make(label_correlation=0.0, embedding_dim=5).fit(X, y)
-    assert asked == [(0.0, 5), (0.5, None), (0.75, None)]
-    assert (taken(model), model.net_.module_.embedding.shape[1]) == (0.75, 10)

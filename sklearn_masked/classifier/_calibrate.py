@@ -15,11 +15,12 @@ from ..nn.sdca._leave_out import held_out_margins
 from ..nn.sdca._platt import base_log_odds, platt_lines
 from ..nn.sdca._row_digests import cell_digests
 from . import _net
-from ._held_out_scores import cell_parts, held_out_size
 
 # Held-out cells, and digests of training cells, that are kept for later calls: 44 KB of
 # a saved model at most.
 _MOST_CELLS, _MOST_DIGESTS = 2_000, 512
+# Folds are made of batches: there are at least this many.
+_FEWEST_BATCHES = 12
 
 
 def calibrate(estimator, targets, data, valid, *, first, whole):
@@ -41,7 +42,7 @@ def calibrate(estimator, targets, data, valid, *, first, whole):
         Whether it was trained until it converged, and not for an epoch.
     """
     dual = estimator.net_.dual
-    batches = data.batches(held_out_size(estimator.net_, len(data)))
+    batches = data.batches(_held_out_size(estimator.net_, len(data)))
     if valid is None and whole:
         dual.refit_biases(batches)
     if not estimator.calibrate or not len(dual.label):
@@ -76,6 +77,19 @@ def calibrate(estimator, targets, data, valid, *, first, whole):
         "n_seen": known["n_seen"] + n_new,
         "digests": np.union1d(known["digests"], digests)[:_MOST_DIGESTS],
     }
+
+
+def _held_out_size(net, n_rows):
+    """Return the number of rows per batch of the held-out folds."""
+    size = n_rows if net.batch_size == -1 else net.batch_size
+    return max(min(size, -(-n_rows // _FEWEST_BATCHES)), 1)
+
+
+def _cell_parts(dual, held_out):
+    """Return logit, bias, target, label and weight of the held-out cells."""
+    margin, bias, cells, _ = held_out
+    weight = dual.cell_C[cells] / dual.C
+    return margin, bias, dual.target[cells], dual.label[cells], weight
 
 
 def _nothing_known(dual, unit):
@@ -122,7 +136,7 @@ def _unseen_cells(dual, batches, first):
     if first:
         # Logits after one epoch are up to 5 % longer than after two: the lines change
         # little by it.
-        return cell_parts(dual, held_out_margins(dual, batches, n_more=1))
+        return _cell_parts(dual, held_out_margins(dual, batches, n_more=1))
     zeros = torch.zeros_like(dual.row_terms)
     return dual.row_terms, zeros, dual.target, dual.label, dual.cell_C / dual.C
 

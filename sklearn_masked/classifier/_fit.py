@@ -249,7 +249,7 @@ def _batch_size(estimator, targets, n_rows):
 def _start(estimator, X, targets, rows, seed, whole):
     """Give the default module what it takes from X and from the labels' counts.
 
-    Of a whole training set, what is "auto" is selected on some of the labeled cells.
+    Of a whole training set, the label correlation is estimated from the labeled cells.
     """
     module = estimator.net_.module_
     scales = feature_scales(X, center=estimator.std_power is not None)
@@ -264,9 +264,11 @@ def _start(estimator, X, targets, rows, seed, whole):
     bias = torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
     module.bias.data.copy_(bias)
     if _is_dual(estimator, targets):
-        args = X, targets, rows, seed if whole else None, scales, power
-        settings = _select_representation.select_settings(estimator, *args)
-        module.allocate(X, scales, power, *settings)
+        correlation = _select_representation.label_correlation(
+            estimator, X, targets, rows, whole
+        )
+        pairs = _select_representation.share_of_pairs(estimator, X)
+        module.allocate(X, scales, power, correlation, pairs)
 
 
 def _prepare(estimator, X, targets, rows, first):

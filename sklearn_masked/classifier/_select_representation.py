@@ -1,47 +1,25 @@
-"""Select the label correlation and the share of interactions by held-out cells.
-
-Small models on some of the labeled cells are compared.
-"""
-
-from typing import NamedTuple
+"""Select the label correlation, and the share of pairs that suits the kind of X."""
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
-from ..nn.batches import concatenated_ranges
-from ..nn.model._direct import MAX_WEIGHTS, SMALL_TABLE, choose_direct
-from ..nn.model._module import DirectSharedModule
+from ..nn.batches import concatenated_ranges, model_input
+from ..nn.model._direct import MAX_WEIGHTS, SMALL_TABLE
+from ..nn.model._label_correlation import correlation_z_score, residuals
 from ..nn.model._scaling import RarityScales
-from ..nn.sdca import SDCADataset, SDCASolver, label_alignment
-from ..nn.sdca._leave_out import FOLDS, held_out_margins
 from . import _net
-from ._held_out_scores import auc_plus_ap, held_out_size, z_score
 
-# Candidates of label_correlation="auto".
-_CORRELATIONS = 0.0, 0.4
-# interactions="auto": candidates for a sparse X of bits, and the value for an array; 0
-# for other sparse X, and where there are more weights of pairs than this.
-_INTERACTIONS, _OF_ARRAYS, _MOST_WEIGHTS = (0.0, 0.5, 0.75), 0.5, 1 << 24
-_FEWEST_CELLS, _FEWEST_ROWS, _MOST_CELLS = 500, 50, 5_000
-# Interactions need more cells to be told; of this many, one fold is enough.
-_MOST_FOR_PAIRS, _MANY = 15_000, 7_500
-# z-score of the labels' agreement from which a correlation is tried; and the sum of it
-# and of the z-score of held-out cells' gain from which it is taken: together 2.1
-# standard deviations from chance. On molecules (tox21, sider) the sum was 4 to 14 in 24
-# draws of 1,000 and 3,000 cells; topics and emotions passed both in 5 of 58 draws.
-_TOGETHER, _EVIDENCE = 1.5, 3.0
-# z-score of a gain from which interactions are taken.
-_LIKELY = 0.5
-# Epochs of the small models that judge the correlation.
-_EPOCHS = 3
-
-
-class Settings(NamedTuple):
-    """Settings that a module is allocated by, beside the scales of X."""
-
-    label_correlation: float
-    interactions: float
-    width: int | None
+# label_correlation="auto": the correlation that is taken where the cells say with this
+# z-score that the labels' weights correlate by more than the least. A correlation that
+# is not there costs texts up to two thirds of their average precision; one that is
+# gives molecules 0.05 AUC.
+_CORRELATION, _LEAST, _EVIDENCE = 0.4, 0.1, 2.5
+# interactions="auto": the value for arrays and for bits, and 0 where there are more
+# weights of pairs than this.
+_PAIRS, _MOST_WEIGHTS = 0.5, 1 << 24
+# Rows that are embedded in one go.
+_BLOCK = 4096
 
 
 def scale_power(estimator, scales):
@@ -57,30 +35,26 @@ def taken(module):
     return {name: round(float(getattr(module, name)), 6) for name in names}
 
 
-def interaction_shares(estimator, X):
-    """Return the candidates for the share of pairs that the parameters leave.
+def share_of_pairs(estimator, X):
+    """Return `interactions`, by a rule where it is "auto".
 
-    Pairs of an array's columns gained on both sets that were tried (emotions, and
-    sentence embeddings of goemotions) from 100 cells on. Those of words gain nothing;
-    those of the bits of fingerprints may.
+    Pairs of an array's columns, and of the bits of fingerprints, gained on the sets
+    that were tried (see benchmarks/README.md); those of words gain nothing.
     """
     if estimator.interactions != "auto":
-        return (float(estimator.interactions),)
+        return float(estimator.interactions)
     n_features, n_labels = X.shape[1], estimator.n_labels_
-    n_weights = n_labels * min(2 * estimator.embedding_dim, n_features) ** 2
-    if n_weights > _MOST_WEIGHTS:
-        return (0.0,)
+    if n_labels * min(2 * estimator.embedding_dim, n_features) ** 2 > _MOST_WEIGHTS:
+        return 0.0
     if not sp.issparse(X):
-        return (_OF_ARRAYS,)
+        return _PAIRS
     are_bits = X.nnz and (X.data == X.data[0]).all()
-    few = n_features * n_labels <= SMALL_TABLE
-    return _INTERACTIONS if are_bits and few else (0.0,)
+    return _PAIRS if are_bits and n_features * n_labels <= SMALL_TABLE else 0.0
 
 
 def embedding_dim(estimator, X):
-    """Return the width of the embedding that may be wanted: twice as wide for pairs."""
-    shares = interaction_shares(estimator, X)
-    if not any(shares):
+    """Return the width of the embedding: twice as wide for pairs."""
+    if not share_of_pairs(estimator, X):
         return estimator.embedding_dim
     dim = 2 * estimator.embedding_dim
     n_weights = estimator.n_labels_ * min(dim, X.shape[1]) ** 2
@@ -93,129 +67,57 @@ def embedding_dim(estimator, X):
     return dim
 
 
-def select_settings(estimator, X, targets, rows, seed, scales, power):
-    """Return the settings of the model that orders held-out cells best.
+def label_correlation(estimator, X, targets, rows, whole):
+    """Return `label_correlation`, by what the cells say where it is "auto".
 
     Parameters
     ----------
     estimator : MaskedMultiLabelClassifier
-        Whose net has its module started, with the base rates as its biases.
-    X, targets : CSR matrix or array, CellTargets
+        Whose net has its module started.
+    X, targets : CSR matrix or array, Targets
         All rows.
     rows : array of int
-        The training rows, some of which are used.
-    seed : int or None
-        Decides which rows, and their order; None, where nothing is selected.
-    scales : RarityScales or SpreadScales
-        Of X.
-    power : float
-        Of the scales.
+        The training rows.
+    whole : bool
+        Whether no other rows will follow. Of a stream's first batch nothing is asked.
 
     Returns
     -------
-    Settings
+    float
     """
-    correlations = (
-        _CORRELATIONS
-        if estimator.label_correlation == "auto"
-        else (float(estimator.label_correlation),)
-    )
-    shares = interaction_shares(estimator, X)
-    narrow = None if shares[0] else estimator.embedding_dim
-    first = Settings(correlations[0], shares[0], narrow)
-    few = np.diff(targets.indptr)[rows].sum() < _FEWEST_CELLS
-    few = few or len(rows) < _FEWEST_ROWS
-    if seed is None or few or len(correlations) == len(shares) == 1:
-        return first
-    args = estimator, X, targets, rows, seed, scales, power
-    best = first
-    if len(correlations) > 1:
-        best = _SmallModels(*args, _MOST_CELLS).select_correlation(
-            first, correlations[-1]
-        )
-    if len(shares) == 1:
-        return best
-    return _SmallModels(*args, _MOST_FOR_PAIRS).select_interactions(best, shares[1:])
+    if estimator.label_correlation != "auto":
+        return float(estimator.label_correlation)
+    if not whole:
+        return 0.0
+    index, lengths = concatenated_ranges(targets.indptr, rows)
+    weight, target = (part[index] for part in _net.cell_terms(estimator, targets))
+    slots = np.repeat(np.arange(len(rows)), lengths)
+    cells = slots, targets.indices[index], target, weight
+    R = residuals(*cells, shape=(targets.n_labels, len(rows)))
+    blocks = _feature_blocks(estimator.net_.module_, X, rows)
+    return _CORRELATION if correlation_z_score(R, blocks, _LEAST) > _EVIDENCE else 0.0
 
 
-class _SmallModels:
-    """Models of some rows, trained by one setting or another."""
-
-    def __init__(self, estimator, X, targets, rows, seed, scales, power, n_cells):
-        generator = np.random.default_rng(seed)
-        order = generator.permutation(len(rows))
-        count = np.cumsum(np.diff(targets.indptr)[rows][order])
-        n_rows = int(np.searchsorted(count, n_cells)) + 1
-        self.rows = np.sort(rows[order[:n_rows]])
-        self.terms = _net.cell_terms(estimator, targets)
-        self.net, self.C = estimator.net_, estimator.C_
-        self.X, self.targets, self.seed = X, targets, seed
-        self.scales, self.power = scales, power
-
-    def start(self, settings):
-        """Return a trainer by these settings, and its batches."""
-        generator = np.random.default_rng(self.seed)
-        data = SDCADataset(self.X, self.targets, self.rows, generator=generator)
-        module = _small_module(self.net.module_, self.X, self.targets, data.rows)
-        module.allocate(self.X, self.scales, self.power, *settings)
-        args = self.X, self.targets, data.rows, *self.terms, self.C
-        size = held_out_size(self.net, len(data))
-        return SDCASolver(module, *args, cold=True), data.batches(size)
-
-    def judge(self, begun, folds=FOLDS, n_epochs=None):
-        """Return the scores of held-out cells, by models of the other folds."""
-        trainer, batches = begun
-        options = {"folds": folds, "cold": True, "n_cold": n_epochs}
-        held_out = held_out_margins(trainer, batches, **options)
-        return auc_plus_ap(trainer, held_out, self.targets.n_labels)
-
-    def select_correlation(self, first, correlation):
-        """Return the settings with this correlation if the evidence is for it.
-
-        Labels' weights that agree and a gain of held-out cells count together: where
-        labels exclude each other, a correlation loses most of the average precision.
-        """
-        begun = self.start(first)
-        agreed = label_alignment(begun[0])
-        if agreed <= _TOGETHER:
-            return first
-        joined = first._replace(label_correlation=correlation)
-        before, after = (
-            self.judge(each, n_epochs=_EPOCHS) for each in (begun, self.start(joined))
-        )
-        return joined if agreed + z_score(after, before) > _EVIDENCE else first
-
-    def select_interactions(self, best, shares):
-        """Return the settings of the last share of pairs before one gains nothing."""
-        before = self._judge_anew(best)
-        for share in shares:
-            crossed = best._replace(interactions=share, width=None)
-            after = self._judge_anew(crossed)
-            if z_score(after, before) <= _LIKELY:
-                break
-            best, before = crossed, after
-        return best
-
-    def _judge_anew(self, settings):
-        begun = self.start(settings)
-        return self.judge(
-            begun, folds=1 if len(begun[0].row_of_cell) > _MANY else FOLDS
-        )
+def _feature_blocks(module, X, rows):
+    """Yield slices of rows, and these as the direct and the shared path take them."""
+    for start in range(0, len(rows), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        inputs = model_input(X[rows[block]])
+        inputs = inputs if isinstance(inputs, dict) else {"X": inputs}
+        inputs = {name: part.to(module.bias.device) for name, part in inputs.items()}
+        with torch.no_grad():
+            shared = module.shared(module.embedded(**inputs), **inputs).cpu().numpy()
+            paths = [shared]
+            if module.direct is not None:
+                paths.append(_as_matrix(module.scaled(**inputs), X.shape[1]))
+        yield block, paths
 
 
-def _small_module(module, X, targets, rows):
-    """Return a fresh module on the same embedding, with room for these rows' cells."""
-    _, lengths = concatenated_ranges(targets.indptr, rows)
-    small = DirectSharedModule(
-        module.n_features,
-        module.n_labels,
-        module.embedding.shape[1],
-        float(module.shared_weight),
-        None
-        if module.direct is None
-        else choose_direct(X, np.repeat(rows, lengths), module.n_labels),
-    ).to(module.bias.device)
-    for name in ("embedding", "embedding_row", "feature_shift", "feature_std"):
-        setattr(small, name, getattr(module, name))
-    small.bias.data.copy_(module.bias.data)
-    return small
+def _as_matrix(scaled, n_features):
+    """Return scaled rows as an array, or as a CSR array where they are bags."""
+    scaled = {name: part.cpu().numpy() for name, part in scaled.items()}
+    if "X" in scaled:
+        return scaled["X"]
+    indices, offsets = scaled["indices"], scaled["offsets"]
+    parts = scaled["weights"], indices, np.append(offsets, len(indices))
+    return sp.csr_array(parts, shape=(len(offsets), n_features))

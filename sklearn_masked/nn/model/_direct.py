@@ -56,13 +56,6 @@ class DenseDirect(nn.Module):
         """Return the logits of these cells."""
         return self(X, **bags)[rows, cols]
 
-    def over_labels(self, factors):
-        """Return sums of the labels' weights times these, shape (n_features, n_sums).
-
-        `factors` is of shape (n_labels, n_sums).
-        """
-        return self.weight @ factors
-
 
 class PairDirect(nn.Module):
     """Weights of the pairs that labeled cells touched, feature by feature.
@@ -150,18 +143,6 @@ class PairDirect(nn.Module):
         found = (keys[at] == wanted).to(self.weight.dtype)
         terms = self.weight[at] * found * weights[entries[order]]
         return terms.new_zeros(len(rows)).index_add(0, cells[order], terms)
-
-    def over_labels(self, factors):
-        """Return sums of the labels' weights times these, a row a feature.
-
-        Features without two pairs are left out: with factors of 1 and -1 they add the
-        same to the length of each sum. `factors` is of shape (n_labels, n_sums).
-        """
-        parts = self.weight.detach(), self.labels, self.starts
-        shape = self.n_features, self.n_labels
-        table = sp.csr_array(tuple(part.cpu().numpy() for part in parts), shape=shape)
-        table = table[np.flatnonzero(np.diff(table.indptr) > 1)]
-        return torch.from_numpy(table @ factors.cpu().numpy()).to(self.weight.device)
 
     def _keys(self):
         features = torch.repeat_interleave(

@@ -147,17 +147,15 @@ class DirectSharedModule(nn.Module):
         )
 
     @torch.no_grad()
-    def allocate(self, X, scales, power, label_correlation, interactions, width=None):
+    def allocate(self, X, scales, power, label_correlation, interactions):
         """Make room for the weights of these settings, all of them 0.
 
-        The columns are scaled as `init_from_data` describes, and no more than `width`
-        of the embedding's dimensions are kept.
+        The columns are scaled as `init_from_data` describes.
         """
         self.interactions.fill_(interactions)
         self.feature_scale = self.feature_factors(scales, power)
         self.feature_power.fill_(power)
         self.label_correlation.fill_(label_correlation)
-        self.embedding = nn.Parameter(self.embedding[:, :width].clone())
         zeros, width = self.bias.new_zeros, self.embedding.shape[1]
         self.quadratic = None
         if interactions:

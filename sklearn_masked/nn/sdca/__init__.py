@@ -3,6 +3,5 @@
 from ._batches import SDCADataset
 from ._net import FallbackAdam
 from ._solver import SDCASolver
-from ._weights import label_alignment
 
-__all__ = ["SDCADataset", "SDCASolver", "FallbackAdam", "label_alignment"]
+__all__ = ["SDCADataset", "SDCASolver", "FallbackAdam"]

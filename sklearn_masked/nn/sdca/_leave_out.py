@@ -34,9 +34,7 @@ class HeldOut(NamedTuple):
 
 
 @torch.no_grad()
-def held_out_margins(
-    trainer, batches, *, folds=FOLDS, cold=False, n_more=None, n_cold=None
-):
+def held_out_margins(trainer, batches, n_more=None):
     """Return the logits of cells that were held out, fold after fold.
 
     Parameters
@@ -45,27 +43,22 @@ def held_out_margins(
         After its last epoch; it and its module are left as they are.
     batches : list of slice
         The cells of each batch. A fold is every third of them.
-    folds : int, default=3
-        How many of the three folds to hold out.
-    cold : bool, default=False
-        Whether the other cells are trained from the start, instead of going on from
-        where they are unless they remember the fold for long.
-    n_more, n_cold : int, default=None
-        Epochs of the others where they go on (None: 2) and from the start (None: 5).
+    n_more : int, default=None
+        Epochs of the other cells where they go on from where they are (None: 2).
 
     Returns
     -------
     HeldOut
         Not all of the trainer's cells where these are many.
     """
-    parts, start = [], cold or None
-    for fold in range(min(folds, len(batches))):
+    parts, start = [], None
+    for fold in range(min(FOLDS, len(batches))):
         if len(batches) == 1 or sum(len(part.cells) for part in parts) >= _ENOUGH:
             break
         kept = trainer.state()
         try:
             out, start = _train_without(
-                trainer, batches, fold, start, n_more or _EPOCHS, n_cold or _ANEW
+                trainer, batches, fold, start, n_more or _EPOCHS
             )
             parts.append(margins_of(trainer, out, fold))
         finally:
@@ -74,7 +67,7 @@ def held_out_margins(
     return HeldOut(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 
-def _train_without(trainer, batches, fold, cold, n_more, n_cold):
+def _train_without(trainer, batches, fold, cold, n_more):
     """Train as if a fold were not labeled; return its batches, and if that began cold.
 
     `cold` None finds out whether a start from zero is needed.
@@ -87,7 +80,7 @@ def _train_without(trainer, batches, fold, cold, n_more, n_cold):
         cold, n_before = _needs_cold_start(trainer, out, rest), 1
     if cold and trainer.cold:
         trainer.reset()
-        trainer.epochs(rest, n_cold)
+        trainer.epochs(rest, _ANEW)
     else:
         trainer.epochs(rest, (_ON if cold else n_more) - n_before)
     trainer.refit_biases(rest)

@@ -41,7 +41,7 @@ def calibrate(estimator, targets, data, valid, *, first, whole):
     whole : bool
         Whether it was trained until it converged, and not for an epoch.
     """
-    dual = estimator.net_.dual
+    dual = estimator.net_.solver
     batches = data.batches(_held_out_size(estimator.net_, len(data)))
     if valid is None and whole:
         dual.refit_biases(batches)
@@ -176,7 +176,7 @@ def _set_lines(net, cells, totals):
         weight,
         label_base=torch.from_numpy(base_log_odds(*totals)),
         bias=module.bias.detach().cpu(),
-        train_rms=net.dual.row_rms(),
+        train_rms=net.solver.row_rms(),
     )
     module.slope, module.intercept = (line.to(module.bias.device) for line in lines)
 

@@ -128,19 +128,19 @@ def train(estimator, X, targets, *, first, whole):
             estimator.net_.owner = _judged(estimator)
             if first and estimator.module is None:
                 _start(estimator, X, targets, data.rows, seed, whole)
-            _prepare(estimator, X, targets, data.rows, first)
+            _prepare(estimator, X, targets, data, first)
             _run(estimator, data, sizes["max_epochs"] if whole else 1)
-            if whole and not stops:
-                _warn_unconverged(estimator.net_)
-            if estimator.net_.dual is not None:
+            if solver == DUAL:
+                if whole and not stops:
+                    _warn_unconverged(estimator.net_)
                 args = targets, data, valid if stops else None
                 with _kept_if_interrupted(estimator):
                     _calibrate.calibrate(estimator, *args, first=first, whole=whole)
-                    estimator.net_.dual.write()
+                    estimator.net_.solver.write()
             _set_fitted(estimator, X, solver, sizes, device, first)
         finally:
             estimator.net_.train_split = None  # it holds the validation rows
-            estimator.net_.dual = None  # it holds the training rows
+            estimator.net_.solver = None  # it holds the training rows
             estimator.net_.owner = None
 
 
@@ -217,14 +217,14 @@ def _max_epochs(estimator, targets):
 
 def _warn_unconverged(net):
     """Warn if the dual ascent used up its epochs far from the optimum."""
-    if net.dual is None or net.interrupted_ or net.stopped_by_callback_:
+    if net.interrupted_ or net.stopped_by_callback_:
         return
-    gap = net.dual.gap_per_cell
+    gap = net.solver.gap_per_cell
     if gap > _FAR:
         warnings.warn(
             f"The duality gap is still about {gap:.2g} nats per cell after "
             f"{len(net.history)} epochs. Raise `max_epochs`, or lower `C`, here "
-            f"{net.dual.C:.3g}.",
+            f"{net.solver.C:.3g}.",
             ConvergenceWarning,
             stacklevel=4,
         )
@@ -271,24 +271,19 @@ def _start(estimator, X, targets, rows, seed, whole):
         module.allocate(X, scales, power, correlation, pairs)
 
 
-def _prepare(estimator, X, targets, rows, first):
+def _prepare(estimator, X, targets, data, first):
     """Make the dual trainer, or what an optimizer needs, for the default module."""
     if estimator.module is not None:
         return
     module = estimator.net_.module_
     if _is_dual(estimator, targets):
-        weight, target = _net.cell_terms(estimator, targets)
         # The start of a label's bias counts as one cell; later, as those it has seen.
         now = np.add(*targets.labeled.totals())
         seen = estimator._n_positive + estimator._n_negative - now
         hold = np.maximum(seen / _net.mean_weight(estimator, targets), 1.0)
-        estimator.net_.dual = SDCASolver(
+        estimator.net_.solver = SDCASolver(
             module,
-            X,
-            targets,
-            rows,
-            weight,
-            target,
+            data,
             estimator.C_,
             cold=first,
             prior_precision=hold
@@ -337,7 +332,7 @@ def _why_diverged(estimator, error):
             "MaskedBCEWithLogitsLoss."
         )
     remedy = f"Lower `lr` (here {net.lr}), or scale X"
-    if net.dual is not None:
+    if getattr(net, "solver", None) is not None:
         remedy = "Scale X"
     return f"Training diverged: {error}. {remedy}."
 
@@ -372,7 +367,13 @@ def _datasets(estimator, X, targets, seed, stops):
     generator = np.random.default_rng(seed)
     make = functools.partial(CellDataset, dense=dense)
     if _is_dual(estimator, targets):
-        make = functools.partial(SDCADataset, generator=generator)
+        terms = _net.cell_terms(estimator, targets)
+        make = functools.partial(
+            SDCADataset,
+            cell_weight=terms[0],
+            cell_target=terms[1],
+            generator=generator,
+        )
     split = (estimator.net_params or {}).get("train_split")
     if split is not None:
         rows, valid = own_split(estimator, split, X, targets)

@@ -11,11 +11,11 @@ from skorch.helper import predefined_split
 
 from ..labels.names import check_same_names, entry_names
 from ..nn.model._embedding_bag import EmbeddingBagModule
-from ..nn.sdca import FallbackAdam
+from ..nn.sdca import FallbackAdam, SDCANet
 from ..nn.sgd.losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
 from ..nn.sgd.net import MaskedNet
 from ._callbacks import make_callbacks
-from ._solvers import READ_BY, is_ours
+from ._solvers import DUAL, READ_BY, asked_solver, is_ours
 
 # What `set_params` takes directly and keeps in `net_params`.
 NET_PREFIXES = (
@@ -209,7 +209,8 @@ def build_net(
     given.pop("train_split", None)  # `valid` is what came of it
     params.update(copy.deepcopy(given))
     params["train_split"] = None if valid is None else predefined_split(valid)
-    net = MaskedNet(module, criterion, **params)
+    kind = SDCANet if asked_solver(estimator) == DUAL else MaskedNet
+    net = kind(module, criterion, **params)
     net.n_labels = targets.n_labels
     return net
 

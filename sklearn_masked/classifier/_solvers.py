@@ -109,13 +109,18 @@ _SETTLED = (
 _FOR_AN_OPTIMIZER = (skorch.callbacks.LRScheduler, skorch.callbacks.ParamMapper)
 
 
-def solver_of(estimator, targets):
-    """Return the solver that these parameters and labels call for: a key of SOLVERS."""
+def asked_solver(estimator):
+    """Return the solver that the parameters call for: a key of SOLVERS."""
     if estimator.module is not None:
         return MODULE if is_own(estimator.module) else BAG
-    if estimator.criterion is None and estimator.optimizer is None:
-        return DUAL if targets.fill == "unlabeled" else OPTIMIZER
-    return OPTIMIZER
+    default = estimator.criterion is None and estimator.optimizer is None
+    return DUAL if default else OPTIMIZER
+
+
+def solver_of(estimator, targets):
+    """Return the solver that these parameters and labels call for."""
+    asked = asked_solver(estimator)
+    return OPTIMIZER if asked == DUAL and targets.fill != "unlabeled" else asked
 
 
 def learning_rate(estimator):
@@ -151,7 +156,7 @@ def check_read(estimator, solver):
         If it was the labels that led to another solver than the parameters ask for.
     """
     idle = {name: value for name, value in _set(estimator) if not reads(solver, name)}
-    asked = solver_of(estimator, _Unlabeled)
+    asked = asked_solver(estimator)
     if asked != solver:
         _warn_of_fallback(estimator, idle)
         idle = {}
@@ -166,12 +171,6 @@ def check_read(estimator, solver):
         )
     _check_loss_params(estimator)
     _check_callbacks(estimator, solver)
-
-
-class _Unlabeled:
-    """Labels of the usual kind: cells that are not stored are unlabeled."""
-
-    fill = "unlabeled"
 
 
 def _defaults(estimator):

@@ -1,8 +1,79 @@
-"""An optimizer for a net that needs none."""
+"""The skorch net whose steps are those of dual coordinate ascent."""
 
 import inspect
 
 import torch
+from skorch import NeuralNet
+from skorch.callbacks import EarlyStopping
+
+from ..sgd.net import BLIND, MaskedNet
+
+
+class SDCANet(MaskedNet):
+    """A :class:`MaskedNet` that a solver trains: skorch's loop, no gradients.
+
+    Attributes
+    ----------
+    solver : SDCASolver or None
+        Set for the time of one training. Without it an optimizer takes the steps.
+    """
+
+    solver = None
+
+    def train_step(self, batch, **fit_params):
+        """Take a step of the solver in a batch's slice of cells."""
+        if self.solver is None:
+            return super().train_step(batch, **fit_params)
+        self._set_training(True)
+        return {"loss": self.solver.step(batch[1]), "y_pred": None}
+
+    def get_iterator(self, dataset, training=False):
+        """Return the iterator of an SDCADataset as it is: its batches are slices."""
+        if self.solver is None or not training:
+            return super().get_iterator(dataset, training)
+        return NeuralNet.get_iterator(self, dataset, training)
+
+    def run_single_epoch(self, iterator, training, **kwargs):
+        """Go through the batches once, then re-optimize the biases."""
+        super().run_single_epoch(iterator, training, **kwargs)
+        if training and self.solver is not None:
+            self.solver.end_epoch()
+            if self._is_watched():
+                self.solver.write()
+
+    def notify(self, method_name, **cb_kwargs):
+        """Call the callbacks, and end the training where the solver has converged."""
+        is_step = method_name == "on_batch_end" and cb_kwargs["training"]
+        if is_step and self.solver is not None:
+            self.solver.write()
+        super().notify(method_name, **cb_kwargs)
+        if method_name == "on_epoch_end" and self.solver is not None:
+            # Early stopping decides by the loss of rows that were set aside.
+            kinds = (isinstance(each, EarlyStopping) for _, each in self.callbacks_)
+            self.stopped_by_callback_ = not any(kinds) and self.solver.has_converged
+            if self.stopped_by_callback_:
+                raise KeyboardInterrupt
+
+    def _end_training(self, dataset):
+        if self.solver is not None:
+            self.solver.write()
+        super()._end_training(dataset)
+
+    def _size_of(self, batch):
+        cells = batch[1]
+        if isinstance(cells, slice):
+            return cells.stop - cells.start
+        return super()._size_of(batch)
+
+    def _is_watched(self):
+        """Return whether validation rows or a user's callbacks see each epoch."""
+        kinds = {type(callback) for _, callback in self.callbacks_}
+        return self.train_split is not None or not kinds <= BLIND
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        state.pop("solver", None)  # it holds the training rows
+        return state
 
 
 def _unwrapped(name):
@@ -10,7 +81,7 @@ def _unwrapped(name):
 
 
 class FallbackAdam(torch.optim.Adam):
-    """Adam for a net that takes dual steps: it is there, and mostly never steps.
+    """Adam for an :class:`SDCANet`: it steps only where the labels are too many.
 
     torch guards these methods against its compiler, and loads the whole compiler for
     that: seconds, more than most small models take to train or to load.

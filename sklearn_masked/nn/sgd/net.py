@@ -25,9 +25,9 @@ from .losses import MaskedBCEWithLogitsLoss
 from .optim import complete_lbfgs
 
 # Callbacks of skorch's own that look at times and losses alone.
-_BLIND = {EpochTimer, PassthroughScoring, PrintLog}
+BLIND = {EpochTimer, PassthroughScoring, PrintLog}
 # Those of skorch's that keep no tensor after a training.
-_TENSORLESS = _BLIND | {EarlyStopping}
+_TENSORLESS = BLIND | {EarlyStopping}
 # What holds tensors. A learning rate schedule among the callbacks holds the optimizer.
 _TORCH_PARTS = ("module_", "criterion_", "optimizer_", "callbacks_")
 # The classes of the models by name, which a saved net makes anew.
@@ -43,12 +43,9 @@ class MaskedNet(NeuralNet):
     It takes a :class:`~sklearn_masked.nn.batches.CellDataset` in the place of X and y.
     Where the module can compute the logits of single cells (a method
     `cell_logits(rows, cols, **inputs)`) and the criterion takes them (`cell_loss`),
-    no other logits are computed. With a
-    :class:`~sklearn_masked.nn.sdca.SDCASolver` as `dual`, which lives as long as one
-    training does, the steps are its own.
+    no other logits are computed.
     """
 
-    dual = None
     # The estimator, which callbacks ask for predictions while the training lasts.
     owner = None
 
@@ -99,7 +96,7 @@ class MaskedNet(NeuralNet):
         return iterator
 
     def notify(self, method_name, **cb_kwargs):
-        """Call the callbacks, and remember when they or the dual end the training."""
+        """Call the callbacks, and remember when they end the training."""
         is_end = method_name == "on_epoch_end"
         try:
             super().notify(method_name, **cb_kwargs)
@@ -108,10 +105,6 @@ class MaskedNet(NeuralNet):
             # arrives mostly in what they call.
             self.stopped_by_callback_ = is_end and _raised_in(stop) == method_name
             raise
-        if is_end and self.dual is not None and not self._stops_by_itself():
-            self.stopped_by_callback_ = self.dual.has_converged
-            if self.stopped_by_callback_:
-                raise KeyboardInterrupt
 
     def train(self, dataset, epochs):
         """Go through the dataset so many times, from the parameters as they are.
@@ -136,8 +129,6 @@ class MaskedNet(NeuralNet):
 
     def _end_training(self, dataset):
         """Write what training left to write; once more where it was interrupted."""
-        if self.dual is not None:
-            self.dual.write()
         self.notify("on_train_end", X=dataset, y=None)
         for _, callback in self.callbacks_:
             if isinstance(callback, EarlyStopping):
@@ -166,16 +157,10 @@ class MaskedNet(NeuralNet):
                 self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             losses.append(step["loss"].detach())
-            sizes.append(_n_cells(batch[1]))
+            sizes.append(self._size_of(batch))
             if listens:
-                if training and self.dual is not None:
-                    self.dual.write()
                 self._record_batch(prefix, losses[-1].item(), sizes[-1])
                 self.notify("on_batch_end", batch=batch, training=training, **step)
-        if training and self.dual is not None:
-            self.dual.end_epoch()
-            if self._is_watched():
-                self.dual.write()
         values = torch.stack(losses).tolist() if losses else []
         if not listens:
             # skorch opens a batch's row of the history in its own hook.
@@ -188,6 +173,10 @@ class MaskedNet(NeuralNet):
                 f"the {prefix} loss became {_first_bad(values)} in epoch "
                 f"{len(self.history)}"
             )
+
+    def _size_of(self, batch):
+        """Return the number of labeled cells of a batch."""
+        return _n_cells(batch[1])
 
     def _record_batch(self, prefix, loss, size):
         self.history.record_batch(prefix + "_loss", loss)
@@ -204,22 +193,6 @@ class MaskedNet(NeuralNet):
             for _, callback in self.callbacks_
             for hook in hooks
         )
-
-    def _stops_by_itself(self):
-        """Return whether the loss of rows that were set aside tells the best epoch."""
-        return any(isinstance(each, EarlyStopping) for _, each in self.callbacks_)
-
-    def _is_watched(self):
-        """Return whether validation rows or a user's callbacks see each epoch."""
-        kinds = {type(callback) for _, callback in self.callbacks_}
-        return self.train_split is not None or not kinds <= _BLIND
-
-    def train_step(self, batch, **fit_params):
-        """Take a step: the dual trainer's, where there is one, else the optimizer's."""
-        if self.dual is None:
-            return super().train_step(batch, **fit_params)
-        self._set_training(True)
-        return {"loss": self.dual.step(batch[1]), "y_pred": None}
 
     def train_step_single(self, batch, **fit_params):
         """Compute the loss of a batch's labeled cells, and its gradients."""
@@ -336,8 +309,7 @@ class MaskedNet(NeuralNet):
         state = self.__dict__.copy()
         state["train_split"] = None  # it may hold the validation rows
         state["device"] = "cpu"
-        for name in ("dual", "owner"):
-            state.pop(name, None)
+        state.pop("owner", None)
         parts = {name: state.pop(name) for name in _TORCH_PARTS if name in state}
         if not self._is_default(parts):
             return {**state, **_on_cpu(parts)}
@@ -438,8 +410,6 @@ def _first_bad(losses):
 
 def _n_cells(target):
     """Return the number of labeled cells of a batch, without asking a device."""
-    if isinstance(target, slice):  # of a dual trainer's cells
-        return int(target.stop - target.start)
     if isinstance(target, CellBatch):
         return len(target.values)
     if target.n_cells is not None:

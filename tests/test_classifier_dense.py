@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_masked import MaskedMultiLabelClassifier
 from sklearn_masked.metrics import masked_roc_auc_score
+from sklearn_masked.nn.sdca._solver import SDCASettings
 
 NAN = np.nan
 
@@ -137,8 +138,8 @@ def test_sparse_rows_of_a_model_of_arrays_are_read_batch_by_batch(monkeypatch):
         monkeypatch.setattr(
             kind, "toarray", lambda self: sizes.append(self.shape[0]) or toarray(self)
         )
-    for name in ("_solver", "_row_cache"):
-        monkeypatch.setattr(f"sklearn_masked.nn.sdca.{name}._BLOCK", 64)
+    few_at_once = SDCASettings(block=64)
+    monkeypatch.setattr("sklearn_masked.nn.sdca._solver.SETTINGS", few_at_once)
     monkeypatch.setattr("sklearn_masked.nn.sdca._row_digests._NUMBERS", 64 * X.shape[1])
     monkeypatch.setattr(
         "sklearn_masked.classifier._prediction.PredictionMixin._block_rows",

@@ -256,8 +256,8 @@ def test_batches_of_another_kind_stay_where_they_are(monkeypatch):
     FakeCuda(monkeypatch, 1 << 40)
     rng = np.random.default_rng(0)
     X, targets = random_rows("sparse", rng), random_targets(rng)
-    dual = SDCADataset(X, targets, np.arange(N), generator=rng)
-    assert place(dual, "cuda", 8) is dual
+    slices = SDCADataset(X, targets, np.arange(N), None, None, generator=rng)
+    assert place(slices, "cuda", 8) is slices
 
 
 # Prefetch

@@ -186,24 +186,16 @@ def test_dual_steps_on_both_devices_agree(problem):
             torch.manual_seed(0)
             module.init_from_data(X[:N])
             module.to(device)
-            data = SDCADataset(X[:N], targets, rows, generator=np.random.default_rng(0))
-            weight = np.ones(len(targets.indices))
-            trainer = SDCASolver(
-                module,
-                X[:N],
-                targets,
-                data.rows,
-                weight,
-                targets.values.astype(float),
-                3.0,
-                cold=True,
-            )
+            cells = np.ones(len(targets.indices)), targets.values.astype(float)
+            generator = np.random.default_rng(0)
+            data = SDCADataset(X[:N], targets, rows, *cells, generator=generator)
+            trainer = SDCASolver(module, data, 3.0)
             for _ in range(4):
                 for cells in data.batches(200):
                     trainer.step(cells)
                 trainer.end_epoch()
             found.append(trainer.alpha.cpu())
-        # The steps of Newton's method are fewer on a device: see `blocks`.
+        # The steps of Newton's method are fewer on a device: see `_block_newton`.
         torch.testing.assert_close(found[-1], found[-2], rtol=0.05, atol=0.02)
 
 

@@ -18,8 +18,8 @@ from sklearn_masked.nn.model._scaling import (
 )
 from sklearn_masked.nn.model._svd import _krylov, singular_directions
 from sklearn_masked.nn.sdca import SDCADataset, SDCASolver
-from sklearn_masked.nn.sdca._biases import bias_steps
 from sklearn_masked.nn.sdca._leave_out import held_out_margins
+from sklearn_masked.nn.sdca._solver import SDCASettings, bias_steps
 
 CPU = torch.device("cpu")
 DEVICES = [
@@ -307,6 +307,15 @@ def slow_optimum(features, y, weight, C):
     return minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
 
 
+def dataset(X, targets):
+    """Return the rows with a cell; each cell weighs what the targets say, or 1."""
+    weight = targets.weights
+    weight = np.ones(len(targets.values)) if weight is None else weight
+    cells = weight, targets.values.astype(float)
+    rows, generator = targets.labeled_rows(), np.random.default_rng(0)
+    return SDCADataset(X, targets, rows, *cells, generator=generator)
+
+
 def trained(
     X,
     targets,
@@ -318,28 +327,15 @@ def trained(
     label_correlation=0.0,
     interactions=0.0,
     bias=0.0,
+    settings=None,
 ):
     torch.manual_seed(0)
     shape = X.shape[1], targets.n_labels, 5, 0.5, direct
     module = DirectSharedModule(*shape, label_correlation, interactions).to(device)
     module.init_from_data(X)
     module.bias.data += bias
-    data = SDCADataset(
-        X, targets, targets.labeled_rows(), generator=np.random.default_rng(0)
-    )
-    weight = (
-        np.ones(len(targets.values)) if targets.weights is None else targets.weights
-    )
-    trainer = SDCASolver(
-        module,
-        X,
-        targets,
-        data.rows,
-        weight,
-        targets.values.astype(float),
-        C,
-        cold=True,
-    )
+    data = dataset(X, targets)
+    trainer = SDCASolver(module, data, C, settings=settings)
     for _ in range(epochs):
         for start in range(0, len(data), batch):
             stop = min(start + batch, len(data))
@@ -536,11 +532,11 @@ def test_a_state_brings_the_path_of_pairs_or_takes_it_away(own, other):
     torch.testing.assert_close(again(**inputs), module(**inputs), rtol=0, atol=0)
 
 
-def test_a_row_of_many_cells_is_split_where_weights_are_in_common(monkeypatch):
-    monkeypatch.setattr("sklearn_masked.nn.sdca._parts._MOST_OF_A_LABEL", 5)
+def test_a_row_of_many_cells_is_split_where_weights_are_in_common():
     rng = np.random.default_rng(2)
     X, targets = random_rows(rng, n=12, m=20, density=0.5), random_targets(rng, 12, 18)
-    module, trainer = trained(X, targets, "dense", label_correlation=0.4, epochs=200)
+    params = {"label_correlation": 0.4, "settings": SDCASettings(max_joint=5)}
+    module, trainer = trained(X, targets, "dense", epochs=200, **params)
     blocks = trainer.blocks.values()
     assert max(len(cells[0]) for each in blocks for cells, _, _ in each.groups) <= 5
     w, b = slow_common_optimum(
@@ -576,9 +572,7 @@ def test_held_out_cells_are_not_in_the_weights_in_common(monkeypatch):
     X, targets = random_rows(rng, n=60, m=12), random_targets(rng, 60, 3, known=0.8)
     for kind in ("pairs", "dense"):
         module, trainer = trained(X, targets, kind, epochs=5, label_correlation=0.4)
-        data = SDCADataset(
-            X, targets, targets.labeled_rows(), generator=np.random.default_rng(0)
-        )
+        data = dataset(X, targets)
         batches = data.batches(5)
         before = {name: part.clone() for name, part in module.state_dict().items()}
         held_out = held_out_margins(trainer, batches)
@@ -622,20 +616,18 @@ def test_training_goes_on_from_the_weights_of_pairs_of_one_cell():
     module, _ = trained(X, first, "pairs", epochs=3)
     inputs = bag_inputs(X)
     before = module(**inputs)
-    weight = np.ones(len(second.values))
-    rows = second.labeled_rows()
-    values = second.values.astype(float)
-    trainer = SDCASolver(module, X, second, rows, weight, values, 3.0, cold=False)
-    alone = trainer.pair_weights.square > 0
-    assert alone.any() and (trainer.pair_weights.base != 0).any()
+    data = dataset(X, second)
+    trainer = SDCASolver(module, data, 3.0, cold=False)
+    assert (trainer.direct.square > 0).any() and (trainer.direct.base != 0).any()
     cells = slice(0, len(second.values))
-    kept = before[cell_rows(second), second.indices]
+    rows, label = data.rows[trainer.row_of_cell], trainer.label
+    kept = before[rows, label]
     torch.testing.assert_close(trainer.margins(cells), kept, rtol=1e-4, atol=1e-5)
     for _ in range(3):
         trainer.step(cells)
         want = trainer.margins(cells)
         trainer.write()
-        got = module(**inputs)[cell_rows(second), second.indices]
+        got = module(**inputs)[rows, label]
         torch.testing.assert_close(want, got, rtol=1e-4, atol=1e-5)
     assert (want - kept).abs().max() > 0.1
 
@@ -649,13 +641,12 @@ def test_writing_twice_leaves_what_came_between():
     assert not module.direct.weight.any()
 
 
-def test_shared_rows_read_anew_equal_kept_ones(monkeypatch):
+def test_shared_rows_read_anew_equal_kept_ones():
     rng = np.random.default_rng(7)
     X, targets = random_rows(rng), random_targets(rng, 40, 3)
     kept, _ = trained(X, targets, "pairs", epochs=3)
-    for name in ("_solver", "_row_cache"):
-        monkeypatch.setattr(f"sklearn_masked.nn.sdca.{name}.KEPT", 0)
-    anew, _ = trained(X, targets, "pairs", epochs=3)
+    nothing_kept = SDCASettings(cache=0)
+    anew, _ = trained(X, targets, "pairs", epochs=3, settings=nothing_kept)
     torch.testing.assert_close(kept(**bag_inputs(X)), anew(**bag_inputs(X)))
 
 
@@ -675,7 +666,7 @@ def test_the_training_has_arrived_where_the_duality_gap_is_small():
     X, targets = random_rows(rng), random_targets(rng, 40, 3)
     module, trainer = trained(X, targets, "dense", epochs=2)
     assert not trainer.has_converged
-    features = slow_features(module, X)[trainer.rows[trainer.row_of_cell]]
+    features = slow_features(module, X)[trainer.cache.positions[trainer.row_of_cell]]
     names = "label", "target", "cell_C", "alpha"
     label, t, s, p = (getattr(trainer, name).numpy() for name in names)
     bias = module.bias.detach().numpy()[label]
@@ -729,9 +720,7 @@ def held_out_case(monkeypatch, epochs, alike=0.9):
     X = random_rows(rng, n=60, m=12, density=0.5)
     targets = random_targets(rng, 60, 2, known=0.8, weights=True)
     module, trainer = trained(X, targets, "dense", C=1.0, epochs=100)
-    data = SDCADataset(
-        X, targets, targets.labeled_rows(), generator=np.random.default_rng(0)
-    )
+    data = dataset(X, targets)
     return X, targets, module, trainer, data.batches(5)
 
 
@@ -744,7 +733,7 @@ def test_held_out_margins_equal_refits_without_the_fold(alike, fresh, monkeypatc
     assert sorted(cells.tolist()) == list(range(len(trainer.row_of_cell)))
     got, bias = np.empty(len(margin)), np.empty(len(margin))
     got[cells], bias[cells] = margin, base
-    features = slow_features(module, X)[trainer.rows[trainer.row_of_cell]]
+    features = slow_features(module, X)[trainer.cache.positions[trainer.row_of_cell]]
     label, y = trainer.label.numpy(), trainer.target.numpy()
     weight = trainer.cell_C.numpy()
     for fold in range(3):
@@ -796,13 +785,13 @@ def test_many_cells_are_held_out_in_part_and_one_batch_not_at_all(monkeypatch):
     assert len(margin) == len(cells) == 0
 
 
-def test_a_batch_with_many_cells_of_a_label_moves_in_parts(monkeypatch):
+def test_a_batch_with_many_cells_of_a_label_moves_in_parts():
     rng = np.random.default_rng(11)
     X = random_rows(rng, n=60)
     targets = random_targets(rng, 60, 3, known=0.6)
     whole, _ = trained(X, targets, "dense", batch=60, epochs=200)
-    monkeypatch.setattr("sklearn_masked.nn.sdca._parts._MOST_OF_A_LABEL", 5)
-    parts, trainer = trained(X, targets, "dense", batch=60, epochs=200)
+    few = SDCASettings(max_joint=5)
+    parts, trainer = trained(X, targets, "dense", batch=60, epochs=200, settings=few)
     ((batch, found),) = trainer.parts.items()
     assert (found[0].start, found[-1].stop) == batch
     for one, other in zip(found, found[1:], strict=False):

@@ -1,5 +1,7 @@
 """Which pairs are touched, and by whom: against a dictionary."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,7 +9,7 @@ import torch
 
 from sklearn_masked.nn.model._direct import PairDirect
 from sklearn_masked.nn.model._pair_index import PairIndex
-from sklearn_masked.nn.sdca._pair_weights import ActivePairWeights
+from sklearn_masked.nn.sdca._direct_weights import ActivePairWeights
 
 N_ROWS, N_FEATURES, N_LABELS = 30, 12, 9
 CASES = ["some cells", "one label", "a cell a row", "no cell", "empty rows"]
@@ -43,7 +45,7 @@ def slowly(X, rows, cols):
 
 @pytest.fixture(params=[7, 1 << 20], ids=["small blocks", "one block"])
 def block(request, monkeypatch):
-    for module in ("model._pair_index", "sdca._pair_weights"):
+    for module in ("model._pair_index", "sdca._direct_weights"):
         monkeypatch.setattr(f"sklearn_masked.nn.{module}.BLOCK", request.param)
 
 
@@ -81,7 +83,14 @@ def test_touched_pairs_keep_the_weights_of_a_table(case, known, block):
         direct.weight.data.normal_()
     table = dense(direct)
     scale = rng.uniform(0.5, 2, N_FEATURES).astype(np.float32)
-    touched = ActivePairWeights(direct, X, rows, cols, scale)
+    module = SimpleNamespace(
+        direct=direct,
+        bias=direct.weight,
+        feature_scale=torch.from_numpy(scale),
+        label_correlation=0.0,
+    )
+    cache = SimpleNamespace(X=X, positions=np.arange(X.shape[0]))
+    touched = ActivePairWeights(module, cache, rows, cols)
     scaled = X.toarray()[rows] * scale
     cells, total = slice(0, len(rows)), np.zeros(len(rows), np.float32)
     for _ in range(2):
@@ -89,7 +98,8 @@ def test_touched_pairs_keep_the_weights_of_a_table(case, known, block):
         touched.add(cells, torch.from_numpy(amount))
         np.add.at(table.T, cols, scaled * amount[:, None])
         total += amount
-    got = touched.margins(cells, torch.from_numpy(total))
+    got = torch.zeros(len(rows))
+    touched.add_margins(got, cells, torch.from_numpy(total))
     want = (scaled * table[:, cols].T).sum(1)
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
     touched.write(torch.from_numpy(total))

@@ -1,9 +1,8 @@
-"""Builders from records, frames and dicts, and merging, against dicts of cells."""
+"""Builders from records, frames and dicts, against dicts of cells."""
 
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -270,7 +269,7 @@ RECORDS = {
     "a repeated cell": (
         (["a3", "a5", "a3"], ["war", "war", "war"], [1, 0, 1]),
         {},
-        "Sample 0, label 'war' has several records, with the values 1 and 1. Pass "
+        "Sample 'a3', label 'war' has several records, with the values 1 and 1. Pass "
         'on_conflict="last" or on_conflict="majority" to settle them.',
     ),
 }
@@ -513,63 +512,4 @@ def test_bad_dicts_raise():
     )
     assert message_of(TypeError, build, [{}, ["war"]]) == (
         "`records` accepts a dict a sample; got list at sample 1."
-    )
-
-
-# Merging.
-
-
-def test_merge_is_the_union():
-    ann = MaskedLabels.from_dense([[1, NAN], [NAN, 0]], label_names=NAMES)
-    bob = MaskedLabels.from_dense([[1, 0], [NAN, NAN]])
-    merged = MaskedLabels.merge(ann, bob)
-    assert dict_of(merged) == {(0, 0): 1, (0, 1): 0, (1, 1): 0}
-    assert merged.label_names.tolist() == NAMES
-    assert MaskedLabels.merge(ann) == ann
-    full = MaskedLabels.from_sparse(
-        sp.csr_array([[1.0, 0], [0, 0]]), implicit="negative"
-    )
-    assert MaskedLabels.merge(full, ann) == full.with_label_names(NAMES)
-
-
-def test_merge_settles_conflicts():
-    said = [[[1, 0]], [[0, 0]], [[0, NAN]], [[1, NAN]]]
-    parts = [MaskedLabels.from_dense(Y) for Y in said]
-    assert dict_of(MaskedLabels.merge(*parts[:3], on_conflict="last")) == {
-        (0, 0): 0,
-        (0, 1): 0,
-    }
-    assert dict_of(MaskedLabels.merge(*parts[:3], on_conflict="majority"))[0, 0] == 0
-    assert dict_of(MaskedLabels.merge(*parts, on_conflict="majority")) == {(0, 1): 0}
-    heavy = MaskedLabels.from_dense(said[0], weights=[[2.5, 1]])
-    assert dict_of(MaskedLabels.merge(heavy, *parts[1:3], on_conflict="majority")) == {
-        (0, 0): (1, 2.5),
-        (0, 1): (0, 2.0),
-    }
-    assert dict_of(MaskedLabels.merge(parts[0], heavy)) == {
-        (0, 0): (1, 2.5),
-        (0, 1): (0, 1.0),
-    }
-    assert message_of(ValueError, MaskedLabels.merge, *parts) == (
-        "Sample 0, label 0 has several records, with the values 1 and 0. Pass "
-        'on_conflict="last" or on_conflict="majority" to settle them.'
-    )
-
-
-def test_merge_refuses_what_does_not_fit():
-    one = MaskedLabels.from_dense([[1, 0]], label_names=NAMES)
-    other = MaskedLabels.from_dense([[1, 0]], label_names=NAMES[::-1])
-    assert message_of(ValueError, MaskedLabels.merge, one, other) == (
-        "`labels[1]` must have the labels of `labels[0]`, in the same order; label 0 "
-        "is 'crime' and must be 'war'. Select by name in that order, or pass arrays "
-        "without names."
-    )
-    assert message_of(ValueError, MaskedLabels.merge, one, one[[0, 0]]) == (
-        "`merge` needs labels of one shape; got (1, 2) and (2, 2)."
-    )
-    assert message_of(ValueError, MaskedLabels.merge) == (
-        "`merge` needs at least one MaskedLabels; got none."
-    )
-    assert message_of(TypeError, MaskedLabels.merge, one, [[1, 0]]) == (
-        "`merge` accepts MaskedLabels; got list."
     )

@@ -23,7 +23,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from sklearn_masked import metrics
 from sklearn_masked.inspection import audited_performance
-from sklearn_masked.labels import MaskedLabels
+from sklearn_masked.labels import MaskedLabels, check_labels
 from sklearn_masked.nn import MaskedBCEWithLogitsLoss
 
 JUNK = [np.nan, np.inf, -np.inf, 2.0, -7.0, 0.0, 1.0, 0.5]
@@ -309,6 +309,26 @@ class Audit:
         return hit, recall, plain if np.isnan(found + left) else found + left
 
 
+class Merged:
+    """The union of parts that overlap in rows and labels: each cell as it was."""
+
+    def scores(self, logits):
+        return logits
+
+    def ours(self, labels, Y, scores, weight):
+        labels = check_labels(labels).with_label_names(names_of(Y))
+        labels = labels.with_sample_ids([f"row {row}" for row in range(len(Y))])
+        half, some = len(Y) // 2, Y.shape[1] // 2
+        parts = labels[half:], labels[: half + 1, some:], labels[:half, : some + 1]
+        parts = [part[::-1] for part in parts]
+        ids, names = labels.sample_ids, labels.label_names
+        merged = MaskedLabels.merge(*parts, sample_ids=ids, label_names=names)
+        return merged.to_dense()
+
+    def expected(self, Y, scores, weight):
+        return Y
+
+
 METRICS = {
     "masked_roc_auc_score": (skm.roc_auc_score, both_classes, "score", {}),
     "masked_average_precision_score": (
@@ -360,6 +380,7 @@ FUNCTIONS = (
     | {
         "masked_classification_report": DecisionReport(),
         "audited_performance": Audit(),
+        "merge": Merged(),
     }
     | {
         f"loss-{reduction}-{pos_weight}": Loss(reduction, pos_weight)

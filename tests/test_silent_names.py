@@ -97,14 +97,13 @@ PLAIN = set(
     callbacks classes clip cols columns confidence_level confirmed cost_matrix
     criterion curve cv delimiter device ensemble estimator fallback fit_params folder
     format highlight id_field idf_power implicit interactions interval kwargs label
-    label_correlation
-    mask max_epochs max_per_sample method metric metrics module n_cells n_jobs
-    n_labels n_more_cells n_samples n_topics net_params on_conflict on_disagreement
-    optimizer options params partial_fit_params parts pre_dispatch query_params
-    question random_state records reduction response_method rows sample samples
-    score_func score_name scoring seeds shared_weight source std_power strategy subset
-    test_size train_size train_sizes unknown_samples unselected value values weight
-    zero_division
+    label_correlation lr mask max_epochs max_per_sample method metric metrics module
+    n_cells n_jobs n_labels n_more_cells n_samples n_topics net_params on_conflict
+    on_disagreement optimizer options params partial_fit_params parts pre_dispatch
+    query_params question random_state records reduction response_method rows sample
+    samples score_func score_name scoring seeds shared_weight source std_power strategy
+    subset test_size train_size train_sizes unknown_samples unselected value values
+    weight zero_division
     """.split()
 )
 # `nn` takes tensors, which have no names.
@@ -510,13 +509,13 @@ def test_rows_of_labels_made_from_a_frame_are_known():
 def test_merged_labels_agree_in_names_and_rows():
     frame = of_pandas(Y, BASE, index=IDS)
     labels = MaskedLabels.from_dense(frame)
-    with pytest.raises(ValueError) as caught:
-        MaskedLabels.merge(labels, MaskedLabels.from_dense(of_pandas(Y, MOVED)))
-    assert str(caught.value).startswith(
-        "`labels[1]` must have the labels of `labels[0]`"
-    )
+    # Labels are joined by name and samples by id, whatever their order.
+    moved = labels[::-1, strings(MOVED)]
+    assert MaskedLabels.merge(labels, moved) == labels
+    # By position, where a third set has no ids, these must be in one order.
+    nameless = MaskedLabels.from_dense(Y[:, BASE])
     with pytest.warns(row_order_warning(), match="`labels` and `others`"):
-        MaskedLabels.merge(labels, MaskedLabels.from_dense(frame.set_axis(IDS[::-1])))
+        MaskedLabels.merge(labels, labels[::-1], nameless, on_conflict="last")
 
 
 def test_sample_ids_of_another_order_warn(tmp_path):

@@ -336,13 +336,28 @@ class Builders:
         return build_from_dicts(records, label_names, soft)
 
     @classmethod
-    def merge(cls, *labels, on_conflict="raise"):
-        """Return the union of labels of the same samples, of several annotators say.
+    def merge(cls, *labels, sample_ids=None, label_names=None, on_conflict="raise"):
+        """Return the union of several sets of labels.
+
+        They may be those of several annotators for the same samples, or of several
+        sources, each labeled for classes of its own: labels are joined by name and
+        samples by id, and a cell that no set knows is unlabeled. Where a set has no
+        names, or no ids, all must have equally many labels, or samples, which are
+        joined by position.
 
         Parameters
         ----------
         *labels : MaskedLabels
-            Of one shape and the same names.
+            Ids of their samples are the `sample_ids` that they were made with, those of
+            :meth:`with_sample_ids`, or the index of a pandas DataFrame.
+        sample_ids : sequence, default=None
+            The ids of the rows of X, in the order of X: each set's must be among them.
+            None takes those of the sets in the order in which they come first, which
+            the attribute `sample_ids` of the union tells.
+        label_names : sequence, default=None
+            The labels, in the order in which they become columns: each set's must be
+            among them. None takes those of the sets in the order in which they come
+            first.
         on_conflict : {"raise", "last", "majority", "mean"}, default="raise"
             Where two of them know a cell: refuse if they differ, let the last one
             win, or take the value of more weight. Equal values are no conflict; the
@@ -353,14 +368,23 @@ class Builders:
         -------
         MaskedLabels
             With ``fill="unlabeled"``: merging costs as much as there are labeled
-            cells, also where they were not stored. Soft if one of them is.
+            cells, also where they were not stored. Sets with ``fill="negative"`` and
+            the same labels, of which each sample is in one alone, stay as they are
+            stored. Soft if one of them is.
 
         Raises
         ------
         TypeError
             If one of them is not MaskedLabels.
         ValueError
-            If shapes or names differ, or two know a cell otherwise.
+            If sets without names or ids differ in shape, two know a cell otherwise,
+            `label_names` or `sample_ids` lack one, or an id stands twice in one set.
+
+        Warns
+        -----
+        RowOrderWarning
+            If samples are joined by position, since a set has no ids, and two others
+            have the same ids in another order.
 
         Examples
         --------
@@ -370,10 +394,22 @@ class Builders:
         >>> MaskedLabels.merge(ann, bob).to_dense()
         array([[ 1.,  0.],
                [nan,  0.]])
-        """
-        from ._records import merge_labels
 
-        return merge_labels(labels, on_conflict)
+        A source that was labeled for war, and one for spam and war:
+
+        >>> news = MaskedLabels.from_dense([[1], [0]], label_names=["war"])
+        >>> mail = MaskedLabels.from_dense([[1, None]], label_names=["spam", "war"])
+        >>> both = MaskedLabels.merge(
+        ...     news.with_sample_ids(["n1", "n2"]), mail.with_sample_ids(["m1"]))
+        >>> both.to_frame(sample_ids=both.sample_ids)
+             war  spam
+        n1     1  <NA>
+        n2     0  <NA>
+        m1  <NA>     1
+        """
+        from ._merge import merge_labels
+
+        return merge_labels(labels, sample_ids, label_names, on_conflict)
 
     def to_dense(self):
         """Return float64 of shape (n_samples, n_labels), NaN in unlabeled cells."""

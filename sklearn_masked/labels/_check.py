@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ._dense import read_dense
-from ._records import stack
+from ._merge import stack
 from ._row import LabelRow
 from ._sparse import read_sparse
 from ._store import MaskedLabels

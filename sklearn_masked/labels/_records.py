@@ -12,8 +12,7 @@ from ._entries import (
     sample_positions,
 )
 from ._sparse import row_pointers
-from ._store import Cells, MaskedLabels, checked_names
-from .names import check_same_names, check_same_rows
+from ._store import Cells, MaskedLabels, checked_ids, checked_names
 
 POLICIES = ("raise", "last", "majority")
 SOFT_POLICIES = (*POLICIES, "mean")
@@ -23,7 +22,7 @@ def build_from_records(
     samples, labels, values, shape, sample_ids, label_names, weights, on_conflict, soft
 ):
     """Do the work of :meth:`MaskedLabels.from_cells`."""
-    _check_policy(on_conflict, soft)
+    check_policy(on_conflict, soft)
     samples = one_a_record(samples, "samples")
     labels = one_a_record(labels, "labels")
     values = one_a_record(values, "values")
@@ -41,8 +40,8 @@ def build_from_records(
     if weights is not None:
         known = known & (weights > 0)
     cells = _select(Cells(rows, cols, values, weights), known)
-    row_ids = _as_ids(sample_ids)
-    return _resolve(cells, shape, names, on_conflict, row_ids=row_ids, soft=soft)
+    row_ids = checked_ids(sample_ids)
+    return resolve(cells, shape, names, on_conflict, row_ids=row_ids, soft=soft)
 
 
 def build_from_dicts(records, label_names, soft):
@@ -73,101 +72,11 @@ def build_from_dicts(records, label_names, soft):
         soft,
     )
     cells = _select(Cells(rows, cols, values, None), known)
-    return _resolve(cells, (len(records), len(names)), names, "raise", soft=soft)
+    return resolve(cells, (len(records), len(names)), names, "raise", soft=soft)
 
 
-def merge_labels(labels, on_conflict):
-    """Do the work of :meth:`MaskedLabels.merge`."""
-    soft = any(getattr(one, "soft", False) for one in labels)
-    _check_policy(on_conflict, soft)
-    if not labels:
-        raise ValueError("`merge` needs at least one MaskedLabels; got none.")
-    first = labels[0]
-    for other in labels:
-        if not isinstance(other, MaskedLabels):
-            raise TypeError(
-                f"`merge` accepts MaskedLabels; got {type(other).__name__}."
-            )
-        if other.shape != first.shape:
-            raise ValueError(
-                f"`merge` needs labels of one shape; got {first.shape} and "
-                f"{other.shape}."
-            )
-    named = [i for i, one in enumerate(labels) if one.label_names is not None]
-    names = labels[named[0]].label_names if named else None
-    for place in named[1:]:
-        of, own = f"`labels[{named[0]}]`", labels[place].label_names
-        check_same_names(own, names, f"labels[{place}]", of)
-    for other in labels[1:]:
-        check_same_rows(labels=first, others=other)
-    parts = [other.cells() for other in labels]
-    cells = Cells(
-        *(np.concatenate([part[i] for part in parts]) for i in range(3)),
-        _joined_weights(parts),
-    )
-    return _resolve(
-        cells,
-        first.shape,
-        names,
-        on_conflict,
-        equal_is_fine=True,
-        row_ids=first._row_ids,
-        soft=soft,
-    )
-
-
-def stack(labels):
-    """Return labels of the same labels one above the other."""
-    first = labels[0]
-    if len(labels) == 1:
-        return first
-    for other in labels[1:]:
-        names = [
-            None if one.label_names is None else list(one.label_names)
-            for one in (first, other)
-        ]
-        if other.n_labels != first.n_labels or names[0] != names[1]:
-            raise ValueError(
-                "`y` mixes rows of MaskedLabels of other labels: their number and "
-                "`label_names` must agree."
-            )
-    fill, soft = first.fill, any(other.soft for other in labels)
-    if any(other.fill != fill for other in labels):
-        fill = "unlabeled"
-    parts = [_stored(other, fill) for other in labels]
-    starts = np.cumsum([0, *(len(other) for other in labels)])
-    rows = [part.rows + start for part, start in zip(parts, starts, strict=False)]
-    n_samples = int(starts[-1])
-    return MaskedLabels(
-        row_pointers(np.concatenate(rows), n_samples),
-        np.concatenate([part.cols for part in parts]),
-        np.concatenate([part.values for part in parts]),
-        (n_samples, first.n_labels),
-        fill=fill,
-        weights=_joined_weights(parts),
-        label_names=first.label_names,
-        soft=soft,
-    )
-
-
-def _stored(labels, fill):
-    """Return what labels store under a fill, which is theirs or "unlabeled"."""
-    if labels.fill != fill:
-        return labels.cells()
-    rows = np.repeat(np.arange(len(labels)), np.diff(labels.indptr))
-    return Cells(rows, labels.indices, labels.values, labels.weights)
-
-
-def _joined_weights(parts):
-    """Return the weights of all parts, 1 where one has none; None if all have none."""
-    if all(part.weights is None for part in parts):
-        return None
-    return np.concatenate(
-        [np.ones(len(p.rows)) if p.weights is None else p.weights for p in parts]
-    )
-
-
-def _check_policy(on_conflict, soft):
+def check_policy(on_conflict, soft):
+    """Raise for an `on_conflict` that is none of those of the kind of labels."""
     accepted = SOFT_POLICIES if soft else POLICIES
     if on_conflict not in accepted:
         raise ValueError(
@@ -208,14 +117,7 @@ def _select(cells, kept):
     return Cells(*(None if part is None else part[kept] for part in cells))
 
 
-def _as_ids(sample_ids):
-    """Return ids of rows as they are to be compared with those of X."""
-    if sample_ids is None:
-        return None
-    return np.fromiter(sample_ids, dtype=object, count=len(sample_ids))
-
-
-def _resolve(
+def resolve(
     cells,
     shape,
     names,
@@ -231,7 +133,7 @@ def _resolve(
     keys, cells = keys[order], _select(cells, order)
     new = np.append(True, keys[1:] != keys[:-1]) if len(keys) else np.empty(0, bool)
     if not new.all():
-        cells = _settle(cells, new, names, on_conflict, equal_is_fine)
+        cells = _settle(cells, new, names, row_ids, on_conflict, equal_is_fine)
     return MaskedLabels(
         row_pointers(cells.rows, shape[0]),
         cells.cols,
@@ -244,7 +146,7 @@ def _resolve(
     )
 
 
-def _settle(cells, new, names, on_conflict, equal_is_fine):
+def _settle(cells, new, names, row_ids, on_conflict, equal_is_fine):
     """Return one cell for each run of records that speak of the same one."""
     starts = np.flatnonzero(new)
     if on_conflict == "raise":
@@ -253,9 +155,11 @@ def _settle(cells, new, names, on_conflict, equal_is_fine):
             conflict[1:] &= cells.values[1:] != cells.values[:-1]
         if conflict.any():
             i = int(np.flatnonzero(conflict)[0])
-            label = cells.cols[i] if names is None else repr(names[cells.cols[i]])
+            row, col = cells.rows[i], cells.cols[i]
+            sample = row if row_ids is None else repr(row_ids[row])
+            label = col if names is None else repr(names[col])
             raise ValueError(
-                f"Sample {cells.rows[i]}, label {label} has several records, with the "
+                f"Sample {sample}, label {label} has several records, with the "
                 f"values {cells.values[i - 1]} and {cells.values[i]}. Pass "
                 'on_conflict="last" or on_conflict="majority" to settle them.'
             )
@@ -269,11 +173,13 @@ def _settle(cells, new, names, on_conflict, equal_is_fine):
         weights = None if cells.weights is None else total
         kept = cells.rows[starts], cells.cols[starts]
         return Cells(*kept, yes / total, weights)
-    winners = np.maximum(yes, no)
-    settled = Cells(
-        cells.rows[starts],
-        cells.cols[starts],
-        (yes > no).astype(np.int8),
-        None if cells.weights is None else winners,
+    # A single record stays as it is, whatever becomes of others.
+    alone = np.diff(starts, append=len(new)) == 1
+    first = _select(cells, starts)
+    settled = first._replace(
+        values=np.where(alone, first.values, yes > no),
+        weights=None
+        if cells.weights is None
+        else np.where(alone, first.weights, np.maximum(yes, no)),
     )
-    return _select(settled, yes != no)
+    return _select(settled, alone | (yes != no))

@@ -366,6 +366,18 @@ class MaskedLabels(Builders):
             row_ids=self._row_ids,
         )
 
+    @property
+    def sample_ids(self):
+        """Ids of the samples, of shape (n_samples,), or None where there are none.
+
+        They are those that were given as `sample_ids`, or the index of a pandas
+        DataFrame; an index from 0 to n - 1, which a frame has that got none, is none.
+        """
+        ids = None if self._row_ids is None else np.asarray(self._row_ids)
+        if ids is not None and ids.dtype.kind in "iu":
+            return None if np.array_equal(ids, np.arange(len(self))) else ids
+        return ids
+
     def without_weights(self):
         """Return the same labels, each cell of weight 1."""
         return self._replace(weights=None)
@@ -373,6 +385,10 @@ class MaskedLabels(Builders):
     def with_label_names(self, label_names):
         """Return the same labels under these names, one a label, all different."""
         return self._replace(label_names=checked_names(label_names, self.n_labels))
+
+    def with_sample_ids(self, sample_ids):
+        """Return the same labels under these ids, one a sample, all different."""
+        return self._replace(row_ids=checked_ids(sample_ids, len(self)))
 
     def _without_row_ids(self):
         """Return the same labels, for calls that need not compare the rows again."""
@@ -394,7 +410,7 @@ class MaskedLabels(Builders):
         return MaskedLabels(self.indptr, self.indices, self.values, self.shape, **same)
 
 
-def checked_names(label_names, n_labels):
+def checked_names(label_names, n_labels=None):
     """Return names of labels as an object array; None stays None.
 
     Raises
@@ -402,25 +418,33 @@ def checked_names(label_names, n_labels):
     ValueError
         If their number is wrong or one stands twice.
     """
-    if label_names is None:
+    return _checked_keys(label_names, n_labels, "label_names", "labels", "names")
+
+
+def checked_ids(sample_ids, n_samples=None):
+    """Return ids of samples as :func:`checked_names` does names of labels."""
+    return _checked_keys(sample_ids, n_samples, "sample_ids", "samples", "ids")
+
+
+def _checked_keys(keys, n, parameter, of, what):
+    if keys is None:
         return None
-    if isinstance(label_names, str):
+    if isinstance(keys, str):
         raise TypeError(
-            "`label_names` accepts a sequence of names; got the string "
-            f"{label_names!r}."
+            f"`{parameter}` accepts a sequence of {what}; got the string {keys!r}."
         )
-    label_names = list(label_names)
-    names = np.fromiter(label_names, dtype=object, count=len(label_names))
-    if len(names) != n_labels:
+    keys = list(keys)
+    keys = np.fromiter(keys, dtype=object, count=len(keys))
+    if n is not None and len(keys) != n:
         raise ValueError(
-            f"`label_names` must name the {n_labels} labels; got {len(names)} names."
+            f"`{parameter}` must name the {n} {of}; got {len(keys)} {what}."
         )
     seen = set()
-    for name in names:
-        if name in seen:
-            raise ValueError(f"`label_names` must all differ; got {name!r} twice.")
-        seen.add(name)
-    return names
+    for key in keys:
+        if key in seen:
+            raise ValueError(f"`{parameter}` must all differ; got {key!r} twice.")
+        seen.add(key)
+    return keys
 
 
 def _frozen(array, dtype):

@@ -23,6 +23,7 @@ from sklearn_masked import (
     calibration,
     check_labels,
     inspection,
+    labels,
     metrics,
     model_selection,
     plotting,
@@ -86,7 +87,7 @@ def tuned(**params):
 
 def small():
     return MaskedMultiLabelClassifier(
-        C=1.0, sharing=0.0, common=0.0, idf_power=0.0, max_epochs=1, random_state=0
+        C=1.0, shared_weight=0.0, label_correlation=0.0, idf_power=0.0
     )
 
 
@@ -169,6 +170,8 @@ REFUSING = {
     "inspection.paired_comparison": lambda y: inspection.paired_comparison(
         auc, y, SCORES, SCORES, n_resamples=2
     ),
+    "labels.MaskedLabels.from_votes": lambda y: MaskedLabels.from_votes([HARD, y]),
+    "labels.aggregate_votes": lambda y: labels.aggregate_votes({"a": HARD, "b": y}),
     "labels.check_labels": check_labels,
     "labels.check_labels(rows)": lambda y: check_labels(list(y)),
     "model_selection.MaskedStratifiedGroupKFold.split": split(GROUPED, np.arange(N)),
@@ -208,6 +211,7 @@ OTHERS = {
     "classifier.MaskedMultiLabelClassifier.fit": "trains",
     "classifier.MaskedMultiLabelClassifier.partial_fit": "trains",
     "labels.LabelRow": "a row of any labels",
+    "labels.VoteAggregation": "a result",
     "labels.MaskedLabels.from_cells": "columns of records",
     "labels.MaskedLabels.from_dense": "reads values",
     "labels.MaskedLabels.from_sparse": "reads values",

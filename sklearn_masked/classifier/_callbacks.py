@@ -122,6 +122,7 @@ def _rows_and_labels(dataset, estimator):
         (len(targets), targets.n_labels),
         fill=targets.fill,
         weights=targets.weights,
+        soft=targets.soft,
         label_names=estimator.label_names_,
     )[rows]
     if estimator._one_dimensional:

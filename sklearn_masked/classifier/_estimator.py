@@ -373,7 +373,9 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
             array of shape (n_samples, ...).
         y : MaskedLabels, array-like or sparse matrix of shape (n_samples, n_labels)
             Any form that :func:`sklearn_masked.check_labels` takes; or 1-D, a binary
-            problem. Rows without a labeled cell cost nothing.
+            problem. Rows without a labeled cell cost nothing. A cell of soft
+            MaskedLabels, of value v and weight w, has the loss of a positive of weight
+            w * v and a negative of weight w * (1 - v).
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), \
 default=None
             Weight of each row or cell, beside the weights that y carries.
@@ -476,7 +478,7 @@ default=None
                     f"`classes` must be those of the first call, {known.tolist()}; got "
                     f"{list(classes)}."
                 )
-        target = encode_target(y, X.shape[0], classes=known)
+        target = encode_target(y, X.shape[0], classes=known, accept_soft=True)
         if first:
             self._set_labels(target)
         else:

@@ -124,7 +124,8 @@ def train(estimator, X, targets, *, first, whole):
             estimator.net_ = estimator.net_.copy()
         try:
             if not first:
-                _net.update_net(estimator.net_, estimator, valid, stops, sizes)
+                args = estimator, targets, valid, stops, sizes
+                _net.update_net(estimator.net_, *args)
             estimator.net_.owner = _judged(estimator)
             if first and estimator.module is None:
                 _start(estimator, X, targets, data.rows, seed, whole)

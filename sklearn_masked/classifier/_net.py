@@ -76,7 +76,10 @@ def criterion_params(estimator, targets):
         pos_weight = per_label(estimator, "pos_weight")
     # Weak negatives that were drawn have their weight as labeled cells have.
     are_drawn = targets.labeled is not targets
+    # Not named for hard labels: a class derived from our loss need not know it.
+    soft = {"soft_targets": True} if targets.soft else {}
     return {
+        **soft,
         "reduction": estimator.reduction,
         "weight": per_label(estimator, "label_weight"),
         "pos_weight": pos_weight,
@@ -87,6 +90,8 @@ def criterion_params(estimator, targets):
 
 def cell_terms(estimator, targets):
     """Return the weight and the target of each stored cell, as the loss has them.
+
+    Of a soft cell, `pos_weight` multiplies the part that is positive.
 
     The reductions are weights here: "label" and "sample" let each label, or each row,
     weigh the same, and the mean weight is what it was.
@@ -102,10 +107,13 @@ def cell_terms(estimator, targets):
         totals = np.bincount(group, weight)
         share = weight.sum() / max((totals > 0).sum(), 1)
         weight *= share / np.where(totals > 0, totals, 1)[group]
-    target = (targets.values == 1).astype(float)
+    target = targets.values.astype(float)
     if params["pos_weight"] is not None:
         factor = np.broadcast_to(params["pos_weight"], targets.n_labels)[cols]
-        weight *= np.where(target == 1, factor, 1)
+        positive = factor * target
+        total = positive + (1 - target)
+        weight *= total
+        target = np.where(total > 0, positive / np.where(total > 0, total, 1), target)
     smoothing = estimator.label_smoothing
     return weight, target * (1 - smoothing) + smoothing / 2
 
@@ -228,8 +236,10 @@ def maker(made):
     return functools.partial(copy.deepcopy, made) if is_made else made
 
 
-def update_net(net, estimator, valid, stops, sizes):
+def update_net(net, estimator, targets, valid, stops, sizes):
     """Let a net that goes on follow the estimator's parameters as they are now."""
+    if is_ours(estimator.criterion):
+        net.criterion_.soft_targets = targets.soft
     if net.lr == sizes["lr"]:  # to set it makes the optimizer anew
         sizes = {name: value for name, value in sizes.items() if name != "lr"}
     net.set_params(**sizes, verbose=estimator.verbose)

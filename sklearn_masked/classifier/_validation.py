@@ -71,6 +71,7 @@ def _rows_of(part, everything, use):
 
 def _checked(estimator, X, y):
     X = estimator._check_X(X, reset=False)
-    target = encode_target(y, X.shape[0], classes=estimator._known_classes())
+    classes = estimator._known_classes()
+    target = encode_target(y, X.shape[0], classes=classes, accept_soft=True)
     check_same_labels(target, estimator)
     return X, target.labels

@@ -336,6 +336,72 @@ class Builders:
         return build_from_dicts(records, label_names, soft)
 
     @classmethod
+    def from_votes(
+        cls,
+        votes,
+        *,
+        samples=None,
+        labels=None,
+        voters=None,
+        shape=None,
+        sample_ids=None,
+        label_names=None,
+    ):
+        """Return soft labels made of votes of several people or rules per cell.
+
+        The labels of :func:`~sklearn_masked.labels.aggregate_votes`, which also gives
+        how good each voter is, and says what is estimated and how.
+
+        Parameters
+        ----------
+        votes : array-like of shape (n_votes,), dict or sequence of label matrices
+            1 or 0; NaN, -1 or None where a voter abstains. 1-D, a vote per entry; or a
+            label matrix per voter, such as ``{"ann": y_ann, "rule": y_rule}``.
+        samples, labels, voters : array-like of shape (n_votes,), default=None
+            Of 1-D votes, rows and labels by position, or ids and names to look up in
+            `sample_ids` and `label_names`; and names of the voters.
+        shape, sample_ids, label_names : default=None
+            Of 1-D votes, as in :meth:`from_cells`.
+
+        Returns
+        -------
+        MaskedLabels
+            Soft: the probability that each cell is positive. A cell without a vote is
+            unlabeled.
+
+        Raises
+        ------
+        ValueError
+            If a vote has another value, a voter votes twice on a cell, an id or name
+            is unknown, or names or shapes of the voters' matrices differ.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the estimation has not converged.
+
+        Examples
+        --------
+        >>> from sklearn_masked import MaskedLabels
+        >>> MaskedLabels.from_votes(
+        ...     [1, 1, 0, 0], samples=[0, 0, 0, 2], labels=[1, 1, 1, 0],
+        ...     voters=["ann", "bob", "rule", "ann"], shape=(3, 2),
+        ... )
+        MaskedLabels(3 x 2, 2 soft cells: 1.0 positive, 1.0 negative)
+        """
+        from ._votes import aggregate_votes
+
+        return aggregate_votes(
+            votes,
+            samples=samples,
+            labels=labels,
+            voters=voters,
+            shape=shape,
+            sample_ids=sample_ids,
+            label_names=label_names,
+        ).labels
+
+    @classmethod
     def merge(cls, *labels, sample_ids=None, label_names=None, on_conflict="raise"):
         """Return the union of several sets of labels.
 

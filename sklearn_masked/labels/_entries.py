@@ -26,7 +26,7 @@ def one_a_record(entries, parameter):
     return array
 
 
-def decisions(values, where, soft=False):
+def decisions(values, where, soft=False, parameter="values"):
     """Return int8 values (float64 if soft), and which records decide anything.
 
     Parameters
@@ -38,6 +38,8 @@ def decisions(values, where, soft=False):
         From the position of a record to the words that say where it is.
     soft : bool, default=False
         Whether values are probabilities.
+    parameter : str, default="values"
+        What messages call them.
     """
     numbers = np.full(len(values), -1, dtype=np.float64 if soft else np.int8)
     known = np.ones(len(values), dtype=bool)
@@ -49,7 +51,7 @@ def decisions(values, where, soft=False):
         known = known & ~missing_entries(values)
     else:
         for i in np.flatnonzero(known)[:1]:
-            _refuse_decision(values[i].item(), where(i), soft)
+            _refuse_decision(values[i].item(), where(i), soft, parameter)
     seen = np.flatnonzero(known)
     found = values[seen]
     strange = np.ones(len(seen), dtype=bool)
@@ -65,18 +67,18 @@ def decisions(values, where, soft=False):
         numbers[seen[here]] = value
         strange &= ~here
     for i in seen[strange][:1]:
-        _refuse_decision(values[i], where(i), soft)
+        _refuse_decision(values[i], where(i), soft, parameter)
     return numbers, numbers >= 0
 
 
-def _refuse_decision(value, where, soft):
+def _refuse_decision(value, where, soft, parameter):
     value = value.item() if isinstance(value, np.generic) else value
     accepted, hint = ("0 to 1" if soft else "1, 0"), ""
-    if isinstance(value, float) and 0 < value < 1:
+    if isinstance(value, float) and 0 < value < 1 and parameter == "values":
         hint = " For probabilities pass soft=True."
     raise ValueError(
-        f"`values` accepts {accepted}, and NaN, -1 or None for a record that decides "
-        f"nothing; got {value!r} {where}.{hint}"
+        f"`{parameter}` accepts {accepted}, and NaN, -1 or None for a record that "
+        f"decides nothing; got {value!r} {where}.{hint}"
     )
 
 

@@ -32,7 +32,7 @@ def build_from_records(
             f"{len(samples)}, {len(labels)} and {len(values)}."
         )
     values, known = decisions(values, lambda i: f"in record {i}", soft)
-    shape = _shape(shape, sample_ids, label_names)
+    shape = checked_shape(shape, sample_ids, label_names)
     names = checked_names(label_names, shape[1])
     rows = sample_positions(samples, sample_ids, shape[0])
     cols = label_columns(labels, names, shape[1])
@@ -84,7 +84,8 @@ def check_policy(on_conflict, soft):
         )
 
 
-def _shape(shape, sample_ids, label_names):
+def checked_shape(shape, sample_ids, label_names):
+    """Return the shape that records are of, given or by ids and names."""
     if shape is not None:
         shape = _checked_shape(shape)
         if sample_ids is not None and len(sample_ids) != shape[0]:

@@ -25,8 +25,9 @@ class MaskedLabels(Builders):
     """Labels of which only some cells are known, stored by the cell.
 
     Make one with a builder: :meth:`from_dense`, :meth:`from_sparse`,
-    :meth:`from_cells`, :meth:`from_frame`, :meth:`from_dicts` or :meth:`merge`.
-    Unlabeled cells survive whatever is done with it: slices, splits, pickles.
+    :meth:`from_cells`, :meth:`from_frame`, :meth:`from_dicts`, :meth:`from_votes` or
+    :meth:`merge`. Unlabeled cells survive whatever is done with it: slices, splits,
+    pickles.
 
     Attributes
     ----------

@@ -34,7 +34,8 @@ class CellTargets:
     Parameters
     ----------
     indptr, indices, values : arrays
-        CSR of the stored cells: `values` is 1, 0, or -1 for unlabeled.
+        CSR of the stored cells: `values` is 1, 0, or -1 for unlabeled; floats from 0
+        to 1 where the labels are soft.
     n_labels : int
         Number of columns.
     weights : array of shape (n_stored,), default=None
@@ -66,6 +67,11 @@ class CellTargets:
         return len(self.indptr) - 1
 
     @property
+    def soft(self):
+        """Whether values are probabilities instead of 1 and 0."""
+        return self.values.dtype.kind == "f"
+
+    @property
     def labeled(self):
         """The labeled cells alone, where others are among these."""
         return self
@@ -88,6 +94,9 @@ class CellTargets:
     def totals(self):
         """Return the weight of each label's positive and of its negative cells.
 
+        A soft cell of value v and weight w is w * v of the first, w * (1 - v) of the
+        second.
+
         Returns
         -------
         positive, negative : float64 arrays of shape (n_labels,)
@@ -103,6 +112,10 @@ class CellTargets:
                 self.indices[kept], weights[kept], minlength=self.n_labels
             )
 
+        if self.soft:
+            every = np.ones(len(rows), bool)
+            parts = self.values, 1 - self.values
+            return tuple(total(every, weights * part) for part in parts)
         positive = total(self.values == 1, weights)
         if self.fill == "unlabeled":
             return positive, total(self.values == 0, weights)

@@ -30,6 +30,10 @@ class MaskedBCEWithLogitsLoss(nn.Module):
         Weight at which unlabeled cells count as negatives. 0 leaves them out.
     label_smoothing : float, default=0.0
         Targets 1 and 0 become ``1 - label_smoothing / 2`` and ``label_smoothing / 2``.
+    soft_targets : bool, default=False
+        Whether targets may be anything from 0 to 1. The loss of a cell is then that of
+        a positive, weighted by the target, plus that of a negative, weighted by the
+        rest. Where False, a dense target between 0 and 1 is taken for a mistake.
 
     Notes
     -----
@@ -61,6 +65,7 @@ class MaskedBCEWithLogitsLoss(nn.Module):
         pos_weight=None,
         unlabeled_weight=0.0,
         label_smoothing=0.0,
+        soft_targets=False,
     ):
         super().__init__()
         if reduction not in REDUCTIONS:
@@ -80,6 +85,7 @@ class MaskedBCEWithLogitsLoss(nn.Module):
         self.reduction = reduction
         self.unlabeled_weight = float(unlabeled_weight)
         self.label_smoothing = float(label_smoothing)
+        self.soft_targets = bool(soft_targets)
         self.register_buffer("weight", _as_weight(weight, "weight"))
         self.register_buffer("pos_weight", _as_weight(pos_weight, "pos_weight"))
 
@@ -91,7 +97,8 @@ class MaskedBCEWithLogitsLoss(nn.Module):
         logits : tensor of shape (n_samples, n_labels)
             Raw scores.
         targets : tensor of shape (n_samples, n_labels)
-            1, 0, and NaN or -1 in unlabeled cells.
+            1, 0, and NaN or -1 in unlabeled cells; with `soft_targets` also anything
+            between 0 and 1.
         weight : tensor of shape (n_samples,) or (n_samples, n_labels), default=None
             Weight of each row or cell. A cell of weight 0 is as good as unlabeled.
 
@@ -103,7 +110,7 @@ class MaskedBCEWithLogitsLoss(nn.Module):
         Raises
         ------
         ValueError
-            If the shapes do not fit, or a target is none of 1, 0, -1 and NaN.
+            If the shapes do not fit, or a target is none of those above.
         """
         if logits.shape != targets.shape or logits.ndim != 2:
             raise ValueError(
@@ -111,7 +118,7 @@ class MaskedBCEWithLogitsLoss(nn.Module):
                 f"n_labels); got {tuple(logits.shape)} and {tuple(targets.shape)}."
             )
         unlabeled = targets.isnan() | (targets == -1)
-        _refuse_other_targets(targets, unlabeled)
+        _refuse_other_targets(targets, unlabeled, self.soft_targets)
         cell_weight = self._dense_weight(logits, weight)
         if self.unlabeled_weight:
             targets = targets.masked_fill(unlabeled, 0)
@@ -140,7 +147,7 @@ class MaskedBCEWithLogitsLoss(nn.Module):
         rows, cols : integer tensors of shape (n_cells,)
             Where the cells stand.
         values : tensor of shape (n_cells,)
-            1 and 0.
+            1 and 0, or probabilities.
         weight : tensor of shape (n_cells,) or None
             Weight of each cell.
         shape : (int, int)
@@ -240,18 +247,22 @@ def _as_weight(weight, name):
     return weight
 
 
-def _refuse_other_targets(targets, unlabeled):
-    """Raise for a target that is none of 1, 0, -1 and NaN (soft targets included)."""
+def _refuse_other_targets(targets, unlabeled, soft):
+    """Raise for a target that is none of 1, 0, -1 and NaN, nor a soft one if asked."""
     if targets.is_cuda:
         # Looking would wait for the device at each step. A wrong value is caught on
         # the host, by `check_labels`, before it comes here.
         return
-    bad = ~(unlabeled | (targets == 0) | (targets == 1))
+    if soft:
+        bad = ~(unlabeled | ((targets >= 0) & (targets <= 1)))
+    else:
+        bad = ~(unlabeled | (targets == 0) | (targets == 1))
     if bool(bad.any()):
         row, col = (int(i) for i in bad.nonzero()[0])
         raise ValueError(
-            "`targets` accepts 1, 0, and NaN or -1 in unlabeled cells; got "
-            f"{targets[row, col].item()} at row {row}, label {col}."
+            f"`targets` accepts {'0 to 1' if soft else '1, 0'}, and NaN or -1 in "
+            f"unlabeled cells; got {targets[row, col].item()} at row {row}, label "
+            f"{col}."
         )
 
 

@@ -1,0 +1,203 @@
+r"""Dawid and Skene's model of votes, per label, with priors that voters share.
+
+A cell of label l is positive with probability :math:`\pi_l`. Of a positive cell voter v
+says 1 with probability :math:`a_{vl}`, the sensitivity, and of a negative one 0 with
+probability :math:`b_{vl}`, the specificity; given the truth, votes are independent
+(Dawid and Skene, 1979). Where every voter has few votes per label, that model alone
+fits chance. Here each rate is smoothed by pseudo-counts around a mean that is itself
+estimated, level by level: a voter's rate for a label around the voter's mean over
+labels, that around the mean of all voters, that around a prior. Each group counts
+towards the mean above it by at most as many votes as the smoothing below it, since many
+votes of one voter say little of the others.
+
+The prior is a voter who knows the truth with probability :math:`\kappa` and else says 1
+as often as all do, with probability :math:`r`:
+
+.. math:: a = \kappa + (1 - \kappa) r, \qquad b = \kappa + (1 - \kappa) (1 - r)
+
+Such a voter says 1 as often as cells are positive, for any :math:`\kappa`. So where no
+two voters share a cell, and agreement tells nothing, the prior is what is returned, and
+a lone vote gives :math:`\kappa` times the vote plus :math:`1 - \kappa` times the share.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Iterations, the most, and the largest change of a posterior that ends them.
+MAX_ITER, TOL = 1000, 1e-4
+
+
+@dataclass(frozen=True)
+class VotePrior:
+    """Prior of the voters, and pseudo-counts of each mean in the one below, in votes.
+
+    Attributes
+    ----------
+    kappa : float
+        Agreement of voters with the truth beyond chance, before any vote is seen.
+    overall, voter, label : float
+        Pseudo-counts of the prior in the mean of all voters, of that in a voter's mean,
+        and of that in a voter's rate for a label.
+    share : float
+        Pseudo-counts of the share of 1 among all votes in a label's own.
+    rarer : float
+        Pseudo-cells, of the rarer class, of a label's share in its prevalence; there
+        are as many of the other class as the share says.
+    """
+
+    kappa: float = 0.6
+    overall: float = 100.0
+    voter: float = 30.0
+    label: float = 10.0
+    share: float = 10.0
+    rarer: float = 1.0
+
+
+PRIOR = VotePrior()
+
+
+@dataclass(frozen=True)
+class Votes:
+    """Votes as parallel arrays; positions from 0.
+
+    Attributes
+    ----------
+    cell, pair : int arrays of shape (n_votes,)
+        Which cell a vote is of, and which pair of voter and label it belongs to.
+    yes : bool array of shape (n_votes,)
+        The votes.
+    cell_label : int array of shape (n_cells,)
+    pair_voter, pair_label : int arrays of shape (n_pairs,)
+    n_voters, n_labels : int
+    """
+
+    cell: np.ndarray
+    pair: np.ndarray
+    yes: np.ndarray
+    cell_label: np.ndarray
+    pair_voter: np.ndarray
+    pair_label: np.ndarray
+    n_voters: int
+    n_labels: int
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Estimates at the last iteration.
+
+    Attributes
+    ----------
+    posterior : float64 array of shape (n_cells,)
+        Probability that each cell is positive.
+    prevalence : float64 array of shape (n_labels,)
+    sensitivity, specificity : float64 arrays of shape (n_pairs,)
+    n_iter : int
+    converged : bool
+    """
+
+    posterior: np.ndarray
+    prevalence: np.ndarray
+    sensitivity: np.ndarray
+    specificity: np.ndarray
+    n_iter: int
+    converged: bool
+
+
+def dawid_skene(votes, max_iter=MAX_ITER, tol=TOL):
+    """Estimate truth and voters in turns, beginning with the prior's voters.
+
+    Parameters
+    ----------
+    votes : Votes
+    max_iter : int, default=1000
+    tol : float, default=1e-4
+        The largest change of a cell's probability that ends the iterations.
+
+    Returns
+    -------
+    Fit
+    """
+    pooled, shares = _shares(votes)
+    share = shares[votes.pair_label]
+    rates = shares, _prior_rate(share), _prior_rate(1 - share)
+    posterior = _expect(votes, *rates)
+    change, n_iter = np.inf, 0
+    while change > tol and n_iter < max_iter:
+        rates, before = _maximize(votes, posterior, pooled, shares), posterior
+        posterior = _expect(votes, *rates)
+        change, n_iter = np.abs(posterior - before).max(initial=0), n_iter + 1
+    return Fit(posterior, *rates, n_iter, bool(change <= tol))
+
+
+def _shares(votes):
+    """Return the share of 1 among all votes and, smoothed, among those per label."""
+    label = votes.pair_label[votes.pair]
+    count = np.bincount(label, minlength=votes.n_labels)
+    yes = np.bincount(label, votes.yes, votes.n_labels)
+    pooled = (yes.sum() + 0.5) / (count.sum() + 1)
+    return pooled, _smoothed(count, yes, PRIOR.share, pooled)
+
+
+def _prior_rate(share):
+    """Return how often the prior's voter is right where `share` of the votes are."""
+    return PRIOR.kappa + (1 - PRIOR.kappa) * share
+
+
+def _maximize(votes, posterior, pooled, shares):
+    """Return prevalences, sensitivities and specificities, given the cells' truth."""
+    n_cells = np.bincount(votes.cell_label, minlength=votes.n_labels)
+    positive = np.bincount(votes.cell_label, posterior, votes.n_labels)
+    pseudo_cells = PRIOR.rarer / np.minimum(shares, 1 - shares)
+    truth = posterior[votes.cell]
+    return (
+        _smoothed(n_cells, positive, pseudo_cells, shares),
+        _rates(votes, truth, votes.yes, _prior_rate(pooled)),
+        _rates(votes, 1 - truth, ~votes.yes, _prior_rate(1 - pooled)),
+    )
+
+
+def _rates(votes, weight, is_right, prior):
+    """Return how often each pair of voter and label is right, smoothed level by level.
+
+    Parameters
+    ----------
+    votes : Votes
+    weight : float array of shape (n_votes,)
+        Probability that the vote is of a cell of the class in question.
+    is_right : bool array of shape (n_votes,)
+        Whether the vote then is right.
+    prior : float
+        The mean above all others.
+    """
+    n_pairs = len(votes.pair_voter)
+    count = np.bincount(votes.pair, weight, n_pairs)
+    right = np.bincount(votes.pair, weight * is_right, n_pairs)
+    voter = votes.pair_voter
+    below = _capped(count, right, PRIOR.label)
+    count_v, right_v = (np.bincount(voter, one, votes.n_voters) for one in below)
+    count_all, right_all = map(np.sum, _capped(count_v, right_v, PRIOR.voter))
+    mean = _smoothed(count_all, right_all, PRIOR.overall, prior)
+    means = _smoothed(count_v, right_v, PRIOR.voter, mean)
+    return _smoothed(count, right, PRIOR.label, means[voter])
+
+
+def _smoothed(count, right, pseudo_count, mean):
+    return (right + pseudo_count * mean) / (count + pseudo_count)
+
+
+def _capped(count, right, most):
+    """Return counts of which a group has at most `most`, and as many right ones."""
+    share = most / (count + most)
+    return share * count, share * right
+
+
+def _expect(votes, prevalence, sensitivity, specificity):
+    """Return the probability that each cell is positive, given the rates."""
+    said_yes = np.log(sensitivity) - np.log1p(-specificity)
+    said_no = np.log1p(-sensitivity) - np.log(specificity)
+    ratio = np.where(votes.yes, said_yes[votes.pair], said_no[votes.pair])
+    prior = np.log(prevalence) - np.log1p(-prevalence)
+    logit = prior[votes.cell_label]
+    logit = logit + np.bincount(votes.cell, ratio, len(votes.cell_label))
+    return 1 / (1 + np.exp(-logit))

@@ -1,0 +1,326 @@
+"""Votes of several people or rules per cell, joined to soft labels."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from ._check import check_labels
+from ._dawid_skene import MAX_ITER, TOL, Votes, dawid_skene
+from ._entries import decisions, label_columns, one_a_record, sample_positions
+from ._records import checked_shape
+from ._sparse import row_pointers
+from ._store import MaskedLabels, checked_ids, checked_names
+from ._values import is_missing
+from .names import check_same_names, check_same_rows
+
+
+@dataclass(frozen=True)
+class VoteAggregation:
+    """Soft labels made of votes, and how good each voter is: see `aggregate_votes`.
+
+    Attributes
+    ----------
+    labels : MaskedLabels
+        Soft: the probability that each cell is positive, where anybody voted.
+    voters : object array of shape (n_voters,)
+        The voters' names, in the order in which they come first.
+    prevalence : float64 array of shape (n_labels,)
+        Estimated share of positives among the cells with a vote.
+    pair_voter, pair_label : int arrays of shape (n_pairs,)
+        Positions of the voters and labels that have votes together.
+    pair_votes : int array of shape (n_pairs,)
+        Number of these votes.
+    pair_sensitivity, pair_specificity : float64 arrays of shape (n_pairs,)
+        Estimated shares of the positives that the voter calls 1, and of the negatives
+        that the voter calls 0.
+    n_iter : int
+        Number of iterations.
+    converged : bool
+        Whether the last one changed no probability by more than `tol`.
+    """
+
+    labels: MaskedLabels
+    voters: np.ndarray
+    prevalence: np.ndarray
+    pair_voter: np.ndarray
+    pair_label: np.ndarray
+    pair_votes: np.ndarray
+    pair_sensitivity: np.ndarray
+    pair_specificity: np.ndarray
+    n_iter: int
+    converged: bool
+
+    @property
+    def sensitivity(self):
+        """Sensitivity, (n_voters, n_labels); NaN where the voter has no vote."""
+        return self._table(self.pair_sensitivity)
+
+    @property
+    def specificity(self):
+        """Specificity, (n_voters, n_labels); NaN where the voter has no vote."""
+        return self._table(self.pair_specificity)
+
+    def _table(self, values):
+        table = np.full((len(self.voters), self.labels.n_labels), np.nan)
+        table[self.pair_voter, self.pair_label] = values
+        return table
+
+    def to_frame(self):
+        """Return a pandas DataFrame: a row per voter and label that have votes."""
+        import pandas as pd
+
+        names = self.labels.label_names
+        label = self.pair_label if names is None else names[self.pair_label]
+        return pd.DataFrame(
+            {
+                "voter": self.voters[self.pair_voter],
+                "label": label,
+                "n_votes": self.pair_votes,
+                "sensitivity": self.pair_sensitivity,
+                "specificity": self.pair_specificity,
+            }
+        )
+
+
+def aggregate_votes(
+    votes,
+    *,
+    samples=None,
+    labels=None,
+    voters=None,
+    shape=None,
+    sample_ids=None,
+    label_names=None,
+    max_iter=MAX_ITER,
+    tol=TOL,
+):
+    """Join votes of several people or rules per cell to soft labels.
+
+    How good each voter is at each label is estimated together with the labels, from
+    nothing but the votes. A cell without a vote stays unlabeled.
+
+    Parameters
+    ----------
+    votes : array-like of shape (n_votes,), dict or sequence of label matrices
+        1 or 0; NaN, -1 or None where a voter abstains. 1-D, a vote per entry, with
+        `samples`, `labels` and `voters`; or a label matrix per voter, in any form that
+        :func:`check_labels` takes: a dict by the voters' names, or a sequence, such as
+        an array of shape (n_voters, n_samples, n_labels).
+    samples, labels : array-like of shape (n_votes,), default=None
+        Of 1-D votes, rows and labels by position, or ids and names to look up in
+        `sample_ids` and `label_names`.
+    voters : array-like of shape (n_votes,), default=None
+        Of 1-D votes, names of the voters, of any kind.
+    shape : (int, int), default=None
+        Of 1-D votes, number of samples and of labels; where None, the lengths of
+        `sample_ids` and `label_names`.
+    sample_ids, label_names : sequence, default=None
+        Of 1-D votes, the ids of the rows of X, in the order of X, and the names of the
+        labels in the order of the columns.
+    max_iter : int, default=1000
+        The most iterations.
+    tol : float, default=1e-4
+        The largest change of a probability that ends the iterations.
+
+    Returns
+    -------
+    VoteAggregation
+        The soft labels, `labels`, and the voters' estimated quality.
+
+    Raises
+    ------
+    ValueError
+        If a vote has another value, a voter votes twice on a cell, an id or name is
+        unknown, or names or shapes of the voters' matrices differ.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If `max_iter` ends the iterations.
+
+    See Also
+    --------
+    MaskedLabels.from_votes : The labels alone.
+    MaskedLabels.from_cells : With ``soft=True, on_conflict="mean"``, shares of votes.
+
+    Notes
+    -----
+    The model is that of Dawid and Skene (1979), per label: a prevalence, and a
+    sensitivity and a specificity per voter; votes on a cell are independent given the
+    truth, so that voters who copy from one another count too much. A voter's rate for a
+    label is smoothed by 10 pseudo-votes of the voter's mean over labels, that by 30 of
+    the mean of all voters, that by 100 of a prior voter's, who knows the truth in 0.6
+    of the cases and else says 1 as often as all do. Estimation begins with the prior
+    and alternates between truth and rates; chance decides nothing, and time and memory
+    follow the votes.
+
+    Where no two voters share a cell, agreement tells nothing and the prior remains: a
+    lone vote gives a cell the probability of 0.6 times the vote plus 0.4 times the
+    share of 1 among the votes on its label.
+
+    References
+    ----------
+    A. P. Dawid and A. M. Skene, "Maximum likelihood estimation of observer error-rates
+    using the EM algorithm", Applied Statistics 28(1), 1979.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_masked.labels import aggregate_votes
+    >>> nan = np.nan
+    >>> ann = [[1, nan], [0, 1], [1, 0], [nan, nan]]
+    >>> bob = [[1, 0], [0, 1], [0, nan], [nan, nan]]
+    >>> rule = [[1, 0], [nan, 0], [1, 0], [nan, nan]]
+    >>> found = aggregate_votes({"ann": ann, "bob": bob, "rule": rule})
+    >>> found.labels
+    MaskedLabels(4 x 2, 6 soft cells: 2.8 positive, 3.2 negative)
+    >>> found.voters[found.sensitivity[:, 0].argmin()]
+    'bob'
+    """
+    if isinstance(votes, Mapping) or _are_matrices(votes):
+        given = (samples, labels, voters, shape, sample_ids, label_names)
+        if any(one is not None for one in given):
+            raise ValueError(
+                "`samples`, `labels`, `voters`, `shape`, `sample_ids` and "
+                "`label_names` go with 1-D `votes`; got a label matrix per voter."
+            )
+        read = _of_matrices(votes)
+    else:
+        read = _of_records(
+            votes, samples, labels, voters, shape, sample_ids, label_names
+        )
+    return _aggregate(*read, max_iter, tol)
+
+
+def _are_matrices(votes):
+    """Return whether votes are a sequence of label matrices, and not of votes."""
+    if getattr(votes, "ndim", 0) == 1 or isinstance(votes, MaskedLabels):
+        return False
+    first = next(iter(votes), None)
+    return first is not None and np.ndim(first) > 0
+
+
+def _of_matrices(votes):
+    """Return votes of a label matrix per voter as parallel columns."""
+    by_name = votes if isinstance(votes, Mapping) else dict(enumerate(votes))
+    names = list(by_name)
+    parts = [check_labels(one) for one in by_name.values()]
+    if not parts:
+        raise ValueError("`votes` needs one voter or more; got none.")
+    first = parts[0]
+    for name, other in zip(names, parts, strict=True):
+        if other.shape != first.shape:
+            raise ValueError(
+                "`votes` must have the same shape for each voter; got "
+                f"{first.shape} for {names[0]!r} and {other.shape} for {name!r}."
+            )
+        of = f"`votes[{names[0]!r}]`"
+        check_same_names(other.label_names, first.label_names, f"votes[{name!r}]", of)
+        check_same_rows(votes=first, others=other)
+        if other.weights is not None:
+            raise ValueError(
+                "`votes` accepts labels without weights, since a vote counts by its "
+                f"voter's quality; got weights for {name!r}. Pass "
+                "`labels.without_weights()`."
+            )
+    cells = [part.cells() for part in parts]
+    columns = (np.concatenate([one[i] for one in cells]) for i in range(3))
+    voter = np.repeat(np.arange(len(parts)), [len(one.rows) for one in cells])
+    store = first.shape, first.label_names, first._row_ids
+    return *columns, voter, names, *store
+
+
+def _of_records(votes, samples, labels, voters, shape, sample_ids, label_names):
+    """Return 1-D votes as parallel columns, abstentions left out."""
+    columns = {"samples": samples, "labels": labels, "voters": voters, "votes": votes}
+    for name, column in columns.items():
+        if column is None:
+            raise ValueError(
+                "1-D `votes` need `samples`, `labels` and `voters`, one entry per "
+                f"vote; got {name}=None."
+            )
+    columns = {name: one_a_record(one, name) for name, one in columns.items()}
+    if len({len(one) for one in columns.values()}) > 1:
+        lengths = [len(one) for one in columns.values()]
+        raise ValueError(
+            "`samples`, `labels`, `voters` and `votes` must have one entry per vote; "
+            f"got {lengths[0]}, {lengths[1]}, {lengths[2]} and {lengths[3]}."
+        )
+    values, known = decisions(
+        columns["votes"], lambda i: f"in record {i}", parameter="votes"
+    )
+    shape = checked_shape(shape, sample_ids, label_names)
+    names = checked_names(label_names, shape[1])
+    rows = sample_positions(columns["samples"], sample_ids, shape[0])
+    cols = label_columns(columns["labels"], names, shape[1])
+    voter, found = _voter_positions(columns["voters"])
+    columns = [one[known] for one in (rows, cols, values, voter)]
+    return *columns, found, shape, names, checked_ids(sample_ids)
+
+
+def _voter_positions(voters):
+    """Return voters as positions, and their names in the order of appearance."""
+    position, codes = {}, np.empty(len(voters), np.intp)
+    for i, voter in enumerate(voters.tolist()):
+        if is_missing(voter):
+            raise ValueError(
+                f"`voters` accepts a name per vote; got {voter!r} in record {i}."
+            )
+        codes[i] = position.setdefault(voter, len(position))
+    return codes, list(position)
+
+
+def _aggregate(rows, cols, values, voter, names, shape, label_names, ids, *how):
+    """Return the aggregation of votes given as parallel columns."""
+    keys, cell = np.unique(rows * np.int64(shape[1]) + cols, return_inverse=True)
+    _refuse_second_votes(cell, voter, names, rows, cols, label_names)
+    cell_row, cell_label = np.divmod(keys, max(shape[1], 1))
+    pairs, pair = np.unique(voter * np.int64(shape[1]) + cols, return_inverse=True)
+    pair_voter, pair_label = np.divmod(pairs, max(shape[1], 1))
+    sizes = len(names), shape[1]
+    given = Votes(cell, pair, values == 1, cell_label, pair_voter, pair_label, *sizes)
+    fit = dawid_skene(given, *how)
+    if not fit.converged:
+        warnings.warn(
+            f"The aggregation of votes had not converged after {fit.n_iter} "
+            "iterations. Raise `max_iter` or `tol`.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    labels = MaskedLabels(
+        row_pointers(cell_row, shape[0]),
+        cell_label,
+        fit.posterior,
+        shape,
+        label_names=label_names,
+        row_ids=ids,
+        soft=True,
+    )
+    return VoteAggregation(
+        labels,
+        np.fromiter(names, dtype=object, count=len(names)),
+        fit.prevalence,
+        pair_voter,
+        pair_label,
+        np.bincount(pair, minlength=len(pairs)),
+        fit.sensitivity,
+        fit.specificity,
+        fit.n_iter,
+        fit.converged,
+    )
+
+
+def _refuse_second_votes(cell, voter, names, rows, cols, label_names):
+    """Raise where a voter votes on one cell twice."""
+    keys = cell * np.int64(max(len(names), 1)) + voter
+    order = np.argsort(keys, kind="stable")
+    again = order[1:][keys[order][1:] == keys[order][:-1]]
+    for i in again[:1]:
+        label = cols[i] if label_names is None else repr(label_names[cols[i]])
+        raise ValueError(
+            f"`votes` accepts one vote per voter and cell; got two by "
+            f"{names[voter[i]]!r} for sample {rows[i]}, label {label}."
+        )

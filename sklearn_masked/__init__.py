@@ -9,6 +9,7 @@ import importlib
 from ._version import __version__
 
 _HOMES = {
+    "DescribedLabelsClassifier": "classifier",
     "MaskedCalibratedClassifierCV": "calibration",
     "MaskedLabels": "labels",
     "check_labels": "labels",

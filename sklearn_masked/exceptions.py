@@ -1,11 +1,16 @@
 """Public warnings and errors of the package."""
 
 __all__: list[str] = [
+    "AssumedBaseRateWarning",
     "PriorShiftWarning",
     "RefitThresholdWarning",
     "RowOrderWarning",
     "SolverFallbackWarning",
 ]
+
+
+class AssumedBaseRateWarning(UserWarning):
+    """Labels are predicted from their descriptions at base rates that nobody stated."""
 
 
 class SolverFallbackWarning(UserWarning):

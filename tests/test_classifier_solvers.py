@@ -77,6 +77,8 @@ OTHER = {
     "std_power": (0.0, {"X": X * np.arange(1, 7, dtype=np.float32)}),
     "C": (0.1, {}),
     "calibrate": (False, {}),
+    "label_features": (np.eye(3, 6, dtype=np.float32), {}),
+    "base_rates": (0.01, {"Y": np.where(np.arange(3) == 1, np.nan, Y)}),
     "module": (functools.partial(Own, depth=2), {}),
     "criterion": (OwnLoss, {}),
     "reduction": ("label", {}),
@@ -127,7 +129,7 @@ def test_every_parameter_is_in_the_table_and_in_the_walk():
     assert set(_solvers.READ_BY) - set(OTHER) - prefixes == COSMETIC | UNTRIED
 
 
-def fitted(params, name=None, value=None, calls=1, X=X):
+def fitted(params, name=None, value=None, calls=1, X=X, Y=Y):
     params = dict(params)
     if name is not None and "__" in name:
         params["net_params"] = {name: value}
@@ -140,12 +142,13 @@ def fitted(params, name=None, value=None, calls=1, X=X):
     return np.append(model.predict_proba(X), len(model.history_))
 
 
+@pytest.mark.filterwarnings("ignore:No cell is labeled of label 1")
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("name", OTHER)
 def test_every_parameter_is_read_or_raises(name, solver):
     value, setting = OTHER[name]
     setting = dict(setting)
-    how = {key: setting.pop(key) for key in ("calls", "X") if key in setting}
+    how = {key: setting.pop(key) for key in ("calls", "X", "Y") if key in setting}
     if solver == "module" and name == "idf_power":
         how = {}  # a module of arrays
     if solver == "dual" and name == "tol":

@@ -35,6 +35,14 @@ def test_readme_blocks_run_in_their_order_and_print_what_they_say():
     assert set(names["param_grid"]) <= set(names["model"].get_params())
 
 
+def test_the_page_on_words_prints_what_it_says():
+    ((block, expected),) = blocks(ROOT / "docs" / "words.md")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(block, "words.md", "exec"), {})
+    assert expected and printed.getvalue() == expected
+
+
 @pytest.fixture(scope="module")
 def arxiv():
     spec = importlib.util.spec_from_file_location(

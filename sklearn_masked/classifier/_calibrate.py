@@ -26,6 +26,9 @@ _FEWEST_BATCHES = 12
 def calibrate(estimator, targets, data, valid, *, first, whole):
     """Fit the line of each label that makes its logits log-odds.
 
+    Where labels are described, the same held-out cells tell how much their scores
+    count; see :mod:`sklearn_masked.classifier._label_prior`.
+
     Parameters
     ----------
     estimator : MaskedMultiLabelClassifier
@@ -45,12 +48,16 @@ def calibrate(estimator, targets, data, valid, *, first, whole):
     batches = data.batches(_held_out_size(estimator.net_, len(data)))
     if valid is None and whole:
         dual.refit_biases(batches)
-    if not estimator.calibrate or not len(dual.label):
+    prior = estimator._label_prior
+    if prior is not None:
+        prior.prepare(estimator.net_.module_, data.X)
+        prior = prior if prior.describes else None
+    if not (estimator.calibrate or prior) or not len(dual.label):
         return
     known = None if first else getattr(estimator, "_platt", None)
     if known is None:
         unit = _net.mean_weight(estimator, targets, with_labels=True)
-        known = _nothing_known(dual, unit)
+        known = _nothing_known(dual, unit, 0 if prior is None else prior.n_scores)
     digests = _digests(targets.labeled, data)
     totals = [
         before + total.cpu().numpy() / known["unit"]
@@ -59,17 +66,27 @@ def calibrate(estimator, targets, data, valid, *, first, whole):
     if _were_seen(digests, known["digests"]):
         n_new = 0
         growth = _growth(dual) ** min(len(digests) / known["n_seen"], 1.0)
-        cells = known["cells"] * np.array([[growth], [1], [1], [1], [1]])
+        cells = known["cells"].copy()
+        cells[0] *= growth
     else:
         n_new = len(digests)
         if valid is not None:
             # The validation rows were held out already, and chose the weights.
-            parts, is_counted = _validation_cells(estimator, valid), False
+            parts, at = _validation_cells(estimator, valid)
+            is_counted, X = False, valid.X
         else:
-            parts, is_counted = _unseen_cells(dual, batches, first), True
+            first = not known["n_seen"]
+            parts, at = _unseen_cells(dual, data, batches, first)
+            is_counted, X = True, data.X
         found = _as_cells(parts, totals, known["unit"], is_counted)
+        if prior is not None:
+            found = prior.with_scores(found, estimator.net_.module_, X, at)
         cells = np.concatenate([known["cells"], found], axis=1)
-    _set_lines(estimator.net_, cells, totals)
+    told = cells[:5] if prior is None else prior.learn(cells, estimator.n_labels_)
+    if estimator.calibrate:
+        _set_lines(estimator.net_, told, totals)
+    if prior is not None:
+        prior.shift(estimator.net_.module_, estimator.calibrate)
     estimator._platt = {
         "cells": cells[:, -_MOST_CELLS:].astype(np.float32),
         "totals": totals,
@@ -92,10 +109,10 @@ def _cell_parts(dual, held_out):
     return margin, bias, dual.target[cells], dual.label[cells], weight
 
 
-def _nothing_known(dual, unit):
+def _nothing_known(dual, unit, n_scores):
     zeros = np.zeros(len(dual.module.bias))
     return {
-        "cells": np.zeros((5, 0)),
+        "cells": np.zeros((5 + n_scores, 0)),
         "totals": [zeros, zeros],
         "unit": unit,
         "n_seen": 0,
@@ -131,14 +148,20 @@ def _growth(dual):
     return dual.row_rms() / before if before > 0 else 1.0
 
 
-def _unseen_cells(dual, batches, first):
-    """Return logit, bias, target, label and weight of cells not learned from."""
+def _unseen_cells(dual, data, batches, first):
+    """Return logit, bias, target, label and weight of cells not learned from.
+
+    And the row of X that each of them stands in.
+    """
+    rows = data.rows[dual.row_of_cell]
     if first:
         # Logits after one epoch are up to 5 % longer than after two: the lines change
         # little by it.
-        return _cell_parts(dual, held_out_margins(dual, batches, n_more=1))
+        held_out = held_out_margins(dual, batches, n_more=1)
+        return _cell_parts(dual, held_out), rows[held_out.cells.cpu().numpy()]
     zeros = torch.zeros_like(dual.row_terms)
-    return dual.row_terms, zeros, dual.target, dual.label, dual.cell_C / dual.C
+    parts = dual.row_terms, zeros, dual.target, dual.label, dual.cell_C / dual.C
+    return parts, rows
 
 
 def _as_cells(parts, totals, unit, is_counted):
@@ -183,13 +206,16 @@ def _set_lines(net, cells, totals):
 
 @torch.no_grad()
 def _validation_cells(estimator, valid, block=1024):
-    """Return logit, bias, target, label and weight of these rows' labeled cells."""
+    """Return logit, bias, target, label and weight of these rows' labeled cells.
+
+    And the row that each of them stands in.
+    """
     module = estimator.net_.module_
     X, targets, rows = valid.X, valid.targets, valid.rows
     ones = torch.ones_like(module.bias)
     module.slope, module.intercept = ones, torch.zeros_like(ones)
     weight, target = _net.cell_terms(estimator, targets)
-    parts = []
+    parts, at_rows = [], []
     for start in range(0, len(rows), block):
         some = rows[start : start + block]
         cells, lengths = concatenated_ranges(targets.indptr, some)
@@ -206,4 +232,6 @@ def _validation_cells(estimator, valid, block=1024):
         )
         margin = module.cell_logits(at, label, **inputs)
         parts.append((margin, module.bias[label], targets_here, label, weights))
-    return [torch.cat(part) for part in zip(*parts, strict=True)]
+        at_rows.append(np.repeat(some, lengths))
+    parts = [torch.cat(part) for part in zip(*parts, strict=True)]
+    return parts, np.concatenate(at_rows)

@@ -18,9 +18,16 @@ from .._targets import (
     is_binary,
     warn_unlabeled_labels,
 )
-from ..labels.names import check_same_features, check_same_rows
+from ..labels.names import check_same_features, check_same_rows, row_names
+from ..metrics._rows import count_rows
 from ..nn.batches import in_form
 from . import _fit, _net, _persistence
+from ._label_prior import (
+    labels_without_cells,
+    make_prior,
+    rated_labels,
+    warn_assumed_rate,
+)
 from ._prediction import PredictionMixin
 from ._solvers import is_own, refuse_instances
 from ._validation import refuse_dataset
@@ -28,6 +35,8 @@ from ._validation import refuse_dataset
 # Fitted attributes that are not for users.
 _PRIVATE = (
     "_feature_columns",
+    "_has_rate",
+    "_label_prior",
     "_n_negative",
     "_n_positive",
     "_one_dimensional",
@@ -90,6 +99,19 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         over labels where cells are few), fitted to the logits of held-out cells. It
         makes the scores of different labels comparable and does not change their order
         within a label.
+    label_features : {array-like, sparse matrix} of shape (n_labels, n_features), \
+default=None
+        What each label means, as a row in the space of X: the words that describe it,
+        passed through the vectorizer of the texts. They become the prior mean of the
+        label's weights; how much they count is learned from held-out cells, so that
+        wrong ones fade. A row of zeros says nothing. `fit` then needs no labeled cell.
+        Rows of a DataFrame must have the names of the labels, in the order of y.
+    base_rates : float or array-like of shape (n_labels,), default=None
+        The share of rows that are positive for each label, between 0 and 1: the mean
+        probability over the rows of X at which a label without any labeled cell is
+        predicted. Labels with cells take theirs from the cells. None assumes, with a
+        warning where the label is described, the pooled rate of positives, or
+        ``1 / n_labels`` where no cell at all is labeled.
     module : "embedding_bag", type or torch.nn.Module, default=None
         "embedding_bag" is the classic model: the sum of the embeddings of a row's
         features, weighted by the values of X, then a linear layer, trained end to end
@@ -188,6 +210,9 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         The value in use of each parameter that can be "auto" and that the solver
         reads, of the last call: `label_correlation`, `interactions`, `C`, `lr`,
         `max_epochs`, `batch_size`, `device`. ``set_params(**auto_params_)`` fixes them.
+    label_features_coef_ : array of shape (2,)
+        With `label_features`: how many log-odds a standard deviation of each of the two
+        scores of a label counts, that of the features and that of the embedding.
     C_ : float
         The inverse strength of the penalty, with dual coordinate ascent.
     net_ : skorch.NeuralNet
@@ -252,6 +277,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         "std_power": [None, Interval(Real, 0, None, closed="left")],
         "C": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "calibrate": ["boolean"],
+        "label_features": [None, "array-like", "sparse matrix"],
+        "base_rates": [None, Interval(Real, 0, 1, closed="neither"), "array-like"],
         "module": [None, callable, StrOptions({"embedding_bag"})],
         "criterion": [None, callable],
         "reduction": [StrOptions({"cell", "label", "sample"})],
@@ -293,6 +320,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         std_power=1.0,
         C="auto",
         calibrate=True,
+        label_features=None,
+        base_rates=None,
         module=None,
         criterion=None,
         reduction="cell",
@@ -323,6 +352,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         self.std_power = std_power
         self.C = C
         self.calibrate = calibrate
+        self.label_features = label_features
+        self.base_rates = base_rates
         self.module = module
         self.criterion = criterion
         self.reduction = reduction
@@ -375,7 +406,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
             Any form that :func:`sklearn_masked.check_labels` takes; or 1-D, a binary
             problem. Rows without a labeled cell cost nothing. A cell of soft
             MaskedLabels, of value v and weight w, has the loss of a positive of weight
-            w * v and a negative of weight w * (1 - v).
+            w * v and a negative of weight w * (1 - v). With `label_features` y may be
+            without any labeled cell, or None.
         sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels), \
 default=None
             Weight of each row or cell, beside the weights that y carries.
@@ -396,7 +428,11 @@ default=None
         SolverFallbackWarning
             If the labels led to another solver than the parameters ask for.
         UnlabeledLabelWarning
-            If a label has no labeled cell; it predicts the pooled rate of positives.
+            If a label has no labeled cell and nothing describes it; it predicts the
+            pooled rate of positives.
+        AssumedBaseRateWarning
+            If a label that `label_features` describes has no labeled cell, and
+            `base_rates` is None.
         InterruptedFitWarning
             If the fit was interrupted (Ctrl-C) after an epoch of training; what is
             finished is kept. Before that the KeyboardInterrupt is raised.
@@ -408,12 +444,20 @@ default=None
         warm = self.warm_start and hasattr(self, "net_")
         fitted = self._scratch(keep=warm)
         X, target, targets = fitted._validate(X, y, sample_weight, first=not warm)
-        check_learnable(
-            target, *targets.totals(), weak_negatives=self.unlabeled_weight > 0
-        )
+        positive, negative = targets.totals()
+        prior = fitted._label_prior
+        # Where labels are described no cell is needed, but to know two classes.
+        is_told = prior is not None and prior.describes and target.classes is None
+        if positive.any() or negative.any() or not is_told:
+            weak = self.unlabeled_weight > 0
+            check_learnable(target, positive, negative, weak_negatives=weak)
         # Before the training: a warning that is made an error must leave all as it is.
-        seen = fitted._n_positive + fitted._n_negative + np.add(*targets.totals())
-        warn_unlabeled_labels(seen > 0, fitted.label_names_)
+        seen = fitted._n_positive + positive, fitted._n_negative + negative
+        has_cells = np.add(*seen) > 0
+        if prior is not None:
+            warn_assumed_rate(prior, *seen, fitted.label_names_)
+            has_cells = has_cells | rated_labels(prior, has_cells)
+        warn_unlabeled_labels(has_cells, fitted.label_names_)
         _fit.train(fitted, X, targets, first=not warm, whole=True)
         return self._adopt(fitted)
 
@@ -468,6 +512,10 @@ default=None
     def _validate(self, X, y, sample_weight, *, first, classes=None):
         """Return float32 X, the target and the weight of each stored cell."""
         refuse_dataset(X)
+        if y is None and self.label_features is not None:
+            features = self.label_features
+            names = row_names(features)
+            y = labels_without_cells(count_rows(X), np.shape(features)[0], names)
         check_y_given(self, y)
         check_same_rows(X=X, y=y, sample_weight=sample_weight)
         X = self._check_X(X, reset=first)
@@ -484,6 +532,8 @@ default=None
         else:
             check_same_labels(target, self, sample_weight)
             X = in_form(X, getattr(self.net_.module_, "takes_sparse", None))
+        is_told = self.label_features is not None or self.base_rates is not None
+        self._label_prior = make_prior(self, X, first) if is_told else None
         return X, target, _fit.make_targets(target.labels, sample_weight)
 
     def _check_X(self, X, reset):
@@ -507,10 +557,11 @@ default=None
     def _set_labels(self, target):
         self._set_classes(target.labels, target.classes)
         self._n_positive = self._n_negative = np.zeros(self.n_labels_)
+        self._has_rate = np.zeros(self.n_labels_, bool)
 
     def _has_cells(self):
-        """Return which labels have had a labeled cell to learn from."""
-        return self._n_positive + self._n_negative > 0
+        """Return which labels have had a labeled cell, or have a base rate instead."""
+        return (self._n_positive + self._n_negative > 0) | self._has_rate
 
     @property
     def history_(self):

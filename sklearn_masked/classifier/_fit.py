@@ -21,6 +21,7 @@ from ..nn.sgd.losses import MaskedBCEWithLogitsLoss
 from ..nn.sgd.optim import replace_parameter
 from . import _calibrate, _net, _persistence, _select_representation
 from ._callbacks import check_callback_params
+from ._label_prior import apply_prior
 from ._solvers import (
     AUTO,
     DUAL,
@@ -138,6 +139,8 @@ def train(estimator, X, targets, *, first, whole):
                 with _kept_if_interrupted(estimator):
                     _calibrate.calibrate(estimator, *args, first=first, whole=whole)
                     estimator.net_.solver.write()
+                    if estimator._label_prior is not None:
+                        apply_prior(estimator, X)
             _set_fitted(estimator, X, solver, sizes, device, first)
         finally:
             estimator.net_.train_split = None  # it holds the validation rows
@@ -218,6 +221,8 @@ def _max_epochs(estimator, targets):
 
 def _warn_unconverged(net):
     """Warn if the dual ascent used up its epochs far from the optimum."""
+    if not len(net.solver.label):  # nothing was trained
+        return
     if net.interrupted_ or net.stopped_by_callback_:
         return
     gap = net.solver.gap_per_cell
@@ -346,7 +351,8 @@ def _kept_if_interrupted(estimator):
     kept = {
         name: value.clone()
         for name, value in module.state_dict().items()
-        if value.is_floating_point() and name != "embedding"
+        if (value.is_floating_point() or name.startswith("direct."))
+        and name != "embedding"
     }
     try:
         yield

@@ -204,15 +204,18 @@ class PredictionMixin:
 
     def _pooled_logit(self):
         """Return what a label without a labeled cell gets: the pooled rate."""
-        positive = self._n_positive.sum()
-        total = positive + self._n_negative.sum()
-        # Half a cell more of each kind where one kind is missing.
-        rate = (
-            positive / total
-            if 0 < positive < total
-            else ((positive + 0.5) / (total + 1))
-        )
+        rate = pooled_rate(self._n_positive, self._n_negative)
         return np.log(rate) - np.log1p(-rate)
+
+
+def pooled_rate(n_positive, n_negative):
+    """Return the rate of positives of all labels together, not 0 nor 1."""
+    positive = n_positive.sum()
+    total = positive + n_negative.sum()
+    # Half a cell more of each kind where one kind is missing.
+    if 0 < positive < total:
+        return positive / total
+    return (positive + 0.5) / (total + 1)
 
 
 def _refuse_nan(logits, position):

@@ -8,6 +8,7 @@ import inspect
 import warnings
 
 import numpy as np
+import scipy.sparse as sp
 import skorch.callbacks
 import torch
 from skorch.callbacks import Callback
@@ -33,6 +34,8 @@ READ_BY = {
     "std_power": (DUAL, OPTIMIZER),
     "C": (DUAL,),
     "calibrate": (DUAL,),
+    "label_features": (DUAL,),
+    "base_rates": (DUAL,),
     "module": SOLVERS,
     "criterion": SOLVERS,
     "reduction": SOLVERS,
@@ -99,6 +102,7 @@ _SETTLED = (
     "interactions",
     "idf_power",
     "std_power",
+    "label_features",
     "module",
     "criterion",
     "optimizer",
@@ -319,6 +323,9 @@ def is_same(value, other):
         )
     if isinstance(value, list | tuple) and isinstance(other, list | tuple):
         return len(value) == len(other) and all(map(is_same, value, other))
+    if sp.issparse(value) or sp.issparse(other):
+        both = sp.issparse(value) and sp.issparse(other)
+        return both and value.shape == other.shape and (value != other).nnz == 0
     if hasattr(value, "__array__") or hasattr(other, "__array__"):
         value, other = np.asarray(value), np.asarray(other)
         return value.shape == other.shape and bool((value == other).all())

@@ -50,6 +50,13 @@ def column_names(table):
     return None if columns is None else _names_or_none(columns)
 
 
+def row_names(table):
+    """Return the names of the rows of a pandas DataFrame as a list, or None."""
+    if not hasattr(table, "iloc") or getattr(table, "ndim", None) != 2:
+        return None
+    return _names_or_none(table.index.tolist())
+
+
 def entry_names(values):
     """Return the names of the entries of a pandas Series as a list, or None."""
     if not hasattr(values, "iloc") or getattr(values, "ndim", None) != 1:

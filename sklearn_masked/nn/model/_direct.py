@@ -56,6 +56,17 @@ class DenseDirect(nn.Module):
         """Return the logits of these cells."""
         return self(X, **bags)[rows, cols]
 
+    def add(self, table):
+        """Add a table of shape (n_features, n_labels), sparse or not."""
+        if not sp.issparse(table):
+            self.weight.data += torch.from_numpy(table).to(self.weight)
+            return
+        table = table.tocoo()
+        at = (torch.from_numpy(part.astype(np.int64)) for part in table.coords)
+        values = torch.from_numpy(table.data).to(self.weight)
+        at = tuple(part.to(values.device) for part in at)
+        self.weight.data.index_put_(at, values, accumulate=True)
+
 
 class PairDirect(nn.Module):
     """Weights of the pairs that labeled cells touched, feature by feature.
@@ -143,6 +154,23 @@ class PairDirect(nn.Module):
         found = (keys[at] == wanted).to(self.weight.dtype)
         terms = self.weight[at] * found * weights[entries[order]]
         return terms.new_zeros(len(rows)).index_add(0, cells[order], terms)
+
+    def add(self, table):
+        """Add a table of shape (n_features, n_labels), and make room for its pairs."""
+        table = self._table() + sp.csr_array(table, dtype=np.float32)
+        table.sort_indices()
+        weight, labels, starts = (
+            torch.from_numpy(part).to(self.weight.device)
+            for part in (table.data, table.indices, table.indptr)
+        )
+        self.weight = nn.Parameter(weight.to(self.weight.dtype))
+        self.labels, self.starts = labels.int(), starts.long()
+
+    def _table(self):
+        """Return the weights as a CSR array of shape (n_features, n_labels)."""
+        parts = self.weight.detach(), self.labels, self.starts
+        shape = self.n_features, self.n_labels
+        return sp.csr_array(tuple(part.cpu().numpy() for part in parts), shape=shape)
 
     def _keys(self):
         features = torch.repeat_interleave(

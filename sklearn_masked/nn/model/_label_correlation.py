@@ -58,6 +58,8 @@ def correlation_z_score(R, blocks, least):
         The excess covariance in its standard deviations where the sign of each label's
         weights is chance; 0 where it cannot be told.
     """
+    if not R.nnz:
+        return 0.0
     products = _products_of_moments(R, blocks)
     squares = R.multiply(R).tocsr()
     of_labels, of_rows = (np.asarray(squares.sum(axis=a)).ravel() for a in (1, 0))

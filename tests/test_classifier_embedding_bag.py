@@ -274,7 +274,7 @@ def test_a_module_of_another_name_is_refused(name):
     [
         (
             {"shared_weight": 0.5},
-            "`shared_weight` accepts 0.3 alone with the classic model",
+            "`shared_weight` accepts 'auto' alone with the classic model",
         ),
         ({"C": 1.0}, "`C` accepts 'auto' alone with the classic model"),
         (

@@ -351,6 +351,7 @@ def test_auto_params_given_by_hand_make_the_same_model():
 
 def test_what_is_given_is_what_auto_params_hold():
     given = {
+        "shared_weight": 0.2,
         "label_correlation": 0.1,
         "interactions": 0.5,
         "C": 2.0,

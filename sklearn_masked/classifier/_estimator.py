@@ -61,10 +61,11 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
     embedding_dim : int, default=100
         Width of the shared path; where `interactions` are above 0, twice of it. Width
         of the embedding of the classic model.
-    shared_weight : float, default=0.3
+    shared_weight : float or "auto", default="auto"
         Weight of the shared path beside the direct one; 0 leaves it out: with
         ``label_correlation=0`` and ``interactions=0``, separate models. A larger weight
-        helps labels with few labeled cells.
+        helps labels with few labeled cells; where single words tell a label, a smaller
+        one. "auto": see `C`.
     label_correlation : float or "auto", default="auto"
         The share of the weights' variance that all labels have in common, from 0,
         which keeps labels apart, to 1; where it is above 0, the number of features
@@ -82,9 +83,9 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         equal, as those of fingerprints are, with at most 2 ** 20 (feature, label)
         pairs; else 0. It is 0 where the number of weights,
         ``n_labels * min(2 * embedding_dim, n_features) ** 2``, is above 2 ** 24.
-    idf_power : float, default=0.5
+    idf_power : float or "auto", default="auto"
         Power of its inverse document frequency by which each column of a sparse X is
-        scaled on the direct path, beside what a vectorizer did.
+        scaled on the direct path, beside what a vectorizer did. "auto": see `C`.
     std_power : float or None, default=1.0
         For X that is an array: its columns are centered, standardized for the shared
         path, and divided by this power of their standard deviation on the direct path;
@@ -92,8 +93,13 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
     C : float or "auto", default="auto"
         Inverse strength of the penalty on the weights, as in
         :class:`sklearn.linear_model.LogisticRegression`; must be above 0. Rows are
-        scaled to length 1 in the quadratic mean first. "auto" is 5 over the mean weight
-        of the labeled cells, so that a factor on all weights changes nothing.
+        scaled to length 1 in the quadratic mean first. "auto" is relative to the mean
+        weight of the labeled cells, so that a factor on all weights changes nothing,
+        and, as `idf_power` and `shared_weight`, a mean over six candidates: of a sparse
+        X without interactions or a label correlation, by how their models rank left-out
+        positives among negatives and rows whose label is unknown. Where fewer than
+        three labels have five cells of each class, for other X, in `partial_fit` and
+        with an optimizer, they are 5, 0.5 and 0.3.
     calibrate : bool, default=True
         Whether to turn logits into log-odds by a line per label (Platt scaling, pooled
         over labels where cells are few), fitted to the logits of held-out cells. It
@@ -264,7 +270,10 @@ default=None
 
     _parameter_constraints = {
         "embedding_dim": [Interval(Integral, 1, None, closed="left")],
-        "shared_weight": [Interval(Real, 0, None, closed="left")],
+        "shared_weight": [
+            Interval(Real, 0, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "label_correlation": [
             Interval(Real, 0, 1, closed="both"),
             StrOptions({"auto"}),
@@ -273,7 +282,7 @@ default=None
             Interval(Real, 0, 1, closed="left"),
             StrOptions({"auto"}),
         ],
-        "idf_power": [Interval(Real, 0, None, closed="left")],
+        "idf_power": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "std_power": [None, Interval(Real, 0, None, closed="left")],
         "C": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "calibrate": ["boolean"],
@@ -313,10 +322,10 @@ default=None
         self,
         embedding_dim=100,
         *,
-        shared_weight=0.3,
+        shared_weight="auto",
         label_correlation="auto",
         interactions="auto",
-        idf_power=0.5,
+        idf_power="auto",
         std_power=1.0,
         C="auto",
         calibrate=True,

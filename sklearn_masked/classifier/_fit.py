@@ -6,6 +6,7 @@ import threading
 import warnings
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -22,6 +23,7 @@ from ..nn.sgd.optim import replace_parameter
 from . import _calibrate, _net, _persistence, _select_representation
 from ._callbacks import check_callback_params
 from ._label_prior import apply_prior
+from ._select_penalty import USUAL, average_penalty, given_penalty
 from ._solvers import (
     AUTO,
     DUAL,
@@ -113,7 +115,7 @@ def train(estimator, X, targets, *, first, whole):
     elif estimator.C != "auto":
         estimator.C_ = float(estimator.C)
     elif first or not hasattr(estimator, "C_"):
-        estimator.C_ = _C / _net.mean_weight(estimator, targets, with_labels=True)
+        estimator.C_ = USUAL.C / _net.mean_weight(estimator, targets, with_labels=True)
     _check_weights(estimator, targets)
     with threads_for(estimator.module, X), _seeded(estimator, seed, device):
         if first:
@@ -206,7 +208,7 @@ def _set_fitted(estimator, X, solver, sizes, device, first):
     if first:
         estimator._settled = settled_params(estimator, solver)
         if estimator.module is None:
-            taken |= _select_representation.taken(estimator.net_.module_)
+            taken |= _select_representation.taken(estimator.net_.module_, X)
     estimator.auto_params_ = {
         name: taken[name] for name in AUTO if name in taken and reads(solver, name)
     }
@@ -259,7 +261,8 @@ def _start(estimator, X, targets, rows, seed, whole):
     """
     module = estimator.net_.module_
     scales = feature_scales(X, center=estimator.std_power is not None)
-    power = _select_representation.scale_power(estimator, scales)
+    penalty = given_penalty(estimator)
+    power = _select_representation.scale_power(estimator, scales, penalty.idf_power)
     module.init_from_data(X, power, scales, torch.Generator().manual_seed(seed))
     mean = _net.mean_weight(estimator, targets)
     positive, negative = (
@@ -274,6 +277,15 @@ def _start(estimator, X, targets, rows, seed, whole):
             estimator, X, targets, rows, whole
         )
         pairs = _select_representation.share_of_pairs(estimator, X)
+        if whole and sp.issparse(X) and not (pairs or correlation):
+            labeled = targets.labeled
+            penalty = average_penalty(estimator, X, scales, labeled, rows, seed)
+            power = _select_representation.scale_power(
+                estimator, scales, penalty.idf_power
+            )
+            module.shared_weight.fill_(penalty.shared_weight)
+            if estimator.C == "auto":
+                estimator.C_ *= penalty.C / USUAL.C
         module.allocate(X, scales, power, correlation, pairs)
 
 
@@ -443,7 +455,7 @@ def _build_net(estimator, X, targets, valid, stops, device, seed, sizes):
         if _is_dual(estimator, targets):
             dim = _select_representation.embedding_dim(estimator, X)
         offered = build_module(
-            X, rows, estimator.n_labels_, dim, estimator.shared_weight
+            X, rows, estimator.n_labels_, dim, given_penalty(estimator).shared_weight
         )
     else:
         module = _net.maker(estimator.module)

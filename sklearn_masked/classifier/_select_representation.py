@@ -22,17 +22,20 @@ _PAIRS, _MOST_WEIGHTS = 0.5, 1 << 24
 _BLOCK = 4096
 
 
-def scale_power(estimator, scales):
-    """Return the power of the columns' scales that the estimator's parameters give."""
+def scale_power(estimator, scales, idf_power):
+    """Return the power of the columns' scales: `idf_power` of a sparse X's."""
     if isinstance(scales, RarityScales):
-        return estimator.idf_power
+        return idf_power
     return 0.0 if scales.std is None else estimator.std_power
 
 
-def taken(module):
+def taken(module, X):
     """Return the parameters that an allocated module stands for."""
-    names = "label_correlation", "interactions"
-    return {name: round(float(getattr(module, name)), 6) for name in names}
+    names = "shared_weight", "label_correlation", "interactions"
+    found = {name: round(float(getattr(module, name)), 6) for name in names}
+    if sp.issparse(X):
+        found["idf_power"] = round(float(module.feature_power), 6)
+    return found
 
 
 def share_of_pairs(estimator, X):

@@ -75,8 +75,10 @@ READ_BY = {
 }
 # What "auto" may stand for; `auto_params_` has those that the solver reads.
 AUTO = (
+    "shared_weight",
     "label_correlation",
     "interactions",
+    "idf_power",
     "C",
     "lr",
     "max_epochs",

@@ -1,0 +1,239 @@
+r"""Average the penalty's parameters over candidates, by how they rank left-out cells.
+
+Six candidates of `idf_power`, `shared_weight` and `C` are compared on some cells of
+some labels, by models in closed form that lack a fold. A candidate's score is the mean
+over labels of :math:`-\log(0.01 + r)`, where :math:`r` is the share of comparison rows
+that are ranked above a left-out positive: rows known to be negative, and random rows
+whose label is not known. The parameters are averaged with the weights
+:math:`\exp(\Delta / \mathrm{SE})`, :math:`\Delta` the difference to the best: they
+change smoothly with the cells, and stay near the usual ones where cells say little.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from ..nn.batches import bag_inputs, concatenated_ranges
+from ..nn.sdca._closed_form import leave_folds_out
+from . import _net
+
+
+class Penalty(NamedTuple):
+    """The parameters by which weights are penalized."""
+
+    idf_power: float
+    shared_weight: float
+    C: float
+
+
+# Where nothing can be told; also the first candidate.
+USUAL = Penalty(0.5, 0.3, 5.0)
+_CANDIDATES = (
+    USUAL,
+    Penalty(1.0, 0.3, 0.5),
+    Penalty(1.0, 0.1, 5.0),
+    Penalty(0.0, 0.3, 50.0),
+    Penalty(1.0, 0.0, 5.0),
+    Penalty(0.5, 0.6, 5.0),
+)
+# Most labels and cells per label that are compared, folds, and comparison rows.
+_LABELS, _CELLS, _FOLDS, _ROWS = 12, 300, 5, 500
+# Labels have at least so many cells of each class; fewer labels tell nothing.
+_FEWEST_CELLS, _FEWEST_LABELS = 5, 3
+# The least share of comparison rows, and the prior variance of a bias.
+_LEAST, _BIAS_VARIANCE = 0.01, 1.5**2
+
+
+def given_penalty(estimator):
+    """Return the parameters as the estimator has them; "auto" stands for the usual."""
+    return Penalty(
+        *(
+            usual
+            if isinstance(value := getattr(estimator, name), str)
+            else float(value)
+            for name, usual in USUAL._asdict().items()
+        )
+    )
+
+
+def average_penalty(estimator, X, scales, targets, rows, seed):
+    """Return the parameters, averaged over candidates where they are "auto".
+
+    Parameters
+    ----------
+    estimator : MaskedMultiLabelClassifier
+        Whose net has its module started.
+    X : CSR matrix of shape (n_samples, n_features)
+    scales : RarityScales
+        Of X.
+    targets : CellTargets
+        The labeled cells of all rows.
+    rows : array of int
+        The training rows.
+    seed : int
+        Draws cells, folds and comparison rows.
+
+    Returns
+    -------
+    Penalty
+    """
+    is_auto = [isinstance(getattr(estimator, name), str) for name in Penalty._fields]
+    given = given_penalty(estimator)
+    if not any(is_auto):
+        return given
+    generator = np.random.default_rng(seed)
+    index, lengths = concatenated_ranges(targets.indptr, rows)
+    weight, target = (part[index] for part in _net.cell_terms(estimator, targets))
+    weight = weight / _net.mean_weight(estimator, targets, with_labels=True)
+    cells = np.repeat(rows, lengths), targets.indices[index], target, weight
+    chosen = _draw_cells(cells, generator)
+    if len(chosen) < _FEWEST_LABELS:
+        return given
+    others = np.sort(generator.permutation(X.shape[0])[:_ROWS])
+    problem = _Problem(estimator.net_.module_, X, cells, chosen, others)
+    # Each once: candidates that differ only in what is given are the same.
+    candidates = list(
+        dict.fromkeys(
+            Penalty(*np.where(is_auto, candidate, given).tolist())
+            for candidate in _CANDIDATES
+        )
+    )
+    scores = np.stack([problem.score(candidate, scales) for candidate in candidates])
+    mean = _mean(candidates, _weights(scores))
+    return Penalty(*np.where(is_auto, mean, given).tolist())
+
+
+def _draw_cells(cells, generator):
+    """Return the cells of each compared label, fold after fold; -1 fills a fold."""
+    _, label, target, _ = cells
+    positive = target > 0.5
+    n_labels = label.max(initial=-1) + 1
+    counts = [
+        np.bincount(label[part], minlength=n_labels) for part in (positive, ~positive)
+    ]
+    fewer = np.minimum(*counts)
+    order = np.argsort(-fewer, kind="stable")[:_LABELS]
+    labels = np.sort(order[fewer[order] >= _FEWEST_CELLS])
+    drawn = []
+    for each in labels:
+        own = generator.permutation(np.flatnonzero(label == each))[:_CELLS]
+        # Positives first: both classes are dealt evenly to the folds.
+        drawn.append(own[np.argsort(~positive[own], kind="stable")])
+    if not drawn:
+        return np.zeros((0, 0), int)
+    size = -(-max(map(len, drawn)) // _FOLDS)
+    table = np.full((len(drawn), size, _FOLDS), -1)
+    for row, own in zip(table, drawn, strict=True):
+        row.reshape(-1)[: len(own)] = own
+    return table.transpose(0, 2, 1).reshape(len(drawn), -1)
+
+
+class _Problem:
+    """Cells of some labels, with what all candidates share."""
+
+    @torch.no_grad()
+    def __init__(self, module, X, cells, chosen, others):
+        row, label, target, weight = cells
+        self.is_cell = torch.from_numpy(chosen >= 0)
+        self.rows, self.others, self.X = row[chosen], others, X
+        own = label[chosen[:, 0]]
+        self.target = torch.from_numpy(target[chosen].astype(float))
+        self.weight = torch.from_numpy(weight[chosen].astype(float))
+        self.weight = torch.where(self.is_cell, self.weight, 0.0)
+        n = np.bincount(label, weight)[own]
+        positive = np.bincount(label, weight * target)[own]
+        pooled = (weight @ target + 0.5) / (weight.sum() + 1)
+        rate = (positive + pooled) / (n + 1)
+        self.prior = torch.from_numpy(np.log(rate / (1 - rate)))[:, None]
+        known = np.isin(
+            own[:, None] * X.shape[0] + others,
+            label.astype(np.int64) * X.shape[0] + row,
+        )
+        self.unknown = torch.from_numpy(~known)
+        used, at = np.unique(np.append(self.rows, others), return_inverse=True)
+        inputs = bag_inputs(X[used])
+        Z = module.embedded(**{k: v.to(module.bias.device) for k, v in inputs.items()})
+        Z = Z.cpu()
+        at = torch.from_numpy(at)
+        Z_cells, Z_others = Z[at[: self.rows.size]], Z[at[self.rows.size :]]
+        Z_cells = Z_cells.view(*self.rows.shape, -1)
+        self.shared = Z_cells @ Z_cells.mT, Z_others @ Z_cells.mT
+        self.direct = {}
+
+    def score(self, penalty, scales):
+        """Return each label's score of a candidate."""
+        own, across = (
+            direct + penalty.shared_weight**2 * shared
+            for direct, shared in zip(
+                self._direct(penalty.idf_power, scales), self.shared, strict=True
+            )
+        )
+        prior = self.prior.expand_as(self.target)
+        costs = penalty.C * self.weight
+        left_out = leave_folds_out(
+            own.double() + _BIAS_VARIANCE, prior, self.target, costs, _FOLDS
+        )
+        bias = self.prior + _BIAS_VARIANCE * left_out.coefficients.sum(2)
+        margins = (left_out.margins - bias[:, :, None]).float()
+        others = left_out.coefficients.float() @ across.mT
+        shape = margins.shape
+        positive = ((self.target > 0.5) & self.is_cell).view(shape)
+        negative = ((self.target <= 0.5) & self.is_cell).view(shape)
+        unknown = self.unknown[:, None, :].expand_as(others)
+        above = _number_above(margins, margins, negative)
+        above = above + _number_above(margins, others, unknown)
+        n_compared = negative.sum(2, keepdim=True) + unknown.sum(2, keepdim=True)
+        # A fold without a row to compare with says nothing.
+        positive = positive & (n_compared > 0)
+        score = -torch.log(_LEAST + above / n_compared.clamp_min(1))
+        return ((score * positive).sum((1, 2)) / positive.sum((1, 2))).numpy()
+
+    def _direct(self, power, scales):
+        """Return products of cells' rows, and of the other rows with these."""
+        if power not in self.direct:
+            factors = scales.scale(power)
+            others = _scaled(self.X[self.others], factors)
+            own, across = [], []
+            for rows in self.rows:
+                some = _scaled(self.X[rows], factors)
+                own.append((some @ some.T).toarray())
+                across.append((others @ some.T).toarray())
+            self.direct[power] = [torch.from_numpy(np.stack(x)) for x in (own, across)]
+        return self.direct[power]
+
+
+def _scaled(X, factors):
+    return sp.csr_array(
+        (X.data * factors[X.indices], X.indices, X.indptr), shape=X.shape
+    )
+
+
+def _number_above(margins, others, counted):
+    """Return how many of the counted others are above each margin; a tie is a half."""
+    others, margins = others[:, :, None, :], margins[..., None]
+    counted = counted[:, :, None, :]
+    above = ((others > margins) & counted).sum(3)
+    return above + 0.5 * ((others == margins) & counted).sum(3)
+
+
+def _weights(scores):
+    """Return candidates' weights by scores of shape (n_candidates, n_labels)."""
+    scores = scores[:, ~np.isnan(scores).any(axis=0)]
+    if scores.shape[1] < _FEWEST_LABELS:
+        return np.eye(len(scores))[0]
+    behind = scores - scores[scores.mean(axis=1).argmax()]
+    error = behind.std(axis=1, ddof=1) / np.sqrt(behind.shape[1])
+    weights = np.exp(behind.mean(axis=1) / np.where(error > 0, error, 1))
+    return weights / weights.sum()
+
+
+def _mean(candidates, weights):
+    """Return the weighted mean of candidates, C's in its logarithm."""
+    powers, shared, C = np.array(candidates).T
+    return Penalty(
+        float(weights @ powers),
+        float(weights @ shared),
+        float(np.exp(weights @ np.log(C))),
+    )

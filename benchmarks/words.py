@@ -39,7 +39,7 @@ from sklearn_masked.metrics import (
 
 SETS = ("goemotions", "arxiv_cs", "xed_en", "cooking_stackexchange")
 SIZES = ("0", "30", "100", "300", "1000", "3000", "10000", "full")
-MODELS = ("none", "words", "fixed", *(f"shuffled{i}" for i in range(5)))
+MODELS = ("none", "fixed", "words", *(f"shuffled{i}" for i in range(5)))
 CUT = {"arxiv_cs": (20_000, 5_000)}
 KEY = ("set", "size", "seed", "model", "version")
 
@@ -85,37 +85,55 @@ def _label_names(path):
         return [name for name in next(csv.reader(opened)) if name != "id"]
 
 
-def fit_one(key, args):
-    """Return the line of one fit, or None if the mask leaves fewer cells."""
-    X, Y, X_test, Y_test, features = load(key["set"], args.data, args.cache, args.whole)
-    rates = np.clip(Y.mean(axis=0), 1e-4, 1 - 1e-4)
-    params, labels = {"random_state": key["seed"]}, None
-    if key["size"] != "0":
-        size = key["size"] if key["size"] == "full" else int(key["size"])
-        labels = _quality_data.choose_cells(Y, "one-sought", size, key["seed"])
+@functools.lru_cache(maxsize=1)
+def _fitted(name, size, seed, permutation, folder, cache, whole):
+    """Return a fitted model and its CPU seconds, or None if there are fewer cells.
+
+    `permutation` None is without words, -1 with them, others are seeds.
+    """
+    X, Y, _, _, features = load(name, folder, cache, whole)
+    params, labels = {"random_state": seed}, None
+    if size == "0":
+        params["base_rates"] = _rates(Y)
+    else:
+        n_cells = size if size == "full" else int(size)
+        labels = _quality_data.choose_cells(Y, "one-sought", n_cells, seed)
         if labels is None:
             return None
-    if key["model"] == "words":
-        params["label_features"] = features
-    elif key["model"].startswith("shuffled"):
-        rng = np.random.RandomState(int(key["model"].removeprefix("shuffled")))
-        params["label_features"] = features[rng.permutation(Y.shape[1])]
-    if labels is None:
-        params["base_rates"] = rates
+    if permutation is not None:
+        order = np.arange(Y.shape[1])
+        if permutation >= 0:
+            order = np.random.RandomState(permutation).permutation(order)
+        params["label_features"] = features[order]
     begun, clf = time.process_time(), MaskedMultiLabelClassifier(**params)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # labels without cells
         clf.fit(X, labels)
-    seconds = time.process_time() - begun
+    return clf, round(time.process_time() - begun, 3)
+
+
+def fit_one(key, args):
+    """Return the line of one fit, or None if the mask leaves fewer cells."""
+    name, size, seed, model = (key[part] for part in KEY[:4])
+    where = args.data, args.cache, args.whole
+    X, Y, X_test, Y_test, features = load(name, *where)
+    permutation = {"none": None, "fixed": None, "words": -1}.get(model, model[-1])
+    permutation = permutation if permutation is None else int(permutation)
+    fitted = _fitted(name, size, seed, permutation, *where)
+    if fitted is None:
+        return None
+    clf, seconds = fitted
     logits = clf.decision_function(X_test).astype(float)
-    if key["model"] == "fixed":
+    if model == "fixed":
         logits += 0.5 * _cosines(X_test, features) / _cosines(X, features).std()
-    return {
-        **key,
-        **_scores(Y_test, logits, rates),
-        "fit_cpu_s": round(seconds, 3),
-        "coef": np.round(getattr(clf, "label_features_coef_", []), 3).tolist(),
-    }
+    coef = np.round(getattr(clf, "label_features_coef_", []), 3).tolist()
+    scores = _scores(Y_test, logits, _rates(Y))
+    taken = clf.auto_params_["label_correlation"]
+    return {**key, **scores, "fit_cpu_s": seconds, "coef": coef, "correlation": taken}
+
+
+def _rates(Y):
+    return np.clip(Y.mean(axis=0), 1e-4, 1 - 1e-4)
 
 
 def _cosines(X, features):

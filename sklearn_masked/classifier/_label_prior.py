@@ -57,7 +57,10 @@ class CoefficientPrior:
         that were sought are harder than other rows, and understate it: so it is held
         firmly.
     score, score_std : float
-        Mean and standard deviation of the coefficient of each standardized score.
+        Mean and standard deviation of the coefficient of each standardized score,
+        where the descriptions are right.
+    odds : float
+        Odds that they are: coefficients of wrong ones are 0.
     """
 
     label_std: float = 1.5
@@ -65,8 +68,9 @@ class CoefficientPrior:
     slope: float = 3.0
     most_slope: float = 8.0
     slope_log_std: float = 0.25
-    score: float = 0.4
+    score: float = 0.25
     score_std: float = 0.5
+    odds: float = 3.0
 
 
 PRIOR = CoefficientPrior()
@@ -77,6 +81,8 @@ def fit_coefficients(margin, scores, target, label, weight, n_labels):
 
     The maximum a posteriori, by Newton's method in the logarithm of the first and at
     the bounds of the others. The labels' intercepts are eliminated from each system.
+    The coefficients of the scores are then multiplied by the probability that the
+    descriptions are right, by Laplace's approximation of the evidence.
 
     Parameters
     ----------
@@ -114,8 +120,8 @@ def fit_coefficients(margin, scores, target, label, weight, n_labels):
         mixed = np.stack([total(curve * column) for column in columns.T])
         gradient = columns.T @ rest - (line - mean) / std**2
         gradient -= mixed @ (own / own_curve)
-        hessian = (columns.T * curve) @ columns + np.diag(std**-2.0)
-        hessian -= (mixed / own_curve) @ mixed.T
+        data_hessian = (columns.T * curve) @ columns - (mixed / own_curve) @ mixed.T
+        hessian = data_hessian + np.diag(std**-2.0)
         free = (line > least) | (gradient > 0)
         step = np.zeros_like(line)
         step[free] = np.linalg.solve(hessian[np.ix_(free, free)], gradient[free])
@@ -124,7 +130,30 @@ def fit_coefficients(margin, scores, target, label, weight, n_labels):
         line, intercept = line + step, intercept + shift
         if max(np.abs(step).max(), np.abs(shift).max()) < 1e-8:
             break
-    return np.exp(line[0]), line[1:-1]
+    pull = (gradient + (line - mean) / std**2)[1:-1]
+    rest = np.diag(np.r_[std[0] ** -2.0, np.zeros(n_scores), std[-1] ** -2.0])
+    are_right = _probability_right(line[1:-1], pull, data_hessian + rest)
+    return np.exp(line[0]), are_right * line[1:-1]
+
+
+def _probability_right(coefficients, gradient, hessian):
+    """Return the probability that descriptions are right, given the cells.
+
+    `gradient` and `hessian` are those of the log likelihood there, the first by the
+    coefficients alone; the other parameters are eliminated.
+    """
+    inner, outer = slice(1, -1), [0, -1]
+    mixed = hessian[outer, inner]
+    curve = hessian[inner, inner] - mixed.T @ np.linalg.solve(
+        hessian[np.ix_(outer, outer)], mixed
+    )
+    variance, n = PRIOR.score_std**2, len(coefficients)
+    precision = curve + np.eye(n) / variance
+    linear = curve @ coefficients + gradient + PRIOR.score / variance
+    evidence = linear @ np.linalg.solve(precision, linear) / 2
+    evidence -= n * PRIOR.score**2 / variance / 2
+    evidence -= np.linalg.slogdet(variance * precision)[1] / 2
+    return expit(np.log(PRIOR.odds) + evidence)
 
 
 def _line_prior(margin, weight, n_scores):

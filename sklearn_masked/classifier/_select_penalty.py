@@ -139,14 +139,14 @@ class _Problem:
         self.is_cell = torch.from_numpy(chosen >= 0)
         self.rows, self.others, self.X = row[chosen], others, X
         own = label[chosen[:, 0]]
-        self.target = torch.from_numpy(target[chosen].astype(float))
-        self.weight = torch.from_numpy(weight[chosen].astype(float))
+        self.target = torch.from_numpy(target[chosen].astype(np.float32))
+        self.weight = torch.from_numpy(weight[chosen].astype(np.float32))
         self.weight = torch.where(self.is_cell, self.weight, 0.0)
         n = np.bincount(label, weight)[own]
         positive = np.bincount(label, weight * target)[own]
         pooled = (weight @ target + 0.5) / (weight.sum() + 1)
         rate = (positive + pooled) / (n + 1)
-        self.prior = torch.from_numpy(np.log(rate / (1 - rate)))[:, None]
+        self.prior = torch.from_numpy(np.log(rate / (1 - rate))).float()[:, None]
         known = np.isin(
             own[:, None] * X.shape[0] + others,
             label.astype(np.int64) * X.shape[0] + row,
@@ -173,11 +173,11 @@ class _Problem:
         prior = self.prior.expand_as(self.target)
         costs = penalty.C * self.weight
         left_out = leave_folds_out(
-            own.double() + _BIAS_VARIANCE, prior, self.target, costs, _FOLDS
+            own + _BIAS_VARIANCE, prior, self.target, costs, _FOLDS
         )
         bias = self.prior + _BIAS_VARIANCE * left_out.coefficients.sum(2)
-        margins = (left_out.margins - bias[:, :, None]).float()
-        others = left_out.coefficients.float() @ across.mT
+        margins = left_out.margins - bias[:, :, None]
+        others = left_out.coefficients @ across.mT
         shape = margins.shape
         positive = ((self.target > 0.5) & self.is_cell).view(shape)
         negative = ((self.target <= 0.5) & self.is_cell).view(shape)

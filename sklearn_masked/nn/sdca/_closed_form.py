@@ -30,9 +30,9 @@ def leave_folds_out(products, prior, target, cell_C, n_folds):
 
     Parameters
     ----------
-    products : float64 tensor of shape (n_labels, n_cells, n_cells)
+    products : tensor of shape (n_labels, n_cells, n_cells)
         :math:`K`, of each label's cells, fold after fold, all folds of one size.
-    prior, target, cell_C : float64 tensors of shape (n_labels, n_cells)
+    prior, target, cell_C : tensors of shape (n_labels, n_cells)
         Prior means of the margins, targets, and costs, 0 where there is no cell.
     n_folds : int
 

@@ -9,11 +9,17 @@ import scipy.sparse as sp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import make_pipeline
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from test_soft_refused import REFUSED
 
-from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
+from sklearn_masked import (
+    DescribedLabelsClassifier,
+    MaskedLabels,
+    MaskedMultiLabelClassifier,
+)
 from sklearn_masked.classifier import _net
 from sklearn_masked.classifier._fit import make_targets
 from sklearn_masked.nn import MaskedBCEWithLogitsLoss
@@ -56,6 +62,7 @@ WAYS = {
     "dual, positives weighted": {**FIXED, "pos_weight": [2.0, 1.0, 0.5]},
     "dual, balanced": {**FIXED, "pos_weight": "balanced"},
     "dual, by label": {**FIXED, "reduction": "label"},
+    "dual, described": {**FIXED, "label_features": np.eye(L, M)},
     "dual, early": {**FIXED, "early_stopping": True},
     "optimizer": OPTIMIZED,
     "optimizer, weak negatives": {**OPTIMIZED, "unlabeled_weight": 0.05},
@@ -231,6 +238,17 @@ def test_validation_rows_may_be_soft_and_scores_refuse_them():
     with pytest.raises(ValueError) as caught:
         model.score(X, soft)
     assert str(caught.value) == REFUSED
+
+
+def test_described_labels_train_on_soft_cells():
+    X, y, rng = data()
+    texts = [" ".join(f"word{col}" for col in row.indices) for row in X]
+    words = ["word0", "word1", "word2"]
+    pipeline = make_pipeline(TfidfVectorizer(), MaskedMultiLabelClassifier(**FIXED))
+    model = DescribedLabelsClassifier(pipeline, words)
+    model.fit(texts, soft_labels(softened(y, rng))).partial_fit(texts, soft_labels(y))
+    right = (model.predict_proba(texts) > 0.5) == (y == 1)
+    assert right[~np.isnan(y)].mean() > 0.7
 
 
 def test_soft_targets_reach_a_loss_of_the_users_own():

@@ -10,10 +10,13 @@ import inspect
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 import sklearn_masked
 from sklearn_masked import (
+    DescribedLabelsClassifier,
     MaskedCalibratedClassifierCV,
     MaskedLabels,
     MaskedMultiLabelClassifier,
@@ -45,6 +48,7 @@ HARD = MaskedLabels.from_dense(Y, label_names=["a", "b"])
 SOFT = MaskedLabels.from_dense(Y, label_names=["a", "b"], soft=True)
 SCORES = np.random.RandomState(1).rand(N, 2)
 DECISIONS = (SCORES > 0.5).astype(int)
+TEXTS = ["one", "two", "one three", "four"] * 3
 IDS = [f"text {i}" for i in range(N)]
 PARAMETERS = {
     "y",
@@ -89,6 +93,11 @@ def small():
     return MaskedMultiLabelClassifier(
         C=1.0, shared_weight=0.0, label_correlation=0.0, idf_power=0.0
     )
+
+
+def described():
+    steps = TfidfVectorizer(), small()
+    return DescribedLabelsClassifier(make_pipeline(*steps), {"a": "one", "b": "two"})
 
 
 def displays():
@@ -160,6 +169,9 @@ REFUSING = {
     "classifier.MaskedMultiLabelClassifier.score": method(
         "score", lambda: small().fit(X, HARD)
     ),
+    "classifier.DescribedLabelsClassifier.score": lambda y: (
+        described().fit(TEXTS, HARD).score(TEXTS, y)
+    ),
     "inspection.audited_performance": of(inspection.audited_performance, DECISIONS),
     "inspection.bootstrap_interval": lambda y: inspection.bootstrap_interval(
         auc, y, SCORES, n_resamples=2
@@ -208,6 +220,8 @@ OTHERS = {
     "annotation.CellAudit": "a result",
     "annotation.LoopReport": "a result",
     "calibration.MaskedCalibratedClassifierCV": "target_prevalence is of numbers",
+    "classifier.DescribedLabelsClassifier.fit": "trains",
+    "classifier.DescribedLabelsClassifier.partial_fit": "trains",
     "classifier.MaskedMultiLabelClassifier.fit": "trains",
     "classifier.MaskedMultiLabelClassifier.partial_fit": "trains",
     "labels.LabelRow": "a row of any labels",

@@ -168,7 +168,7 @@ class DescribedLabelsClassifier(
         """Return the words of each label of y, in its order."""
         names, n_labels = None, 1
         if not is_binary(y):
-            labels = encode_target(y, count_rows(X)).labels
+            labels = encode_target(y, count_rows(X), accept_soft=True).labels
             names, n_labels = labels.label_names, labels.n_labels
         given = self.descriptions
         if entry_names(given) is not None:

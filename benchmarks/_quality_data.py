@@ -19,6 +19,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import normalize
 
 from sklearn_masked import MaskedLabels
+from sklearn_masked.feature_extraction import TextEncoder
 
 # Folder: the kind of its features where no view is named.
 SETS = {
@@ -200,9 +201,8 @@ def _embedded(train, test):
     model = wordllama.WordLlama.load(
         cache_dir=str(Path(wordllama.__file__).parent), disable_download=True
     )
-    X, X_test = (model.embed(part, norm=False) for part in (train, test))
-    mean = X.mean(axis=0)
-    return normalize(X - mean), normalize(X_test - mean)
+    encoder = TextEncoder(model)
+    return encoder.fit_transform(train), encoder.transform(test)
 
 
 def choose_cells(Y, mask, size, seed):

@@ -23,6 +23,7 @@ _MODULES = (
     "calibration",
     "classifier",
     "datasets",
+    "feature_extraction",
     "inspection",
     "labels",
     "metrics",

@@ -15,6 +15,7 @@ TABLE = [
     "_version",
     "exceptions",
     "_fitted",
+    "feature_extraction",
     "labels",
     "_targets",
     "metrics",
@@ -88,6 +89,7 @@ def test_imports_run_one_way(part, file):
 def test_labels_and_metrics_do_not_load_torch():
     code = (
         "import sys, sklearn_masked, sklearn_masked.labels, sklearn_masked.metrics, "
+        "sklearn_masked.feature_extraction, "
         "sklearn_masked.model_selection, sklearn_masked.datasets, "
         "sklearn_masked.multioutput, sklearn_masked.calibration, "
         "sklearn_masked.thresholds, sklearn_masked.inspection, "

@@ -93,17 +93,17 @@ BY_HAND = {
 # Parameters without names of labels or rows, and neither number nor switch.
 PLAIN = set(
     """
-    C action annotations annotator answer_id arguments average ax batch_size beta
-    callbacks classes clip cols columns confidence_level confirmed cost_matrix
-    criterion curve cv delimiter device ensemble estimator fallback fit_params folder
-    format highlight id_field idf_power implicit interactions interval kwargs label
-    label_correlation lr mask max_epochs max_per_sample method metric metrics module
-    n_cells n_jobs n_labels n_more_cells n_samples n_topics net_params on_conflict
-    on_disagreement optimizer options params partial_fit_params parts pre_dispatch
-    query_params question random_state records reduction response_method rows sample
-    samples score_func score_name scoring seeds shared_weight source std_power strategy
-    subset test_size train_size train_sizes unknown_samples unselected value values
-    weight zero_division
+    C action annotations annotator answer_id arguments average ax batch_size beta cache
+    callbacks classes clip cols columns confidence_level confirmed cost_matrix criterion
+    curve cv delimiter device encode_params encoder encoder_id ensemble estimator
+    fallback fit_params folder format highlight id_field idf_power implicit interactions
+    interval kwargs label label_correlation lr mask max_epochs max_per_sample method
+    metric metrics module n_cells n_jobs n_labels n_more_cells n_samples n_topics
+    net_params on_conflict on_disagreement optimizer options params partial_fit_params
+    parts pre_dispatch query_params question random_state records reduction
+    response_method rows sample samples score_func score_name scoring seeds
+    shared_weight source std_power strategy subset test_size train_size train_sizes
+    unknown_samples unselected value values weight zero_division
     """.split()
 )
 # `nn` takes tensors, which have no names.
@@ -236,6 +236,8 @@ CLONE = {
 SKIPPED = {
     "annotation.CellAudit.fix",
     "annotation.LabelingLoop.next_batch",
+    "feature_extraction.TextEncoder.fit",
+    "feature_extraction.TextEncoder.fit_transform",
     "labels.MaskedLabels.from_cells",
     "labels.MaskedLabels.merge",
     "labels.cell_weights",

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import TruncatedSVD
 from sklearn.exceptions import NotFittedError
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
@@ -89,7 +89,12 @@ def test_words_are_features_by_the_same_vectorizer():
 
 STEPS = {
     "union": (
-        FeatureUnion([("words", TfidfVectorizer()), ("hash", HashingVectorizer())]),
+        FeatureUnion(
+            [
+                ("words", TfidfVectorizer()),
+                ("characters", TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4))),
+            ]
+        ),
     ),
     "dense": (TfidfVectorizer(), TruncatedSVD(8, random_state=0), StandardScaler()),
 }

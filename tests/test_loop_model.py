@@ -51,6 +51,25 @@ def answer_some(loop, n=30):
     loop.answer(rows, cols, TRUTH[rows, cols])
 
 
+def test_seeds_describe_the_labels_to_the_default_model(tmp_path):
+    settings = {"folder": tmp_path, "random_state": 0}
+    seeds = {"war": "tanks", "crime": ["jail", "the thief"]}
+    names = [*NAMES, "sport"]
+    with LabelingLoop(None, TEXTS, label_names=names, seeds=seeds, **settings) as loop:
+        loop.answer([0, 1, 2], ["war"] * 3, ["yes", "no", "yes"])
+        loop.fit()
+        features = loop.model[-1].label_features
+        vectorizer = loop.model[0]
+        rows = vectorizer.transform(["tanks", "jail", "the thief"]).toarray()
+        crime = (rows[1] + rows[2]) / np.linalg.norm(rows[1] + rows[2])
+        expected = [rows[0], crime, np.zeros(len(crime))]  # no text has "sport"
+        np.testing.assert_allclose(features.toarray(), expected, atol=1e-6)
+        proba = loop.model.predict_proba(TEXTS[:4])
+        # No answer is about crime: its words alone tell it.
+        assert min(proba[1, 1], proba[3, 1]) > max(proba[0, 1], proba[2, 1])
+        loop.report(cv=2)
+
+
 def test_fit_trains_on_the_labeled_cells_and_survives_a_restart(tmp_path):
     with make(tmp_path) as loop:
         assert loop.model is None

@@ -105,7 +105,7 @@ def seed_cells(
     X = _matrix(X, "X")
     labels = _labels(labels, X, queries)
     _check_names(queries, labels, features)
-    directions = _directions(queries, labels, X.shape[1])
+    directions = query_directions(queries, labels, X.shape[1])
     check_count(n_cells, "n_cells")
     _check_share(random_share)
     quota = label_quotas(max_per_label, n_cells, labels)
@@ -175,7 +175,7 @@ def _labels(labels, X, queries):
     return MaskedLabels.from_cells([], [], [], shape=shape, label_names=names)
 
 
-def _directions(queries, labels, n_features):
+def query_directions(queries, labels, n_features):
     """Return the query of each label at length 1, dense or CSR, zeros without one."""
     if not isinstance(queries, dict):
         queries = _matrix(queries, "queries")

@@ -192,7 +192,7 @@ class DescribedLabelsClassifier(
             table = _in_column(X, words, self.text_column)
             features = _only_varying(head.transform(table), rows)[: len(words)]
         if sp.issparse(features):
-            return sp.diags_array((~is_blank).astype(features.dtype)) @ features
+            return sp.csr_array(sp.diags((~is_blank).astype(features.dtype)) @ features)
         return np.where(is_blank[:, None], 0, np.asarray(features))
 
     @available_if(_estimator_has("predict"))
@@ -326,7 +326,7 @@ def _only_varying(features, rows):
         features = sp.csc_array(features)
         last = sp.csc_array(features[[-1]])
         differs = abs(features - sp.vstack([last] * features.shape[0])).sum(axis=0) > 0
-        return sp.csr_array(features @ sp.diags_array(differs.astype(features.dtype)))
+        return sp.csr_array(features @ sp.diags(differs.astype(features.dtype)))
     features = np.asarray(features)
     same = (features == features[-1]).all(axis=0)
     return np.where(same, np.asarray(rows).mean(axis=0), features)

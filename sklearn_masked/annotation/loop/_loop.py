@@ -36,7 +36,8 @@ class LabelingLoop(Asking, Answers):
         With `fit(X, labels)` on :class:`~sklearn_masked.MaskedLabels` and
         `predict_proba`. Cloned for each fit. None for
         :class:`~sklearn_masked.MaskedMultiLabelClassifier`, on TF-IDF where X are
-        texts; torch is loaded when it is first fitted.
+        texts, with `seeds` as its `label_features`; torch is loaded when it is first
+        fitted.
     X : array-like, sparse matrix, DataFrame or list of texts, n_samples rows
         The pool. It is not saved.
     folder : str or Path
@@ -356,7 +357,8 @@ class LabelingLoop(Asking, Answers):
         """
         with self._guard:
             labels, n_entries = self.training_labels, self._n_read
-        fitted = fit_model(self.estimator, self.X, self._texts, labels, self._seed())
+        data = self.X, self._texts, labels, self._descriptions()
+        fitted = fit_model(self.estimator, *data, self._seed())
         self._log.check_open()  # the folder may be another's by now
         self._fitted = fitted
         save_model(self.folder, fitted.model, n_entries)
@@ -367,9 +369,12 @@ class LabelingLoop(Asking, Answers):
 
     def _held_out_proba(self, labels, cv):
         """Return a probability a labeled cell, by models that did not see its row."""
-        return held_out_proba(
-            self.estimator, self.X, self._texts, labels, cv, self._seed()
-        )
+        data = self.X, self._texts, labels, self._descriptions()
+        return held_out_proba(self.estimator, *data, cv, self._seed())
+
+    def _descriptions(self):
+        """Return the seeds, where the default model is to be fitted with them."""
+        return self._read_seeds() if self.estimator is None else None
 
     def report(self, *, cv=None):
         """Return where the loop stands, printed as a table.

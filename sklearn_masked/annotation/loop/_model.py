@@ -11,6 +11,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.pipeline import make_pipeline
 
 from ..._targets import OneSidedLabelsWarning, UnlabeledLabelWarning
+from ...exceptions import AssumedBaseRateWarning
 from ...metrics._rows import take_rows
 from ...model_selection import (
     MaskedStratifiedKFold,
@@ -20,11 +21,13 @@ from ...model_selection import (
 from ...model_selection.fitting import explain_labels
 from ...multioutput._constants import OneClassLabelWarning
 from .._chosen import weights_explained
+from .._cold_start import query_directions
 from ..files import free_path, read_json, write_atomically
 from ._errors import ModelNotSavedWarning, UnreadableModelWarning
 
 # Of course most labels have too few cells at first: the report counts them.
 _EXPECTED = (
+    AssumedBaseRateWarning,
     OneClassLabelWarning,
     OneSidedLabelsWarning,
     RareLabelWarning,
@@ -40,20 +43,26 @@ class Fitted:
         self.model, self.predictor, self.rows = model, predictor, rows
 
 
-def default_or_clone(estimator, X, texts, seed):
-    """Return what to fit, and on which rows: the default model where none was given."""
+def default_or_clone(estimator, X, texts, labels, seeds, seed):
+    """Return what to fit, and on which rows: the default model where none was given.
+
+    Seeds, as `read_seeds` returns them, describe the labels to the default model.
+    """
     if estimator is not None:
         return clone(estimator), X
     from ...classifier import MaskedMultiLabelClassifier
 
-    classifier = MaskedMultiLabelClassifier(random_state=seed)
+    features = None
+    if seeds is not None:
+        features = query_directions(seeds[1], labels, np.shape(seeds[0])[1])
+    classifier = MaskedMultiLabelClassifier(label_features=features, random_state=seed)
     return classifier, X if texts is None else texts.read()[1]
 
 
-def fit_model(estimator, X, texts, labels, seed):
+def fit_model(estimator, X, texts, labels, seeds, seed):
     """Return a fitted model, which takes rows like those of X."""
     _check_labeled(labels, "fit()")
-    to_fit, rows = default_or_clone(estimator, X, texts, seed)
+    to_fit, rows = default_or_clone(estimator, X, texts, labels, seeds, seed)
     with (
         warnings.catch_warnings(),
         weights_explained(labels),
@@ -67,14 +76,14 @@ def fit_model(estimator, X, texts, labels, seed):
     return Fitted(to_fit, to_fit, X)
 
 
-def held_out_proba(estimator, X, texts, labels, cv, seed):
+def held_out_proba(estimator, X, texts, labels, seeds, cv, seed):
     """Return a probability a labeled cell, by models that did not see its row.
 
     Rows without a labeled cell take no part: they would cost time, and leave some
     training folds without a cell.
     """
     _check_labeled(labels, "Cross-validation")
-    to_fit, X = default_or_clone(estimator, X, texts, seed)
+    to_fit, X = default_or_clone(estimator, X, texts, labels, seeds, seed)
     rows = np.flatnonzero(np.diff(labels.indptr))
     labels = labels[rows]
     if isinstance(cv, Integral):

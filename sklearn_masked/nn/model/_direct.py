@@ -62,7 +62,9 @@ class DenseDirect(nn.Module):
             self.weight.data += torch.from_numpy(table).to(self.weight)
             return
         table = table.tocoo()
-        at = (torch.from_numpy(part.astype(np.int64)) for part in table.coords)
+        at = (
+            torch.from_numpy(part.astype(np.int64)) for part in (table.row, table.col)
+        )
         values = torch.from_numpy(table.data).to(self.weight)
         at = tuple(part.to(values.device) for part in at)
         self.weight.data.index_put_(at, values, accumulate=True)

@@ -7,9 +7,8 @@ FOLDER as in `quality.py`, whose sets and cells these are. Each cell gets 1 to 3
 by voters drawn at random; a vote is right by the planted rates alone. Judged are the
 labels, against the truth of the voted cells, and the default model trained on them,
 against the truth of the test rows. `one annotator` is one vote per cell by the third
-best of the five; `truth` trains on the true values of the same cells; `probabilities`
-trains on those that the weights of `from_votes` are made of. Each line of the results
-is one draw; a run that is started again goes on where it stopped.
+best of the five; `truth` trains on the true values of the same cells. Each line of the
+results is one draw; a run that is started again goes on where it stopped.
 """
 
 import argparse
@@ -95,8 +94,7 @@ def arms(y, rates, rng):
         "one annotator": (build(rows, cols, single, shape=shape), single),
         "majority": (majority, (n_yes + 0.5) / (n_votes + 1)),
         "share": (build(*records, **joined, on_conflict="mean"), n_yes / n_votes),
-        "probabilities": (found.probabilities, found.probabilities.values),
-        "from_votes": (found.labels, found.probabilities.values),
+        "from_votes": (found.labels, found.labels.values),
     }, cells.values
 
 

@@ -132,10 +132,10 @@ def test_the_estimate_equals_that_of_a_loop(
 ):
     votes, _, _ = planted(seed, 12, n_labels, n_voters, share, prevalence)
     found = aggregate_votes(votes, tol=1e-3)
-    if not found.probabilities.n_cells:
+    if not found.labels.n_cells:
         return
     probability, a, b, expected = slow_aggregate(votes, found.n_iter)
-    cells = found.probabilities.cells()
+    cells = found.labels.cells()
     keys = list(zip(cells.rows.tolist(), cells.cols.tolist(), strict=True))
     assert keys == sorted(probability)
     np.testing.assert_allclose(
@@ -150,38 +150,12 @@ def test_the_estimate_equals_that_of_a_loop(
     assert found.pair_votes.tolist() == [counts[pair] for pair in pairs]
 
 
-def test_labels_to_train_on_have_the_gradient_of_the_votes_likelihood():
-    votes, _, _ = planted(n=300, prevalence=0.2)
-    found = aggregate_votes(votes)
-    labels, p = found.labels.cells(), found.probabilities.cells().values
-    assert found.labels.soft and set(labels.values.tolist()) == {0.0, 1.0}
-    assert (labels.weights > 0).all() and (labels.weights <= 1).all()
-    # The log likelihood of a cell's votes, to a model of margin m: by its difference.
-    prevalence = found.prevalence[labels.cols]
-    odds = p / (1 - p) * (1 - prevalence) / prevalence
-
-    def likelihood(shift):
-        m = np.log(prevalence / (1 - prevalence)) + shift
-        q = 1 / (1 + np.exp(-m))
-        return np.log(q * odds + 1 - q)
-
-    slope = (likelihood(1e-5) - likelihood(-1e-5)) / 2e-5
-    ours = labels.weights * (labels.values - prevalence)
-    np.testing.assert_allclose(ours, slope, rtol=0, atol=1e-7)
-
-
-def test_a_cell_that_votes_leave_at_its_prevalence_is_unlabeled():
-    # Two voters who mirror each other, so that the prevalence is one half.
-    found = aggregate_votes([[[1], [0]], [[0], [1]]])
-    assert found.probabilities.n_cells == 2 and found.labels.n_cells == 0
-
-
 def test_it_has_converged_to_a_fixed_point():
     votes, _, _ = planted(n=300)
     found, more = aggregate_votes(votes), aggregate_votes(votes, tol=1e-9)
     assert found.converged and more.converged and more.n_iter > found.n_iter
     np.testing.assert_allclose(
-        found.probabilities.values, more.probabilities.values, rtol=0, atol=0.01
+        found.labels.values, more.labels.values, rtol=0, atol=0.01
     )
     with pytest.warns(ConvergenceWarning) as caught:
         short = aggregate_votes(votes, max_iter=1)
@@ -199,7 +173,7 @@ def test_voters_of_planted_quality_are_told_apart():
     np.testing.assert_allclose(found.sensitivity, right, atol=0.06)
     np.testing.assert_allclose(found.specificity, right, atol=0.06)
     np.testing.assert_allclose(found.prevalence, [0.4, 0.4], atol=0.03)
-    cells = found.probabilities.cells()
+    cells = found.labels.cells()
     true = truth[cells.rows, cells.cols]
     yes = np.nansum(votes, 0)[cells.rows, cells.cols]
     n_votes = (~np.isnan(votes)).sum(0)[cells.rows, cells.cols]
@@ -231,11 +205,9 @@ def test_matrices_and_records_are_the_same_votes(form):
         shape=votes.shape[1:],
     )
     other = aggregate_votes(form(votes))
-    assert other.probabilities == found.probabilities and isinstance(
-        other, VoteAggregation
-    )
+    assert other.labels == found.labels and isinstance(other, VoteAggregation)
     assert other.voters.tolist() == found.voters.tolist() == [0, 1, 2, 3]
-    assert MaskedLabels.from_votes(form(votes)) == found.labels == other.labels
+    assert MaskedLabels.from_votes(form(votes)) == found.labels
     np.testing.assert_array_equal(other.sensitivity, found.sensitivity)
 
 
@@ -255,12 +227,12 @@ def test_the_order_of_records_and_voters_decides_nothing():
     )
     plain = aggregate_votes(votes)
     np.testing.assert_allclose(
-        shown.probabilities.to_dense(),
-        plain.probabilities.to_dense(),
+        shown.labels.to_dense(),
+        plain.labels.to_dense(),
         rtol=0,
         atol=1e-9,
     )
-    assert shown.probabilities.label_names.tolist() == ["a", "b", "c"]
+    assert shown.labels.label_names.tolist() == ["a", "b", "c"]
     at = [shown.voters.tolist().index(name) for name in names]
     np.testing.assert_allclose(shown.sensitivity[at], plain.sensitivity, atol=1e-9)
     frame = shown.to_frame()
@@ -268,7 +240,7 @@ def test_the_order_of_records_and_voters_decides_nothing():
     assert set(frame["voter"]) == set(names) and set(frame["label"]) == set("abc")
     assert frame["n_votes"].sum() == len(voter)
     with pytest.warns(RowOrderWarning):
-        shown.probabilities.to_frame(sample_ids=ids[::-1])
+        shown.labels.to_frame(sample_ids=ids[::-1])
 
 
 def test_abstentions_are_no_votes():
@@ -285,13 +257,13 @@ def test_abstentions_are_no_votes():
         [False, False],
         [False, False],
     ]
-    assert np.isnan(found.probabilities.to_dense()[3]).all()
+    assert np.isnan(found.labels.to_dense()[3]).all()
     silent = aggregate_votes(np.full((2, 3, 2), NAN))
-    assert silent.probabilities.n_cells == 0 and silent.converged
+    assert silent.labels.n_cells == 0 and silent.converged
     assert np.isnan(silent.sensitivity).all() and silent.sensitivity.shape == (2, 2)
     np.testing.assert_allclose(silent.prevalence, 0.5)
     empty = aggregate_votes([], samples=[], labels=[], voters=[], shape=(2, 3))
-    assert empty.probabilities.shape == (2, 3) and empty.sensitivity.shape == (0, 3)
+    assert empty.labels.shape == (2, 3) and empty.sensitivity.shape == (0, 3)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9])
@@ -303,11 +275,9 @@ def test_where_no_votes_meet_the_prior_remains(share, n_voters):
     found = aggregate_votes(
         vote, samples=np.arange(n), labels=np.zeros(n, int), voters=voter, shape=(n, 1)
     )
-    values = found.probabilities.to_dense()[:, 0]
+    values = found.labels.to_dense()[:, 0]
     np.testing.assert_allclose(values, 0.6 * vote + 0.4 * share, atol=0.02)
     np.testing.assert_allclose(found.prevalence, share, atol=0.01)
-    np.testing.assert_allclose(found.labels.weights, 0.6, atol=0.05)
-    assert found.labels.values.tolist() == vote.tolist()
     assert values.mean() == pytest.approx(share, abs=0.01)
 
 
@@ -318,7 +288,7 @@ def test_a_label_of_one_voter_takes_the_voter_as_known_elsewhere():
     def lone(voter):
         alone = votes.copy()
         alone[[other for other in range(3) if other != voter], :, 5] = NAN
-        values = aggregate_votes(alone).probabilities.to_dense()[:, 5]
+        values = aggregate_votes(alone).labels.to_dense()[:, 5]
         return values[votes[voter, :, 5] == 1].mean()
 
     assert lone(1) < 0.75 < 0.82 < lone(0)
@@ -326,7 +296,7 @@ def test_a_label_of_one_voter_takes_the_voter_as_known_elsewhere():
 
 def test_more_agreeing_votes_are_surer():
     votes, _, _ = planted(n=400, n_labels=1, right=0.8, share=0.7)
-    found = aggregate_votes(votes).probabilities.to_dense()[:, 0]
+    found = aggregate_votes(votes).labels.to_dense()[:, 0]
     yes, count = np.nansum(votes[:, :, 0], 0), (~np.isnan(votes[:, :, 0])).sum(0)
     agreed = [found[(yes == k) & (count == k)].mean() for k in (1, 2, 3)]
     assert agreed[0] < agreed[1] < agreed[2] < 1
@@ -397,6 +367,10 @@ def test_bad_matrices_raise():
     assert message_of(aggregate_votes, frames).startswith(
         "`votes['b']` must have the labels of `votes['a']`, in the same order; label 0 "
         "is 'y' and must be 'x'."
+    )
+    assert message_of(aggregate_votes, {"a": ANN, "b": [[2, 0]]}) == (
+        "`votes['b']` accepts 1, 0, and NaN, -1 or None in unlabeled cells; got 2 at "
+        "sample 0, label 0."
     )
     weighted = MaskedLabels.from_dense([[1]], weights=[[2]])
     assert message_of(aggregate_votes, {"a": weighted}) == (

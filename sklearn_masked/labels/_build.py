@@ -349,8 +349,8 @@ class Builders:
     ):
         """Return soft labels made of votes of several people or rules per cell.
 
-        The `labels` of :func:`~sklearn_masked.labels.aggregate_votes`, which also gives
-        probabilities and how good each voter is, and says what is estimated and how.
+        The labels of :func:`~sklearn_masked.labels.aggregate_votes`, which also gives
+        how good each voter is, and says what is estimated and how.
 
         Parameters
         ----------
@@ -366,9 +366,8 @@ class Builders:
         Returns
         -------
         MaskedLabels
-            To train on. Soft, of values 1 and 0: whether the votes made a cell more or
-            less probable than the prevalence of its label; its weight says how far. A
-            cell without a vote is unlabeled.
+            Soft: the probability that each cell is positive. A cell without a vote is
+            unlabeled.
 
         Raises
         ------
@@ -388,7 +387,7 @@ class Builders:
         ...     [1, 1, 0, 0], samples=[0, 0, 0, 2], labels=[1, 1, 1, 0],
         ...     voters=["ann", "bob", "rule", "ann"], shape=(3, 2),
         ... )
-        MaskedLabels(3 x 2, 2 soft cells: 1.0 positive, 1.0 negative, weighted)
+        MaskedLabels(3 x 2, 2 soft cells: 1.0 positive, 1.0 negative)
         """
         from ._votes import aggregate_votes
 

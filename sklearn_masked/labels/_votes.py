@@ -24,10 +24,7 @@ class VoteAggregation:
     Attributes
     ----------
     labels : MaskedLabels
-        To train on. Soft, of values 1 and 0: whether the votes made a cell more or less
-        probable than the prevalence of its label; its weight says how far, from 0 to 1.
-    probabilities : MaskedLabels
-        Soft: the probability that each cell is positive, without weights.
+        Soft: the probability that each cell is positive, where anybody voted.
     voters : object array of shape (n_voters,)
         The voters' names, in the order in which they come first.
     prevalence : float64 array of shape (n_labels,)
@@ -46,7 +43,6 @@ class VoteAggregation:
     """
 
     labels: MaskedLabels
-    probabilities: MaskedLabels
     voters: np.ndarray
     prevalence: np.ndarray
     pair_voter: np.ndarray
@@ -76,7 +72,7 @@ class VoteAggregation:
         """Return a pandas DataFrame: a row per voter and label that have votes."""
         import pandas as pd
 
-        names = self.probabilities.label_names
+        names = self.labels.label_names
         label = self.pair_label if names is None else names[self.pair_label]
         return pd.DataFrame(
             {
@@ -101,7 +97,7 @@ def aggregate_votes(
     max_iter=MAX_ITER,
     tol=TOL,
 ):
-    r"""Join votes of several people or rules per cell to soft labels.
+    """Join votes of several people or rules per cell to soft labels.
 
     How good each voter is at each label is estimated together with the labels, from
     nothing but the votes. A cell without a vote stays unlabeled.
@@ -112,7 +108,8 @@ def aggregate_votes(
         1 or 0; NaN, -1 or None where a voter abstains. 1-D, a vote per entry, with
         `samples`, `labels` and `voters`; or a label matrix per voter, in any form that
         :func:`check_labels` takes: a dict by the voters' names, or a sequence, such as
-        an array of shape (n_voters, n_samples, n_labels).
+        an array of shape (n_voters, n_samples, n_labels). A raw sparse matrix votes 0
+        wherever it stores nothing; pass MaskedLabels where that is an abstention.
     samples, labels : array-like of shape (n_votes,), default=None
         Of 1-D votes, rows and labels by position, or ids and names to look up in
         `sample_ids` and `label_names`.
@@ -132,8 +129,7 @@ def aggregate_votes(
     Returns
     -------
     VoteAggregation
-        The soft labels to train on, `labels`, the `probabilities` that they come from,
-        and the voters' estimated quality.
+        The soft labels, `labels`, and the voters' estimated quality.
 
     Raises
     ------
@@ -148,7 +144,7 @@ def aggregate_votes(
 
     See Also
     --------
-    MaskedLabels.from_votes : The labels to train on alone.
+    MaskedLabels.from_votes : The labels alone.
     MaskedLabels.from_cells : With ``soft=True, on_conflict="mean"``, shares of votes.
 
     Notes
@@ -162,15 +158,9 @@ def aggregate_votes(
     and alternates between truth and rates; chance decides nothing, and time and memory
     follow the votes.
 
-    A cell of probability p, in a label of prevalence :math:`\pi`, is trained on as a
-    positive of weight :math:`(p - \pi) / (1 - \pi)` or a negative of weight
-    :math:`(\pi - p) / \pi`. To a model that predicts :math:`\pi` this has the gradient
-    of the likelihood of the votes, which the target p has too; but p, of an unsure
-    cell, goes on to draw predictions towards itself.
-
     Where no two voters share a cell, agreement tells nothing and the prior remains: a
     lone vote gives a cell the probability of 0.6 times the vote plus 0.4 times the
-    share of 1 among the votes on its label, and trains as a cell of weight 0.6.
+    share of 1 among the votes on its label.
 
     References
     ----------
@@ -186,10 +176,8 @@ def aggregate_votes(
     >>> bob = [[1, 0], [0, 1], [0, nan], [nan, nan]]
     >>> rule = [[1, 0], [nan, 0], [1, 0], [nan, nan]]
     >>> found = aggregate_votes({"ann": ann, "bob": bob, "rule": rule})
-    >>> found.probabilities
-    MaskedLabels(4 x 2, 6 soft cells: 2.8 positive, 3.2 negative)
     >>> found.labels
-    MaskedLabels(4 x 2, 6 soft cells: 3.0 positive, 3.0 negative, weighted)
+    MaskedLabels(4 x 2, 6 soft cells: 2.8 positive, 3.2 negative)
     >>> found.voters[found.sensitivity[:, 0].argmin()]
     'bob'
     """
@@ -220,7 +208,7 @@ def _of_matrices(votes):
     """Return votes of a label matrix per voter as parallel columns."""
     by_name = votes if isinstance(votes, Mapping) else dict(enumerate(votes))
     names = list(by_name)
-    parts = [check_labels(one) for one in by_name.values()]
+    parts = [_matrix(one, f"`votes[{name!r}]`") for name, one in by_name.items()]
     if not parts:
         raise ValueError("`votes` needs one voter or more; got none.")
     first = parts[0]
@@ -244,6 +232,14 @@ def _of_matrices(votes):
     voter = np.repeat(np.arange(len(parts)), [len(one.rows) for one in cells])
     store = first.shape, first.label_names, first._row_ids
     return *columns, voter, names, *store
+
+
+def _matrix(votes, name):
+    """Return one voter's votes as MaskedLabels; errors say whose they are."""
+    try:
+        return check_labels(votes)
+    except ValueError as error:
+        raise ValueError(str(error).replace("`y`", name)) from None
 
 
 def _of_records(votes, samples, labels, voters, shape, sample_ids, label_names):
@@ -303,12 +299,17 @@ def _aggregate(rows, cols, values, voter, names, shape, label_names, ids, *how):
             ConvergenceWarning,
             stacklevel=3,
         )
-    prevalence, named = fit.prevalence[cell_label], (shape, label_names, ids)
-    evidence = _evidence(fit.posterior, prevalence)
-    kept = evidence != 0
+    labels = MaskedLabels(
+        row_pointers(cell_row, shape[0]),
+        cell_label,
+        fit.posterior,
+        shape,
+        label_names=label_names,
+        row_ids=ids,
+        soft=True,
+    )
     return VoteAggregation(
-        _labels(cell_row, cell_label, evidence > 0, np.abs(evidence), kept, *named),
-        _labels(cell_row, cell_label, fit.posterior, None, slice(None), *named),
+        labels,
         np.fromiter(names, dtype=object, count=len(names)),
         fit.prevalence,
         pair_voter,
@@ -318,26 +319,6 @@ def _aggregate(rows, cols, values, voter, names, shape, label_names, ids, *how):
         fit.specificity,
         fit.n_iter,
         fit.converged,
-    )
-
-
-def _evidence(posterior, prevalence):
-    """Return how far votes moved cells from their prevalence, to 1 or down to -1."""
-    room = np.where(posterior > prevalence, 1 - prevalence, prevalence)
-    return (posterior - prevalence) / room
-
-
-def _labels(rows, cols, values, weights, kept, shape, label_names, ids):
-    """Return soft labels of the cells that are kept, which are in order."""
-    return MaskedLabels(
-        row_pointers(rows[kept], shape[0]),
-        cols[kept],
-        values[kept],
-        shape,
-        weights=None if weights is None else weights[kept],
-        label_names=label_names,
-        row_ids=ids,
-        soft=True,
     )
 
 

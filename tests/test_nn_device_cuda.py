@@ -18,7 +18,7 @@ from sklearn_masked import MaskedMultiLabelClassifier
 from sklearn_masked.classifier._fit import make_targets
 from sklearn_masked.labels import check_labels
 from sklearn_masked.metrics import masked_roc_auc_score
-from sklearn_masked.nn import RowWiseAdagrad, SparseSGD
+from sklearn_masked.nn import EmbeddingBagModule, RowWiseAdagrad, SparseSGD
 from sklearn_masked.nn.batches import BatchIterator, CellDataset
 from sklearn_masked.nn.model._module import DirectSharedModule
 from sklearn_masked.nn.sdca import SDCADataset, SDCASolver
@@ -101,6 +101,8 @@ STEPS = {
         {"criterion__unlabeled_weight": 0.1},
     ),
     "dense rows": (Linear, torch.optim.SGD, {}),
+    "classic": (EmbeddingBagModule, torch.optim.Adam, {"optimizer__fused": True}),
+    "classic, mean": (EmbeddingBagModule, RowWiseAdagrad, {"module__mode": "mean"}),
 }
 
 

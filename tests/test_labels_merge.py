@@ -217,6 +217,10 @@ def test_sets_that_store_no_negatives_stay_so_where_they_share_no_sample():
     ids = [f"id {row}" for row in range(7)]
     merged = MaskedLabels.merge(*parts, sample_ids=ids)
     assert merged.fill == "negative" and merged == part(every[:7], every)
+    # Sets without names have the labels of the others, by position.
+    nameless = [parts[0], parts[2].with_label_names(None)]
+    merged = MaskedLabels.merge(*nameless)
+    assert merged.fill == "negative" and merged.label_names.tolist() == names
     # A sample in two sets, a row without any, a label that one lacks: cell by cell.
     for others in ({"sample_ids": [*ids, "id 7"]}, {"label_names": [*names, "more"]}):
         assert MaskedLabels.merge(*parts, **others).fill == "unlabeled"

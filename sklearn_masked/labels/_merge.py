@@ -135,9 +135,8 @@ def _stacked(labels, rows, cols):
     """Return the samples of all sets in the order of the union, negatives implicit."""
     if cols is not None:
         pairs = zip(labels, cols, strict=True)
-        labels = [
-            one[:, np.argsort(at)]._replace(label_names=None) for one, at in pairs
-        ]
+        labels = [one[:, np.argsort(at)] for one, at in pairs]
+    labels = [one._replace(label_names=None) for one in labels]
     return stack(labels)[np.argsort(np.concatenate(rows))]
 
 

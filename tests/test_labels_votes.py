@@ -294,6 +294,22 @@ def test_a_label_of_one_voter_takes_the_voter_as_known_elsewhere():
     assert lone(1) < 0.75 < 0.82 < lone(0)
 
 
+def test_a_voter_worse_than_chance_counts_against():
+    right = np.array([[0.9], [0.9], [0.15]])
+    votes, truth, _ = planted(n=1000, n_labels=1, n_voters=3, share=1.0, right=right)
+    found = aggregate_votes(votes)
+    assert found.sensitivity[2, 0] < 0.3 and found.specificity[2, 0] < 0.3
+    against = (votes[:2, :, 0] == [[1], [0]]).all(0)
+    values = found.labels.to_dense()[:, 0]
+    assert values[against & (votes[2, :, 0] == 0)].min() > 0.5
+
+
+def test_an_aggregation_shows_its_size():
+    assert repr(aggregate_votes({"ann": ANN, "bob": BOB})).startswith(
+        "VoteAggregation(2 voters, 10 votes on 6 cells, converged in "
+    )
+
+
 def test_more_agreeing_votes_are_surer():
     votes, _, _ = planted(n=400, n_labels=1, right=0.8, share=0.7)
     found = aggregate_votes(votes).labels.to_dense()[:, 0]

@@ -17,7 +17,7 @@ from ._values import is_missing
 from .names import check_same_names, check_same_rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class VoteAggregation:
     """Soft labels made of votes, and how good each voter is: see `aggregate_votes`.
 
@@ -62,6 +62,13 @@ class VoteAggregation:
     def specificity(self):
         """Specificity, (n_voters, n_labels); NaN where the voter has no vote."""
         return self._table(self.pair_specificity)
+
+    def __repr__(self):
+        return (
+            f"VoteAggregation({len(self.voters)} voters, {self.pair_votes.sum()} votes "
+            f"on {self.labels.n_cells} cells, {'' if self.converged else 'not '}"
+            f"converged in {self.n_iter} iterations)"
+        )
 
     def _table(self, values):
         table = np.full((len(self.voters), len(self.prevalence)), np.nan)
@@ -176,6 +183,8 @@ def aggregate_votes(
     >>> bob = [[1, 0], [0, 1], [0, nan], [nan, nan]]
     >>> rule = [[1, 0], [nan, 0], [1, 0], [nan, nan]]
     >>> found = aggregate_votes({"ann": ann, "bob": bob, "rule": rule})
+    >>> found
+    VoteAggregation(3 voters, 15 votes on 6 cells, converged in 9 iterations)
     >>> found.labels
     MaskedLabels(4 x 2, 6 soft cells: 2.8 positive, 3.2 negative)
     >>> found.voters[found.sensitivity[:, 0].argmin()]

@@ -224,6 +224,8 @@ OTHERS = {
     "classifier.DescribedLabelsClassifier.partial_fit": "trains",
     "classifier.MaskedMultiLabelClassifier.fit": "trains",
     "classifier.MaskedMultiLabelClassifier.partial_fit": "trains",
+    "feature_extraction.TextEncoder.fit": "reads no labels",
+    "feature_extraction.TextEncoder.fit_transform": "reads no labels",
     "labels.LabelRow": "a row of any labels",
     "labels.VoteAggregation": "a result",
     "labels.MaskedLabels.from_cells": "columns of records",

@@ -121,9 +121,9 @@ default=None
     module : "embedding_bag", type or torch.nn.Module, default=None
         "embedding_bag" is the classic model: the sum of the embeddings of a row's
         features, weighted by the values of X, then a linear layer, trained end to end
-        by an optimizer
-        (:class:`~sklearn_masked.nn.EmbeddingBagModule`;
-        ``module__mode="mean"`` divides the sum by that of the absolute values). Or a
+        by an optimizer (:class:`~sklearn_masked.nn.EmbeddingBagModule`;
+        ``module__mode="mean"`` divides the sum by that of the absolute values).
+        For a sparse X :class:`~sklearn_masked.nn.LazyAdam` is faster than Adam. Or a
         :class:`torch.nn.Module` class of your own, called with `n_features` and
         `n_labels` (those that its signature names) and the `module__*` parameters; or
         an instance, a pretrained one for example: each `fit` trains a copy of it.

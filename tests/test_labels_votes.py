@@ -63,14 +63,14 @@ def slow_rates(votes, weight, positive, prior):
             sum(shares[key] * count[key] for key in keys),
             sum(shares[key] * right[key] for key in keys),
         )
-    shares = {v: 30 / (of_voter[v][0] + 30) for v in voters}
+    shares = {v: 100 / (of_voter[v][0] + 100) for v in voters}
     overall = mean_towards(
         sum(shares[v] * of_voter[v][0] for v in voters),
         sum(shares[v] * of_voter[v][1] for v in voters),
         100,
         prior,
     )
-    means = {v: mean_towards(*of_voter[v], 30, overall) for v in voters}
+    means = {v: mean_towards(*of_voter[v], 100, overall) for v in voters}
     return {
         key: mean_towards(count[key], right[key], 10, means[key[0]]) for key in count
     }
@@ -285,8 +285,8 @@ def test_where_no_votes_meet_the_prior_remains(share, n_voters):
 
 
 def test_a_label_of_one_voter_takes_the_voter_as_known_elsewhere():
-    right = np.array([[0.95] * 6, [0.65] * 6, [0.8] * 6])
-    votes, _, _ = planted(n=1000, n_labels=6, n_voters=3, share=1.0, right=right)
+    right = np.array([[0.95] * 20, [0.65] * 20, [0.8] * 20])
+    votes, _, _ = planted(n=300, n_labels=20, n_voters=3, share=1.0, right=right)
 
     def lone(voter):
         alone = votes.copy()

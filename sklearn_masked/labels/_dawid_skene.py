@@ -48,7 +48,7 @@ class VotePrior:
 
     kappa: float = 0.6
     overall: float = 100.0
-    voter: float = 30.0
+    voter: float = 100.0
     label: float = 10.0
     share: float = 10.0
     rarer: float = 1.0

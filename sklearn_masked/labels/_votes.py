@@ -159,11 +159,11 @@ def aggregate_votes(
     The model is that of Dawid and Skene (1979), per label: a prevalence, and a
     sensitivity and a specificity per voter; votes on a cell are independent given the
     truth, so that voters who copy from one another count too much. A voter's rate for a
-    label is smoothed by 10 pseudo-votes of the voter's mean over labels, that by 30 of
-    the mean of all voters, that by 100 of a prior voter's, who knows the truth in 0.6
-    of the cases and else says 1 as often as all do. Estimation begins with the prior
-    and alternates between truth and rates; chance decides nothing, and time and memory
-    follow the votes.
+    label is smoothed by 10 pseudo-votes of the voter's mean over labels, that by 100
+    of the mean of all voters, that by 100 of a prior voter's, who knows the truth in
+    0.6 of the cases and else says 1 as often as all do. Estimation begins with the
+    prior and alternates between truth and rates; chance decides nothing, and time and
+    memory follow the votes.
 
     Where no two voters share a cell, agreement tells nothing and the prior remains: a
     lone vote gives a cell the probability of 0.6 times the vote plus 0.4 times the
@@ -184,7 +184,7 @@ def aggregate_votes(
     >>> rule = [[1, 0], [nan, 0], [1, 0], [nan, nan]]
     >>> found = aggregate_votes({"ann": ann, "bob": bob, "rule": rule})
     >>> found
-    VoteAggregation(3 voters, 15 votes on 6 cells, converged in 9 iterations)
+    VoteAggregation(3 voters, 15 votes on 6 cells, converged in 8 iterations)
     >>> found.labels
     MaskedLabels(4 x 2, 6 soft cells: 2.8 positive, 3.2 negative)
     >>> found.voters[found.sensitivity[:, 0].argmin()]

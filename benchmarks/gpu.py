@@ -42,7 +42,7 @@ import torch
 from torch import nn
 
 from sklearn_masked import MaskedMultiLabelClassifier
-from sklearn_masked.classifier._fit import make_targets
+from sklearn_masked.classifier._data import make_targets
 from sklearn_masked.metrics import masked_roc_auc_score
 from sklearn_masked.nn import MaskedBCEWithLogitsLoss, RowWiseAdagrad, SparseSGD
 from sklearn_masked.nn.batches import CellDataset

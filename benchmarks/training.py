@@ -41,7 +41,7 @@ from sklearn_masked import (
     MaskedMultiLabelClassifier,
     MaskedMultiOutputClassifier,
 )
-from sklearn_masked.classifier._fit import make_targets
+from sklearn_masked.classifier._data import make_targets
 from sklearn_masked.nn import MaskedBCEWithLogitsLoss
 from sklearn_masked.nn.batches import CellDataset
 from sklearn_masked.nn.sdca import SDCASolver

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
-from sklearn_masked.classifier import InterruptedFitWarning, _threads
+from sklearn_masked.classifier import InterruptedFitWarning, _net
 from sklearn_masked.metrics import masked_roc_auc_score, masked_roc_auc_scorer
 
 
@@ -770,11 +770,11 @@ def test_large_x_and_own_modules_use_the_threads_that_torch_has(monkeypatch):
     try:
         own_module(module=Noting).fit(X, Y).predict(X)
         assert set(used) == {2}
-        monkeypatch.setattr(_threads, "_FEW", X.size - 1)
-        with _threads.threads_for(None, X):
+        monkeypatch.setattr(_net, "_FEW", X.size - 1)
+        with _net.threads_for(None, X):
             assert torch.get_num_threads() == 2
-        monkeypatch.setattr(_threads, "_FEW", X.size)
-        with _threads.threads_for(None, X):
+        monkeypatch.setattr(_net, "_FEW", X.size)
+        with _net.threads_for(None, X):
             assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)

@@ -14,7 +14,7 @@ from sklearn_masked import (
 )
 from sklearn_masked._targets import UnlabeledLabelWarning
 from sklearn_masked.classifier import _weak_negatives
-from sklearn_masked.classifier._fit import make_targets
+from sklearn_masked.classifier._data import make_targets
 from sklearn_masked.datasets import make_masked_multilabel
 from sklearn_masked.labels._draw import draw_unlabeled
 from sklearn_masked.metrics import masked_average_precision_score
@@ -240,7 +240,7 @@ def test_an_optimizer_sees_all_of_them(fill, unit, monkeypatch):
     y[np.isnan(y).all(axis=1), 0] = 0  # then both forms have the same rows
     want, labels = weighed(y, 0.05), check_labels(y)
     if fill == "negative":
-        monkeypatch.setattr("sklearn_masked.classifier._fit._MOST_CELLS", 1)
+        monkeypatch.setattr("sklearn_masked.classifier._data._MOST_CELLS", 1)
         stored = sp.csr_array(np.where(np.isnan(y), -1, y))
         labels = MaskedLabels.from_sparse(stored, implicit="negative")
         assert make_targets(labels, None).fill == "negative"

@@ -532,7 +532,7 @@ def test_implicit_negatives_train_from_a_device(problem, monkeypatch):
     X, y = problem
     sparse = sp.csr_matrix(np.nan_to_num(y, nan=-1).astype(np.int8))
     labels = MaskedLabels.from_sparse(sparse, implicit="negative")
-    monkeypatch.setattr("sklearn_masked.classifier._fit._MOST_CELLS", 1)
+    monkeypatch.setattr("sklearn_masked.classifier._data._MOST_CELLS", 1)
     want = fitted((X, labels), optimizer=torch.optim.Adam)
     monkeypatch.setattr(net_module, "place", WAYS["device"])
     got = fitted((X, labels), optimizer=torch.optim.Adam)

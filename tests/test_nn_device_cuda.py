@@ -15,7 +15,7 @@ import torch
 from sklearn.base import clone
 
 from sklearn_masked import MaskedMultiLabelClassifier
-from sklearn_masked.classifier._fit import make_targets
+from sklearn_masked.classifier._data import make_targets
 from sklearn_masked.labels import check_labels
 from sklearn_masked.metrics import masked_roc_auc_score
 from sklearn_masked.nn import EmbeddingBagModule, RowWiseAdagrad, SparseSGD

@@ -12,7 +12,7 @@ import torch
 
 import sklearn_masked.nn.sparse as sparse_module
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
-from sklearn_masked.classifier._fit import make_targets
+from sklearn_masked.classifier._data import make_targets
 from sklearn_masked.nn.batches import BatchIterator, CellDataset, bag_inputs
 from sklearn_masked.nn.sgd.optim import (
     LazyAdam,

@@ -302,7 +302,7 @@ class Trusting(pickle.Unpickler):
         "builtins.print",  # where early stopping reports to
         "functools.partial",  # of the next, by which skorch sets a learning rate
         "skorch.setter.optimizer_setter",
-        "sklearn_masked.classifier._callbacks._silent",
+        "sklearn_masked.classifier._net._silent",
     }
 
     def find_class(self, module, name):

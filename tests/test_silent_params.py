@@ -17,7 +17,7 @@ from sklearn_masked import (
     check_labels,
     exceptions,
 )
-from sklearn_masked.classifier import _fit, _solvers
+from sklearn_masked.classifier import _data, _solvers
 from sklearn_masked.metrics import masked_roc_auc_score
 from sklearn_masked.nn import MaskedBCEWithLogitsLoss
 from sklearn_masked.nn.sgd.optim import LazyAdam
@@ -301,7 +301,7 @@ def implicit_negatives():
 def test_labels_of_many_implicit_negatives_warn_of_the_other_solver(monkeypatch):
     y = implicit_negatives()
     assert classifier(C=3.0).fit(X, y).C_ == 3
-    monkeypatch.setattr(_fit, "_MOST_CELLS", 100)
+    monkeypatch.setattr(_data, "_MOST_CELLS", 100)
     model = classifier(C=3.0, lr=0.02)
     with pytest.warns(exceptions.SolverFallbackWarning) as caught:
         model.fit(X, y)

@@ -23,8 +23,8 @@ _MOST_CELLS, _MOST_DIGESTS = 2_000, 512
 _FEWEST_BATCHES = 12
 
 
-def calibrate(estimator, targets, data, valid, *, first, whole):
-    """Fit the line of each label that makes its logits log-odds.
+def calibrate(estimator, data):
+    """Fit the line per label that makes its logits log-odds, and write the weights.
 
     Where labels are described, the same held-out cells tell how much their scores
     count; see :mod:`sklearn_masked.classifier._label_prior`.
@@ -33,54 +33,52 @@ def calibrate(estimator, targets, data, valid, *, first, whole):
     ----------
     estimator : MaskedMultiLabelClassifier
         Trained by dual coordinate ascent. Its `_platt` is set: what later calls need.
-    targets : CellTargets
-        Of all rows.
-    data : SDCADataset
-        The rows trained on.
-    valid : CellDataset or None
-        The validation rows, if some were set aside.
-    first : bool
-        Whether the model was trained from the start.
-    whole : bool
-        Whether it was trained until it converged, and not for an epoch.
+    data : FitData
+        Of this call.
     """
-    dual = estimator.net_.solver
-    batches = data.batches(_held_out_size(estimator.net_, len(data)))
-    if valid is None and whole:
-        dual.refit_biases(batches)
+    solver, train = estimator.net_.solver, data.train
+    batches = train.batches(_held_out_size(estimator.net_, len(train)))
+    if data.whole and not data.stops:
+        solver.refit_biases(batches)
     prior = estimator._label_prior
     if prior is not None:
         prior.prepare(estimator.net_.module_, data.X)
         prior = prior if prior.describes else None
-    if not (estimator.calibrate or prior) or not len(dual.label):
-        return
-    known = None if first else getattr(estimator, "_platt", None)
+    if (estimator.calibrate or prior) and len(solver.label):
+        _fit_lines(estimator, data, batches, prior)
+    solver.write()
+
+
+def _fit_lines(estimator, data, batches, prior):
+    """Fit the lines, and a prior of words, to held-out cells of all calls."""
+    solver = estimator.net_.solver
+    known = None if data.first else getattr(estimator, "_platt", None)
     if known is None:
-        unit = _net.mean_weight(estimator, targets, with_labels=True)
-        known = _nothing_known(dual, unit, 0 if prior is None else prior.n_scores)
-    digests = _digests(targets.labeled, data)
+        n_scores = 0 if prior is None else prior.n_scores
+        known = _nothing_known(solver, data.mean_loss_weight, n_scores)
+    digests = _digests(data.targets.labeled, data.train)
     totals = [
         before + total.cpu().numpy() / known["unit"]
-        for before, total in zip(known["totals"], dual.totals(), strict=True)
+        for before, total in zip(known["totals"], solver.totals(), strict=True)
     ]
     if _were_seen(digests, known["digests"]):
         n_new = 0
-        growth = _growth(dual) ** min(len(digests) / known["n_seen"], 1.0)
+        growth = _growth(solver) ** min(len(digests) / known["n_seen"], 1.0)
         cells = known["cells"].copy()
         cells[0] *= growth
     else:
         n_new = len(digests)
-        if valid is not None:
+        if data.stops:
             # The validation rows were held out already, and chose the weights.
-            parts, at = _validation_cells(estimator, valid)
-            is_counted, X = False, valid.X
+            parts, rows = _validation_cells(estimator, data.valid)
+            is_counted, X = False, data.valid.X
         else:
             first = not known["n_seen"]
-            parts, at = _unseen_cells(dual, data, batches, first)
+            parts, rows = _unseen_cells(solver, data.train, batches, first)
             is_counted, X = True, data.X
         found = _as_cells(parts, totals, known["unit"], is_counted)
         if prior is not None:
-            found = prior.with_scores(found, estimator.net_.module_, X, at)
+            found = prior.with_scores(found, estimator.net_.module_, X, rows)
         cells = np.concatenate([known["cells"], found], axis=1)
     told = cells[:5] if prior is None else prior.learn(cells, estimator.n_labels_)
     if estimator.calibrate:
@@ -102,15 +100,15 @@ def _held_out_size(net, n_rows):
     return max(min(size, -(-n_rows // _FEWEST_BATCHES)), 1)
 
 
-def _cell_parts(dual, held_out):
+def _cell_parts(solver, held_out):
     """Return logit, bias, target, label and weight of the held-out cells."""
     margin, bias, cells, _ = held_out
-    weight = dual.cell_C[cells] / dual.C
-    return margin, bias, dual.target[cells], dual.label[cells], weight
+    weight = solver.cell_C[cells] / solver.C
+    return margin, bias, solver.target[cells], solver.label[cells], weight
 
 
-def _nothing_known(dual, unit, n_scores):
-    zeros = np.zeros(len(dual.module.bias))
+def _nothing_known(solver, unit, n_scores):
+    zeros = np.zeros(len(solver.module.bias))
     return {
         "cells": np.zeros((5 + n_scores, 0)),
         "totals": [zeros, zeros],
@@ -138,30 +136,29 @@ def _were_seen(digests, known):
     return bool(len(asked)) and np.isin(asked, known).mean() > 0.5
 
 
-def _growth(dual):
+def _growth(solver):
     """Return how much longer this training made what rows add to its cells' logits.
 
     The cells of a small call, each of which sees mostly itself, say little of others:
     the caller lets growth count by the share of all cells that these are.
     """
-    before = float(dual.row_terms.square().mean().sqrt())
-    return dual.row_rms() / before if before > 0 else 1.0
+    before = float(solver.row_terms.square().mean().sqrt())
+    return solver.row_rms() / before if before > 0 else 1.0
 
 
-def _unseen_cells(dual, data, batches, first):
+def _unseen_cells(solver, train, batches, first):
     """Return logit, bias, target, label and weight of cells not learned from.
 
     And the row of X that each of them stands in.
     """
-    rows = data.rows[dual.row_of_cell]
+    rows = train.rows[solver.row_of_cell]
     if first:
         # Logits after one epoch are up to 5 % longer than after two: the lines change
         # little by it.
-        held_out = held_out_margins(dual, batches, n_more=1)
-        return _cell_parts(dual, held_out), rows[held_out.cells.cpu().numpy()]
-    zeros = torch.zeros_like(dual.row_terms)
-    parts = dual.row_terms, zeros, dual.target, dual.label, dual.cell_C / dual.C
-    return parts, rows
+        held_out = held_out_margins(solver, batches, n_more=1)
+        return _cell_parts(solver, held_out), rows[held_out.cells.cpu().numpy()]
+    zeros, weight = torch.zeros_like(solver.row_terms), solver.cell_C / solver.C
+    return (solver.row_terms, zeros, solver.target, solver.label, weight), rows
 
 
 def _as_cells(parts, totals, unit, is_counted):

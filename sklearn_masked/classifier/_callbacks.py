@@ -1,66 +1,12 @@
-"""From the estimator's `callbacks` to those of the net: copies, which see its cells."""
+"""skorch's epoch scoring, of the labeled cells of the epoch's rows."""
 
-import copy
 import functools
 import inspect
 
-import skorch.callbacks
 from sklearn.metrics import check_scoring
 from skorch.callbacks import Callback, EpochScoring
 
 from ..labels import MaskedLabels
-
-
-def make_callbacks(estimator, stops):
-    """Return the user's callbacks, copied, and early stopping where it `stops`."""
-    if estimator.callbacks == "disable":
-        return "disable"
-    callbacks = [_copied(each) for each in estimator.callbacks or ()]
-    if stops:
-        stopping = skorch.callbacks.EarlyStopping(
-            monitor="valid_loss",
-            patience=estimator.n_iter_no_change,
-            threshold=estimator.tol,
-            threshold_mode="abs",
-            load_best=True,
-            sink=print if estimator.verbose else _silent,
-        )
-        callbacks.append(("early_stopping", stopping))
-    return callbacks
-
-
-def check_callback_params(net, estimator):
-    """Raise for a `callbacks__*` in `net_params` that names no callback of the net."""
-    known = []
-    if estimator.callbacks != "disable":
-        given = (each for each in estimator.callbacks or () if isinstance(each, tuple))
-        # One that was set to None is no longer among them.
-        known = [*net._default_callbacks, *given, *net.callbacks_]
-    names = dict.fromkeys(each[0] for each in known)
-    for param in estimator.net_params or ():
-        if param.startswith("callbacks__") and param.split("__")[1] not in names:
-            raise ValueError(
-                f"`{param}` names no callback of the net, which has "
-                f"{', '.join(names) or 'none'}."
-            )
-
-
-def _silent(text):
-    """Print nothing."""
-
-
-def _copied(given):
-    """Return a copy of a callback, or of a pair of its name and it."""
-    if isinstance(given, tuple):
-        name, callback = given
-        return name, _copied(callback)
-    if type(given) is EpochScoring:
-        return CellEpochScoring(**given.get_params(deep=False))
-    try:
-        return copy.deepcopy(given)
-    except TypeError:
-        # An open file or a writer cannot be copied: the copy writes to the same.
-        return copy.copy(given)
 
 
 class CellEpochScoring(EpochScoring):

@@ -21,7 +21,7 @@ from .._targets import (
 from ..labels.names import check_same_features, check_same_rows, row_names
 from ..metrics._rows import count_rows
 from ..nn.batches import in_form
-from . import _fit, _net, _persistence
+from . import _data, _fit, _persistence
 from ._label_prior import (
     labels_without_cells,
     make_prior,
@@ -29,8 +29,7 @@ from ._label_prior import (
     warn_assumed_rate,
 )
 from ._prediction import PredictionMixin
-from ._solvers import is_own, refuse_instances
-from ._validation import refuse_dataset
+from ._solvers import is_net_param, is_own, refuse_instances
 
 # Fitted attributes that are not for users.
 _PRIVATE = (
@@ -391,12 +390,12 @@ default=None
         if deep:
             # Checked when fitting, as every parameter is: here it may be anything.
             stored = self.net_params if isinstance(self.net_params, dict) else {}
-            params.update({k: v for k, v in stored.items() if _net.is_net_param(k)})
+            params.update({k: v for k, v in stored.items() if is_net_param(k)})
         return params
 
     def set_params(self, **params):
         """Set parameters; `optimizer__*` and their like are kept in `net_params`."""
-        ours = {k: v for k, v in params.items() if not _net.is_net_param(k)}
+        ours = {k: v for k, v in params.items() if not is_net_param(k)}
         super().set_params(**ours)
         if len(ours) < len(params):
             theirs = {k: v for k, v in params.items() if k not in ours}
@@ -467,7 +466,7 @@ default=None
             warn_assumed_rate(prior, *seen, fitted.label_names_)
             has_cells = has_cells | rated_labels(prior, has_cells)
         warn_unlabeled_labels(has_cells, fitted.label_names_)
-        _fit.train(fitted, X, targets, first=not warm, whole=True)
+        _fit.fit(fitted, X, targets, first=not warm, whole=True)
         return self._adopt(fitted)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -502,7 +501,7 @@ default=None
         X, _, targets = fitted._validate(
             X, y, sample_weight, first=first, classes=classes
         )
-        _fit.train(fitted, X, targets, first=first, whole=False)
+        _fit.fit(fitted, X, targets, first=first, whole=False)
         return self._adopt(fitted)
 
     def _scratch(self, keep):
@@ -520,7 +519,7 @@ default=None
 
     def _validate(self, X, y, sample_weight, *, first, classes=None):
         """Return float32 X, the target and the weight of each stored cell."""
-        refuse_dataset(X)
+        _data.refuse_dataset(X)
         if y is None and self.label_features is not None:
             features = self.label_features
             names = row_names(features)
@@ -543,10 +542,10 @@ default=None
             X = in_form(X, getattr(self.net_.module_, "takes_sparse", None))
         is_told = self.label_features is not None or self.base_rates is not None
         self._label_prior = make_prior(self, X, first) if is_told else None
-        return X, target, _fit.make_targets(target.labels, sample_weight)
+        return X, target, _data.make_targets(target.labels, sample_weight)
 
     def _check_X(self, X, reset):
-        refuse_dataset(X)
+        _data.refuse_dataset(X)
         own_module = is_own(self.module)
         check_same_features(self, X, reset=reset)
         X = validate_data(

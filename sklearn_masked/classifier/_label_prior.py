@@ -292,12 +292,14 @@ class LabelPrior:
 
 
 def apply_prior(estimator, X):
-    """Write the prior into the trained weights, and give base rates to some labels.
+    """Write a prior into the trained weights, and give base rates to some labels.
 
     Labels without a labeled cell get the mean probability over the rows of X that
     `base_rates` states, or the assumed one where they are described.
     """
     prior, net, module = estimator._label_prior, estimator.net_, estimator.net_.module_
+    if prior is None:
+        return
     has_cells = estimator._n_positive + estimator._n_negative > 0
     if not has_cells.any() and prior.scores is not None:
         prior.assume(module, estimator.calibrate)

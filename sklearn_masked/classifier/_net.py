@@ -1,70 +1,39 @@
-"""From the estimator's parameters to a skorch net."""
+"""The skorch net of an estimator: its loss, callbacks, device and threads."""
 
+import contextlib
 import copy
 import functools
 import inspect
+import math
 
 import numpy as np
-import skorch
+import scipy.sparse as sp
+import skorch.callbacks
 import torch
+from skorch.callbacks import EpochScoring
 from skorch.helper import predefined_split
+from threadpoolctl import ThreadpoolController
 
 from ..labels.names import check_same_names, entry_names
+from ..nn.model._direct import choose_direct
 from ..nn.model._embedding_bag import EmbeddingBagModule
+from ..nn.model._module import DirectSharedModule
 from ..nn.sdca import FallbackAdam, SDCANet
 from ..nn.sgd.losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
 from ..nn.sgd.net import MaskedNet
-from ._callbacks import make_callbacks
-from ._solvers import DUAL, READ_BY, asked_solver, is_ours
+from ._callbacks import CellEpochScoring
+from ._solvers import DUAL, asked_solver, is_ours, is_own
 
-# What `set_params` takes directly and keeps in `net_params`.
-NET_PREFIXES = (
-    "callbacks__",
-    "compile__",
-    "criterion__",
-    "iterator_train__",
-    "iterator_valid__",
-    "module__",
-    "optimizer__",
-)
-# What the net does itself, so that nothing would read it.
-_SET_BY_US = {
-    "dataset",
-    "iterator_train__batch_size",
-    "kwargs",
-    "predict_nonlinearity",
-    "use_caching",
-}
+# Sums of weights and of their products with probabilities stay in the range of float32.
+_WEIGHTS = 1e-30, 1e30
+# Numbers of X, stored ones of a CSR, up to which one thread is enough. More threads
+# wait for each other at each of thousands of small operations, and burn the processor
+# as they wait: on two busy cores 490 rows took 18 s of processor time, and 0.6 s alone.
+_FEW = 1 << 22
+_pools = ThreadpoolController()
 
 
-def is_net_param(name):
-    """Return whether a parameter's name is one that skorch takes by prefix."""
-    return name.startswith(NET_PREFIXES)
-
-
-def check_net_params(net_params, taken):
-    """Raise for `net_params` that are not skorch's, or that the estimator has itself.
-
-    Raises
-    ------
-    ValueError
-        If nothing reads a name.
-    """
-    known = set(inspect.signature(skorch.NeuralNet.__init__).parameters) - {"self"}
-    for name in net_params or ():
-        is_taken = name in _SET_BY_US or name in taken
-        if not is_taken and (is_net_param(name) or name in READ_BY):
-            continue
-        if is_taken or name in known:
-            raise ValueError(
-                f"`net_params` accepts what skorch.NeuralNet takes beside the "
-                f"estimator's own parameters; got {name!r}, which is a parameter of "
-                "the estimator or set by it."
-            )
-        raise ValueError(
-            f"`net_params` accepts parameters of skorch.NeuralNet and names that begin "
-            f"with one of {NET_PREFIXES}; got {name!r}."
-        )
+# Weights of cells
 
 
 def criterion_params(estimator, targets):
@@ -165,85 +134,135 @@ def per_label(estimator, name):
     return array
 
 
-def module_params(module, offered):
-    """Return those of the offered arguments that a module's signature names."""
-    parameters = inspect.signature(module).parameters
-    return {f"module__{k}": v for k, v in offered.items() if k in parameters}
+def check_weights(estimator, targets, solver):
+    """Raise where the weights of the cells, taken together, leave the range of float32.
 
-
-def build_net(
-    estimator, module, module_kwargs, targets, valid, stops, device, seed, sizes
-):
-    """Return an uninitialized net for the estimator's parameters.
-
-    Parameters
-    ----------
-    estimator : MaskedMultiLabelClassifier
-        Whose parameters to follow.
-    module : callable
-        Returns the module: its class, or what copies one.
-    module_kwargs : dict
-        Its arguments, as `module__*`.
-    targets : CellTargets
-        Of the training rows, for the loss.
-    valid : CellDataset or None
-        Validation rows.
-    stops : bool
-        Whether their loss stops the training.
-    device : torch.device
-        Where to train.
-    seed : int
-        Of the order of the batches.
-    sizes : dict
-        `lr`, `batch_size` and `max_epochs`, where they were "auto" by their rules.
+    They would become 0 or infinite there, and the model NaN.
     """
-    ours, given = MaskedBCEWithLogitsLoss, estimator.criterion
-    criterion = ours if given is None else maker(given)
+    cells = targets.labeled
+    n_cells = np.add(*cells.totals())
+    if not n_cells.any():
+        return
+    weight = per_label(estimator, "label_weight")
+    if weight is not None and not (n_cells * weight).any():
+        raise ValueError(
+            "`label_weight` must be above 0 for a label with labeled cells; got "
+            f"{estimator.label_weight!r}."
+        )
+    weights = cells.weights if cells.weights is not None else cells.sample_weight
+    factors = {"that of `y` and `sample_weight`": _largest(weights)}
+    factors["`label_weight`"] = _largest(weight)
+    if not isinstance(estimator.pos_weight, str):
+        positive = per_label(estimator, "pos_weight")
+        factors["`pos_weight`"] = max(_largest(positive), 1.0)
+    _refuse_range(factors)
+    if solver == DUAL:
+        # C="auto" is relative to the mean weight: either may leave the range alone.
+        _refuse_range({**factors, "`C`": estimator.C_})
+
+
+def _refuse_range(factors):
+    """Raise where a product of named factors is too small or too large."""
+    largest = np.prod(list(factors.values()))
+    if not _WEIGHTS[0] <= largest <= _WEIGHTS[1]:
+        raise ValueError(
+            f"The largest weight of a cell, the product of {' and '.join(factors)}, "
+            f"must lie between {_WEIGHTS[0]} and {_WEIGHTS[1]}; got {largest:.3g}. "
+            "Scale one of them."
+        )
+
+
+def _largest(weights):
+    return 1.0 if weights is None else float(np.max(weights, initial=0.0))
+
+
+# The net
+
+
+def init_net(estimator, data):
+    """Set `net_`: a new net, or a copy of it that follows the parameters as they are.
+
+    The net that predicts stays as it is until the training has succeeded.
+    """
+    if data.first:
+        estimator.net_ = _build_net(estimator, data)
+    else:
+        estimator.net_ = estimator.net_.copy()
+        _update_net(estimator, data)
+    # Callbacks see the estimator; X comes to it without names.
+    owner = estimator._scratch(keep=True)
+    vars(owner).pop("feature_names_in_", None)
+    estimator.net_.owner = owner
+
+
+def _build_net(estimator, data):
+    """Return an initialized net for the estimator's parameters."""
+    module, offered = _module(estimator, data)
+    known = inspect.signature(module).parameters
+    given = estimator.criterion
+    criterion = MaskedBCEWithLogitsLoss if given is None else _maker(given)
     params = {
         "optimizer": estimator.optimizer or FallbackAdam,
-        **sizes,
-        "device": device,
+        **data.sizes,
+        "device": data.device,
         "verbose": estimator.verbose,
-        "callbacks": make_callbacks(estimator, stops),
-        "iterator_train__generator": np.random.default_rng(seed),
-        **module_kwargs,
+        "callbacks": make_callbacks(estimator, data.stops),
+        "iterator_train__generator": np.random.default_rng(data.seed),
+        **{f"module__{k}": v for k, v in offered.items() if k in known},
     }
     if estimator.optimizer is None and estimator.module == "embedding_bag":
         params["optimizer__fused"] = True  # one pass over a large table
     if is_ours(estimator.criterion):
-        arguments = criterion_params(estimator, targets)
+        arguments = criterion_params(estimator, data.targets)
         params.update({f"criterion__{k}": v for k, v in arguments.items()})
     given = dict(estimator.net_params or {})
-    given.pop("train_split", None)  # `valid` is what came of it
+    given.pop("train_split", None)  # `data.valid` is what came of it
     params.update(copy.deepcopy(given))
-    params["train_split"] = None if valid is None else predefined_split(valid)
+    params["train_split"] = data.valid and predefined_split(data.valid)
     kind = SDCANet if asked_solver(estimator) == DUAL else MaskedNet
     net = kind(module, criterion, **params)
-    net.n_labels = targets.n_labels
+    net.n_labels = data.targets.n_labels
+    net.initialize()
+    _check_callback_params(net, estimator)
     return net
 
 
-def maker(made):
+def _module(estimator, data):
+    """Return what makes the module, and arguments of which it takes those it names."""
+    X, targets, module = data.X, data.targets, estimator.module
+    sizes = {"n_features": X.shape[1], "n_labels": estimator.n_labels_}
+    if is_own(module):
+        return _maker(module), sizes
+    if module == "embedding_bag":
+        return EmbeddingBagModule, {**sizes, "embedding_dim": estimator.embedding_dim}
+    rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
+    return DirectSharedModule, {
+        **sizes,
+        "embedding_dim": min(data.embedding_dim, *X.shape),
+        "shared_weight": data.penalty.shared_weight,
+        "direct": choose_direct(X, rows, estimator.n_labels_),
+    }
+
+
+def _maker(made):
     """Return what makes a module: a class itself; for an instance, what copies it.
 
-    A name stands for the class of the classic model.
     The net trains what it is given. A copy for each training leaves the user's own as
     it was.
     """
-    if made == "embedding_bag":
-        return EmbeddingBagModule
     is_made = isinstance(made, torch.nn.Module)
     return functools.partial(copy.deepcopy, made) if is_made else made
 
 
-def update_net(net, estimator, targets, valid, stops, sizes):
+def _update_net(estimator, data):
     """Let a net that goes on follow the estimator's parameters as they are now."""
+    net, sizes, stops = estimator.net_, data.sizes, data.stops
     if is_ours(estimator.criterion):
-        net.criterion_.soft_targets = targets.soft
+        net.criterion_.soft_targets = data.targets.soft
     if net.lr == sizes["lr"]:  # to set it makes the optimizer anew
         sizes = {name: value for name, value in sizes.items() if name != "lr"}
     net.set_params(**sizes, verbose=estimator.verbose)
-    net.train_split = None if valid is None else predefined_split(valid)
+    net.train_split = data.valid and predefined_split(data.valid)
     # Early stopping looks at validation rows; where there are none it has no say.
     known = dict(net.callbacks_)
     stopping = dict(make_callbacks(estimator, stops)[-1:]) if stops else {}
@@ -255,3 +274,110 @@ def update_net(net, estimator, targets, valid, stops, sizes):
     elif "early_stopping" in known and "early_stopping" in stopping:
         old, new = known["early_stopping"], stopping["early_stopping"]
         old.patience, old.threshold = new.patience, new.threshold
+
+
+def make_callbacks(estimator, stops):
+    """Return the user's callbacks, copied, and early stopping where it `stops`."""
+    if estimator.callbacks == "disable":
+        return "disable"
+    callbacks = [_copied(each) for each in estimator.callbacks or ()]
+    if stops:
+        stopping = skorch.callbacks.EarlyStopping(
+            monitor="valid_loss",
+            patience=estimator.n_iter_no_change,
+            threshold=estimator.tol,
+            threshold_mode="abs",
+            load_best=True,
+            sink=print if estimator.verbose else _silent,
+        )
+        callbacks.append(("early_stopping", stopping))
+    return callbacks
+
+
+def _silent(text):
+    """Print nothing."""
+
+
+def _copied(given):
+    """Return a copy of a callback, or of a pair of its name and it."""
+    if isinstance(given, tuple):
+        name, callback = given
+        return name, _copied(callback)
+    if type(given) is EpochScoring:
+        return CellEpochScoring(**given.get_params(deep=False))
+    try:
+        return copy.deepcopy(given)
+    except TypeError:
+        # An open file or a writer cannot be copied: the copy writes to the same.
+        return copy.copy(given)
+
+
+def _check_callback_params(net, estimator):
+    """Raise for a `callbacks__*` in `net_params` that names no callback of the net."""
+    known = []
+    if estimator.callbacks != "disable":
+        given = (each for each in estimator.callbacks or () if isinstance(each, tuple))
+        # One that was set to None is no longer among them.
+        known = [*net._default_callbacks, *given, *net.callbacks_]
+    names = dict.fromkeys(each[0] for each in known)
+    for param in estimator.net_params or ():
+        if param.startswith("callbacks__") and param.split("__")[1] not in names:
+            raise ValueError(
+                f"`{param}` names no callback of the net, which has "
+                f"{', '.join(names) or 'none'}."
+            )
+
+
+# Where it runs
+
+
+def resolve_device(device):
+    """Return the torch device for "auto" or an explicit name.
+
+    Raises
+    ------
+    ValueError
+        If torch does not know the name, or there is no such device.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            '`device` accepts "auto" or the name of a torch device such as "cpu" or '
+            f'"cuda:0"; got {device!r}.'
+        ) from error
+    if not is_here(resolved):
+        raise ValueError(
+            f"`device` is {device!r}, and torch finds no such device on this machine; "
+            'pass "cpu" or "auto".'
+        )
+    return resolved
+
+
+def is_here(device):
+    if device.type == "cpu":
+        return True
+    if device.type == "cuda":
+        index = 0 if device.index is None else device.index
+        return torch.cuda.is_available() and index < torch.cuda.device_count()
+    backend = getattr(torch, device.type, None) or getattr(
+        torch.backends, device.type, None
+    )
+    return backend is not None and backend.is_available()
+
+
+@contextlib.contextmanager
+def threads_for(module, X):
+    """Run torch's operators of this thread by one thread, if X is small.
+
+    Other threads, and torch's own setting, are left alone: OpenMP keeps the number for
+    each thread. A module of a user's own, which may be large, gets what torch has.
+    """
+    size = X.nnz if sp.issparse(X) else math.prod(X.shape)
+    if is_own(module) or size > _FEW:
+        yield
+        return
+    with _pools.limit(limits=1, user_api="openmp"):
+        yield

@@ -6,7 +6,7 @@ from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
 from .._fitted import of_one_fit
-from ._threads import threads_for
+from ._net import threads_for
 
 # A block of predictions holds at most so many rows, and logits.
 _BLOCK_ROWS = 1 << 13

@@ -58,22 +58,15 @@ def given_penalty(estimator):
     )
 
 
-def average_penalty(estimator, X, scales, targets, rows, seed):
+def average_penalty(estimator, data):
     """Return the parameters, averaged over candidates where they are "auto".
 
     Parameters
     ----------
     estimator : MaskedMultiLabelClassifier
-        Whose net has its module started.
-    X : CSR matrix of shape (n_samples, n_features)
-    scales : RarityScales
-        Of X.
-    targets : CellTargets
-        The labeled cells of all rows.
-    rows : array of int
-        The training rows.
-    seed : int
-        Draws cells, folds and comparison rows.
+        Whose net has its module initialized.
+    data : FitData
+        With a sparse X. Its seed draws cells, folds and comparison rows.
 
     Returns
     -------
@@ -83,10 +76,11 @@ def average_penalty(estimator, X, scales, targets, rows, seed):
     given = given_penalty(estimator)
     if not any(is_auto):
         return given
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(data.seed)
+    X, targets, rows = data.X, data.targets.labeled, data.train.rows
     index, lengths = concatenated_ranges(targets.indptr, rows)
     weight, target = (part[index] for part in _net.cell_terms(estimator, targets))
-    weight = weight / _net.mean_weight(estimator, targets, with_labels=True)
+    weight = weight / data.mean_loss_weight
     cells = np.repeat(rows, lengths), targets.indices[index], target, weight
     chosen = _draw_cells(cells, generator)
     if len(chosen) < _FEWEST_LABELS:
@@ -100,7 +94,9 @@ def average_penalty(estimator, X, scales, targets, rows, seed):
             for candidate in _CANDIDATES
         )
     )
-    scores = np.stack([problem.score(candidate, scales) for candidate in candidates])
+    scores = np.stack(
+        [problem.score(candidate, data.scales) for candidate in candidates]
+    )
     mean = _mean(candidates, _weights(scores))
     return Penalty(*np.where(is_auto, mean, given).tolist())
 

@@ -8,7 +8,8 @@ from ..nn.batches import concatenated_ranges, model_input
 from ..nn.model._direct import MAX_WEIGHTS, SMALL_TABLE
 from ..nn.model._label_correlation import correlation_z_score, residuals
 from ..nn.model._scaling import RarityScales
-from . import _net
+from ._select_penalty import USUAL, average_penalty
+from ._solvers import DUAL
 
 # label_correlation="auto": the correlation that is taken where the cells say with this
 # z-score that the labels' weights correlate by more than the least. A correlation that
@@ -70,19 +71,34 @@ def embedding_dim(estimator, X):
     return dim
 
 
-def label_correlation(estimator, X, targets, rows, whole):
+def select_representation(estimator, data):
+    """Select what is "auto" of the representation and its penalty; allocate weights.
+
+    With an optimizer there is neither a label correlation nor pairs.
+    """
+    if data.solver != DUAL:
+        return
+    module = estimator.net_.module_
+    correlation = label_correlation(estimator, data)
+    pairs = share_of_pairs(estimator, data.X)
+    if data.whole and sp.issparse(data.X) and not (pairs or correlation):
+        data.penalty = average_penalty(estimator, data)
+        module.shared_weight.fill_(data.penalty.shared_weight)
+        if estimator.C == "auto":
+            estimator.C_ *= data.penalty.C / USUAL.C
+    power = scale_power(estimator, data.scales, data.penalty.idf_power)
+    module.allocate(data.X, data.scales, power, correlation, pairs)
+
+
+def label_correlation(estimator, data):
     """Return `label_correlation`, by what the cells say where it is "auto".
 
     Parameters
     ----------
     estimator : MaskedMultiLabelClassifier
-        Whose net has its module started.
-    X, targets : CSR matrix or array, Targets
-        All rows.
-    rows : array of int
-        The training rows.
-    whole : bool
-        Whether no other rows will follow. Of a stream's first batch nothing is asked.
+        Whose net has its module initialized.
+    data : FitData
+        Its training rows are asked, unless others will follow (`partial_fit`).
 
     Returns
     -------
@@ -90,14 +106,15 @@ def label_correlation(estimator, X, targets, rows, whole):
     """
     if estimator.label_correlation != "auto":
         return float(estimator.label_correlation)
-    if not whole:
+    if not data.whole:
         return 0.0
-    index, lengths = concatenated_ranges(targets.indptr, rows)
-    weight, target = (part[index] for part in _net.cell_terms(estimator, targets))
-    slots = np.repeat(np.arange(len(rows)), lengths)
-    cells = slots, targets.indices[index], target, weight
-    R = residuals(*cells, shape=(targets.n_labels, len(rows)))
-    blocks = _feature_blocks(estimator.net_.module_, X, rows)
+    targets, train = data.targets, data.train
+    index, lengths = concatenated_ranges(targets.indptr, train.rows)
+    weight, target = train.cell_weight[index], train.cell_target[index]
+    rows = np.repeat(np.arange(len(train)), lengths)
+    cells = rows, targets.indices[index], target, weight
+    R = residuals(*cells, shape=(targets.n_labels, len(train)))
+    blocks = _feature_blocks(estimator.net_.module_, data.X, train.rows)
     return _CORRELATION if correlation_z_score(R, blocks, _LEAST) > _EVIDENCE else 0.0
 
 

@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 import scipy.sparse as sp
+import skorch
 import skorch.callbacks
 import torch
 from skorch.callbacks import Callback
@@ -88,6 +89,24 @@ AUTO = (
 # The learning rate of "auto". That of the classic model is the best of 0.003, 0.01,
 # 0.03 and 0.1 by the AUC of training rows of goemotions and arxiv_cs.
 _LR, _LR_OF_BAGS = 0.01, 0.03
+# What `set_params` takes directly and keeps in `net_params`.
+NET_PREFIXES = (
+    "callbacks__",
+    "compile__",
+    "criterion__",
+    "iterator_train__",
+    "iterator_valid__",
+    "module__",
+    "optimizer__",
+)
+# What the net does itself, so that nothing would read it.
+_SET_BY_US = {
+    "dataset",
+    "iterator_train__batch_size",
+    "kwargs",
+    "predict_nonlinearity",
+    "use_caching",
+}
 # What a criterion that is not derived from ours cannot know of.
 _OF_OUR_LOSS = (
     "reduction",
@@ -141,7 +160,49 @@ def is_own(module):
     return module is not None and not isinstance(module, str)
 
 
-def check_read(estimator, solver):
+def check_params(estimator, solver, first):
+    """Raise for parameters that the solver, skorch or a model that goes on cannot use.
+
+    See `_check_net_params`, `_check_read` and `_check_settled`.
+    """
+    taken = set(estimator.get_params(deep=False))
+    _check_net_params(estimator.net_params, taken)
+    _check_read(estimator, solver)
+    if not first:
+        _check_settled(estimator)
+
+
+def is_net_param(name):
+    """Return whether a parameter's name is one that skorch takes by prefix."""
+    return name.startswith(NET_PREFIXES)
+
+
+def _check_net_params(net_params, taken):
+    """Raise for `net_params` that are not skorch's, or that the estimator has itself.
+
+    Raises
+    ------
+    ValueError
+        If nothing reads a name.
+    """
+    known = set(inspect.signature(skorch.NeuralNet.__init__).parameters) - {"self"}
+    for name in net_params or ():
+        is_taken = name in _SET_BY_US or name in taken
+        if not is_taken and (is_net_param(name) or name in READ_BY):
+            continue
+        if is_taken or name in known:
+            raise ValueError(
+                f"`net_params` accepts what skorch.NeuralNet takes beside the "
+                f"estimator's own parameters; got {name!r}, which is a parameter of "
+                "the estimator or set by it."
+            )
+        raise ValueError(
+            f"`net_params` accepts parameters of skorch.NeuralNet and names that begin "
+            f"with one of {NET_PREFIXES}; got {name!r}."
+        )
+
+
+def _check_read(estimator, solver):
     """Raise for a value that is not the default and that the solver does not read.
 
     Parameters
@@ -213,7 +274,7 @@ def _warn_of_fallback(estimator, idle):
         f"there{here}; "
         "pass optimizer=torch.optim.Adam to choose it.",
         SolverFallbackWarning,
-        stacklevel=5,
+        stacklevel=7,
     )
 
 
@@ -293,7 +354,7 @@ def settled_params(estimator, solver):
     }
 
 
-def check_settled(estimator):
+def _check_settled(estimator):
     """Raise for a parameter that was changed and that a further call cannot heed.
 
     Raises

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..sparse import embedding_bag
-from ._direct import DenseDirect, PairDirect, choose_direct
+from ._direct import DenseDirect, PairDirect
 from ._quadratic import QuadraticPath
 from ._scaling import feature_scales
 from ._svd import singular_directions
@@ -313,14 +313,3 @@ def _unit(rows):
     """Return rows of length 1; a row of zeros stays so, and gets no gradient."""
     length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     return rows / torch.where(length > 0, length, torch.inf)
-
-
-def build_module(X, cell_rows, n_labels, embedding_dim, shared_weight):
-    """Return the arguments of the module that fits these rows and cells."""
-    return {
-        "n_features": X.shape[1],
-        "n_labels": n_labels,
-        "embedding_dim": min(embedding_dim, *X.shape),
-        "shared_weight": shared_weight,
-        "direct": choose_direct(X, cell_rows, n_labels),
-    }

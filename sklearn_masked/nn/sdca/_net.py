@@ -54,6 +54,11 @@ class SDCANet(MaskedNet):
             if self.stopped_by_callback_:
                 raise KeyboardInterrupt
 
+    def release(self):
+        """Let go of the rows, the solver and the estimator after a training."""
+        super().release()
+        self.solver = None
+
     def _end_training(self, dataset):
         if self.solver is not None:
             self.solver.write()
@@ -71,9 +76,7 @@ class SDCANet(MaskedNet):
         return self.train_split is not None or not kinds <= BLIND
 
     def __getstate__(self):
-        state = super().__getstate__()
-        state.pop("solver", None)  # it holds the training rows
-        return state
+        return {**super().__getstate__(), "solver": None}  # it holds training rows
 
 
 def _unwrapped(name):

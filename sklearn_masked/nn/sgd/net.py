@@ -127,6 +127,10 @@ class MaskedNet(NeuralNet):
             self._end_training(dataset)
         return self
 
+    def release(self):
+        """Let go of the rows and of the estimator after a training."""
+        self.train_split = self.owner = None
+
     def _end_training(self, dataset):
         """Write what training left to write; once more where it was interrupted."""
         self.notify("on_train_end", X=dataset, y=None)

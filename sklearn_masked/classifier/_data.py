@@ -191,32 +191,29 @@ def make_targets(labels, sample_weight):
 
 def _split(estimator, data):
     """Return the rows to train on and, if there are any, those to validate on."""
-    X, targets = data.X, data.targets
-    rows = targets.labeled_rows()
-    dense = _needs_dense_targets(estimator, targets)
-    generator = np.random.default_rng(data.seed)
-
-    def dataset(rows):
-        if data.solver != DUAL:
-            return CellDataset(X, targets, rows, dense=dense)
-        terms = _net.cell_terms(estimator, targets)
-        return SDCADataset(X, targets, rows, *terms, generator=generator)
-
+    X, targets, valid = data.X, data.targets, None
+    rows, generator = targets.labeled_rows(), np.random.default_rng(data.seed)
     split = (estimator.net_params or {}).get("train_split")
-    if split is None and not data.stops:
-        return dataset(rows), None
-    if split is None:
-        rows, valid = _split_at_random(estimator, X, rows, generator)
-    else:
+    if split is not None:
         rows, valid = _split_by_user(estimator, split, X, targets)
+    elif data.stops:
+        rows, valid = _split_at_random(estimator, X, rows, generator)
+    if data.solver == DUAL:
+        terms = _net.cell_terms(estimator, targets)
+        train = SDCADataset(X, targets, rows, *terms, generator=generator)
+    else:
+        dense = _needs_dense_targets(estimator, targets)
+        train = CellDataset(X, targets, rows, dense=dense)
+    if valid is None:
+        return train, None
     if isinstance(valid, tuple):
         X, labels = valid
-        theirs = make_targets(labels, None)
+        theirs, valid = make_targets(labels, None), None
         if targets.labeled is not targets:
             weight = estimator.unlabeled_weight
             theirs = with_weak_negatives(theirs, weight, data.seed)
-        return dataset(rows), CellDataset(X, theirs, dense=dense)
-    return dataset(rows), CellDataset(X, targets, valid, dense=dense)
+        targets = theirs
+    return train, CellDataset(X, targets, valid, dense=train.dense)
 
 
 def _split_at_random(estimator, X, rows, generator):

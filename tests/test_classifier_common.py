@@ -75,9 +75,7 @@ def test_the_choice_does_not_depend_on_random_state_or_order_of_rows():
 
 def test_a_model_without_a_direct_path_is_judged_by_its_embedding(monkeypatch):
     X, y, _ = task(True, n=600)
-    monkeypatch.setattr(
-        "sklearn_masked.nn.model._module.choose_direct", lambda *_: None
-    )
+    monkeypatch.setattr("sklearn_masked.classifier._net.choose_direct", lambda *_: None)
     model = make().fit(X, y)
     assert model.net_.module_.direct is None and taken(model) == 0.4
 

@@ -21,7 +21,7 @@ from sklearn_masked import (
     MaskedMultiLabelClassifier,
 )
 from sklearn_masked.classifier import _net
-from sklearn_masked.classifier._fit import make_targets
+from sklearn_masked.classifier._data import make_targets
 from sklearn_masked.nn import MaskedBCEWithLogitsLoss
 from sklearn_masked.nn.sdca import SDCASolver
 

@@ -135,12 +135,13 @@ def run(estimator, data):
     """Go through the epochs, and say what happened where they did not end as usual."""
     net = estimator.net_
     n_before = len(net.history)
+    if not len(data.train):
+        return
     try:
-        if len(data.train):
-            net.train(data.train, data.sizes["max_epochs"] if data.whole else 1)
+        net.train(data.train, data.sizes["max_epochs"] if data.whole else 1)
     except FloatingPointError as error:
         raise ValueError(_why_diverged(estimator, data, error)) from error
-    if getattr(net, "interrupted_", False):
+    if net.interrupted_:
         n_epochs = len(net.history) - n_before
         if not n_epochs:
             raise KeyboardInterrupt
@@ -156,7 +157,7 @@ def run(estimator, data):
 
 def _warn_unconverged(net):
     """Warn if the dual ascent used up its epochs far from the optimum."""
-    if net.stopped_by_callback_ or not len(net.solver.label):
+    if net.stopped_by_callback_:
         return
     gap = net.solver.gap_per_cell
     if gap > _FAR:

@@ -122,7 +122,7 @@ def prepare(estimator, X, targets, *, first, whole):
     data.sizes = _sizes(estimator, data)
     data.embedding_dim = estimator.embedding_dim
     if solver == DUAL:
-        data.embedding_dim = embedding_dim(estimator, X)
+        data.embedding_dim = embedding_dim(estimator, X, targets)
     data.penalty = given_penalty(estimator)
     data.mean_weight = _net.mean_weight(estimator, targets)
     data.mean_loss_weight = _net.mean_weight(estimator, targets, with_labels=True)

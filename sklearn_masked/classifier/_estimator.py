@@ -80,7 +80,8 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         as in fingerprints of molecules, images and most arrays; texts hardly need it.
         "auto" is 0.5 for an array, and for a sparse X whose stored values are all
         equal, as those of fingerprints are, with at most 2 ** 20 (feature, label)
-        pairs; else 0. It is 0 where the number of weights,
+        pairs and 1,000 labeled cells or more; else 0. It is 0 where the number of
+        weights,
         ``n_labels * min(2 * embedding_dim, n_features) ** 2``, is above 2 ** 24.
     idf_power : float or "auto", default="auto"
         Power of its inverse document frequency by which each column of a sparse X is

@@ -2,7 +2,6 @@
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 
 from ..nn.batches import concatenated_ranges, model_input
 from ..nn.model._direct import MAX_WEIGHTS, SMALL_TABLE
@@ -16,9 +15,9 @@ from ._solvers import DUAL
 # is not there costs texts up to two thirds of their average precision; one that is
 # gives molecules 0.05 AUC.
 _CORRELATION, _LEAST, _EVIDENCE = 0.4, 0.1, 2.5
-# interactions="auto": the value for arrays and for bits, and 0 where there are more
-# weights of pairs than this.
-_PAIRS, _MOST_WEIGHTS = 0.5, 1 << 24
+# interactions="auto": the value for arrays, and for bits with so many cells or more; 0
+# where there are more weights of pairs than this.
+_PAIRS, _FEWEST_CELLS, _MOST_WEIGHTS = 0.5, 1000, 1 << 24
 # Rows that are embedded in one go.
 _BLOCK = 4096
 
@@ -39,11 +38,12 @@ def taken(module, X):
     return found
 
 
-def share_of_pairs(estimator, X):
+def share_of_pairs(estimator, X, targets):
     """Return `interactions`, by a rule where it is "auto".
 
-    Pairs of an array's columns, and of the bits of fingerprints, gained on the sets
-    that were tried (see benchmarks/README.md); those of words gain nothing.
+    Pairs of an array's columns gained on the sets that were tried, and those of the
+    bits of fingerprints where cells are many (see benchmarks/README.md); those of words
+    gain nothing.
     """
     if estimator.interactions != "auto":
         return float(estimator.interactions)
@@ -52,13 +52,15 @@ def share_of_pairs(estimator, X):
         return 0.0
     if not sp.issparse(X):
         return _PAIRS
-    are_bits = X.nnz and (X.data == X.data[0]).all()
-    return _PAIRS if are_bits and n_features * n_labels <= SMALL_TABLE else 0.0
+    is_small = n_features * n_labels <= SMALL_TABLE
+    if not is_small or len(targets.labeled.indices) < _FEWEST_CELLS:
+        return 0.0
+    return _PAIRS if X.nnz and (X.data == X.data[0]).all() else 0.0
 
 
-def embedding_dim(estimator, X):
+def embedding_dim(estimator, X, targets):
     """Return the width of the embedding: twice as wide for pairs."""
-    if not share_of_pairs(estimator, X):
+    if not share_of_pairs(estimator, X, targets):
         return estimator.embedding_dim
     dim = 2 * estimator.embedding_dim
     n_weights = estimator.n_labels_ * min(dim, X.shape[1]) ** 2
@@ -80,7 +82,7 @@ def select_representation(estimator, data):
         return
     module = estimator.net_.module_
     correlation = label_correlation(estimator, data)
-    pairs = share_of_pairs(estimator, data.X)
+    pairs = share_of_pairs(estimator, data.X, data.targets)
     if data.whole and sp.issparse(data.X) and not (pairs or correlation):
         data.penalty = average_penalty(estimator, data)
         module.shared_weight.fill_(data.penalty.shared_weight)
@@ -119,18 +121,19 @@ def label_correlation(estimator, data):
 
 
 def _feature_blocks(module, X, rows):
-    """Yield slices of rows, and these as the direct and the shared path take them."""
+    """Yield slices of rows, and these as the model's first path takes them.
+
+    The direct path does not depend on the embedding's random start.
+    """
     for start in range(0, len(rows), _BLOCK):
         block = slice(start, start + _BLOCK)
         inputs = model_input(X[rows[block]])
         inputs = inputs if isinstance(inputs, dict) else {"X": inputs}
         inputs = {name: part.to(module.bias.device) for name, part in inputs.items()}
-        with torch.no_grad():
-            shared = module.shared(module.embedded(**inputs), **inputs).cpu().numpy()
-            paths = [shared]
-            if module.direct is not None:
-                paths.append(_as_matrix(module.scaled(**inputs), X.shape[1]))
-        yield block, paths
+        if module.direct is not None:
+            yield block, _as_matrix(module.scaled(**inputs), X.shape[1])
+        else:
+            yield block, module.embedded(**inputs).detach().cpu().numpy()
 
 
 def _as_matrix(scaled, n_features):

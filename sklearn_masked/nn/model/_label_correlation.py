@@ -7,8 +7,6 @@ of its weights; over pairs of two labels, their covariance. It needs neither a m
 folds, so that it is the same for every random state and order of the rows.
 """
 
-import operator
-
 import numpy as np
 import scipy.sparse as sp
 
@@ -46,9 +44,8 @@ def correlation_z_score(R, blocks, least):
     ----------
     R : CSR array of shape (n_labels, n_rows)
         See `residuals`.
-    blocks : iterable of (slice, list of matrices)
-        Some rows each, and their features in each path of the model, which are as long
-        as they count.
+    blocks : iterable of (slice, matrix)
+        Some rows each, and their features.
     least : float
         The correlation that is to be exceeded.
 
@@ -81,12 +78,12 @@ def _products_of_moments(R, blocks):
     Pairs of cells in one row are left out: they tell of the row, not of the weights.
     """
     moments, own = None, 0
-    for block, paths in blocks:
+    for block, features in blocks:
         some = R[:, block]
-        parts = [some @ rows for rows in paths]
-        moments = parts if moments is None else list(map(operator.add, moments, parts))
-        own = own + _dense((some * sum(map(_squared_norms, paths))) @ some.T)
-    return sum(_dense(part @ part.T) for part in moments or []) - own
+        moment = some @ features
+        moments = moment if moments is None else moments + moment
+        own = own + _dense((some * _squared_norms(features)) @ some.T)
+    return 0.0 if moments is None else _dense(moments @ moments.T) - own
 
 
 def _squared_norms(rows):

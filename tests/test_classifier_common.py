@@ -5,8 +5,11 @@ import pickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import make_pipeline
 
 from sklearn_masked import MaskedMultiLabelClassifier
+from sklearn_masked.datasets import load_brand_safety_snippets
 from sklearn_masked.metrics import masked_roc_auc_score
 
 
@@ -71,6 +74,16 @@ def test_the_choice_does_not_depend_on_random_state_or_order_of_rows():
     order = np.random.default_rng(5).permutation(len(y))
     for params, rows in (({}, order), ({"random_state": 7}, np.arange(len(y)))):
         assert taken(make(interactions=0, **params).fit(X[rows], y[rows])) == 0.4
+
+
+def test_labels_that_only_share_what_their_negatives_lack_are_kept_apart():
+    corpus = load_brand_safety_snippets()
+    X = TfidfVectorizer(dtype=np.float32).fit_transform(corpus.data)
+    assert taken(make(max_epochs=1).fit(X, corpus.target)) == 0
+    test = load_brand_safety_snippets(subset="test")
+    model = make_pipeline(TfidfVectorizer(), make()).fit(corpus.data, corpus.target)
+    proba = model.predict_proba(test.data)
+    assert masked_roc_auc_score(test.target, proba) > 0.95
 
 
 def test_a_model_without_a_direct_path_is_judged_by_its_embedding(monkeypatch):

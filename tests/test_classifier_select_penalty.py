@@ -8,9 +8,9 @@ from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
 from sklearn_masked.classifier._select_penalty import (
     USUAL,
     Penalty,
-    _draw_cells,
     _mean,
     _weights,
+    draw_cells,
 )
 from sklearn_masked.metrics import masked_average_precision_score
 
@@ -116,7 +116,7 @@ def test_folds_hold_both_classes_and_each_cell_once():
     label = rng.integers(4, size=300)
     target = (rng.random(300) < 0.3) * (label != 2.0)  # no positive of label 2
     cells = np.arange(300), label, target.astype(float), np.ones(300)
-    table = _draw_cells(cells, rng)
+    table = draw_cells(cells, 300, rng)
     assert len(table) == 3 and table.shape[1] % 5 == 0
     for own in table:
         cells_of_label = own[own >= 0]

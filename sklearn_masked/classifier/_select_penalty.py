@@ -39,11 +39,11 @@ _CANDIDATES = (
     Penalty(0.5, 0.6, 5.0),
 )
 # Most labels and cells per label that are compared, folds, and comparison rows.
-_LABELS, _CELLS, _FOLDS, _ROWS = 12, 300, 5, 500
+_LABELS, _CELLS, N_FOLDS, _ROWS = 12, 300, 5, 500
 # Labels have at least so many cells of each class; fewer labels tell nothing.
 _FEWEST_CELLS, _FEWEST_LABELS = 5, 3
 # The least share of comparison rows, and the prior variance of a bias.
-_LEAST, _BIAS_VARIANCE = 0.01, 1.5**2
+_LEAST, BIAS_VARIANCE = 0.01, 1.5**2
 
 
 def given_penalty(estimator):
@@ -77,16 +77,11 @@ def average_penalty(estimator, data):
     if not any(is_auto):
         return given
     generator = np.random.default_rng(data.seed)
-    X, targets, rows = data.X, data.targets.labeled, data.train.rows
-    index, lengths = concatenated_ranges(targets.indptr, rows)
-    weight, target = (part[index] for part in _net.cell_terms(estimator, targets))
-    weight = weight / data.mean_loss_weight
-    cells = np.repeat(rows, lengths), targets.indices[index], target, weight
-    chosen = _draw_cells(cells, generator)
+    cells = labeled_cells(estimator, data)
+    chosen = draw_cells(cells, _CELLS, generator)
     if len(chosen) < _FEWEST_LABELS:
         return given
-    others = np.sort(generator.permutation(X.shape[0])[:_ROWS])
-    problem = _Problem(estimator.net_.module_, X, cells, chosen, others)
+    problem = _Problem(estimator.net_.module_, data.X, cells, chosen, generator)
     # Each once: candidates that differ only in what is given are the same.
     candidates = list(
         dict.fromkeys(
@@ -101,8 +96,17 @@ def average_penalty(estimator, data):
     return Penalty(*np.where(is_auto, mean, given).tolist())
 
 
-def _draw_cells(cells, generator):
-    """Return the cells of each compared label, fold after fold; -1 fills a fold."""
+def labeled_cells(estimator, data):
+    """Return row, label, target and relative weight of the labeled training cells."""
+    targets, rows = data.targets.labeled, data.train.rows
+    index, lengths = concatenated_ranges(targets.indptr, rows)
+    weight, target = (part[index] for part in _net.cell_terms(estimator, targets))
+    weight = weight / data.mean_loss_weight
+    return np.repeat(rows, lengths), targets.indices[index], target, weight
+
+
+def draw_cells(cells, n_cells, generator):
+    """Return some cells of each compared label, fold after fold; -1 fills a fold."""
     _, label, target, _ = cells
     positive = target > 0.5
     n_labels = label.max(initial=-1) + 1
@@ -114,26 +118,38 @@ def _draw_cells(cells, generator):
     labels = np.sort(order[fewer[order] >= _FEWEST_CELLS])
     drawn = []
     for each in labels:
-        own = generator.permutation(np.flatnonzero(label == each))[:_CELLS]
+        own = generator.permutation(np.flatnonzero(label == each))[:n_cells]
         # Positives first: both classes are dealt evenly to the folds.
         drawn.append(own[np.argsort(~positive[own], kind="stable")])
     if not drawn:
         return np.zeros((0, 0), int)
-    size = -(-max(map(len, drawn)) // _FOLDS)
-    table = np.full((len(drawn), size, _FOLDS), -1)
+    size = -(-max(map(len, drawn)) // N_FOLDS)
+    table = np.full((len(drawn), size, N_FOLDS), -1)
     for row, own in zip(table, drawn, strict=True):
         row.reshape(-1)[: len(own)] = own
     return table.transpose(0, 2, 1).reshape(len(drawn), -1)
 
 
-class _Problem:
-    """Cells of some labels, with what all candidates share."""
+class LeftOutRanks:
+    """Cells of some labels, and the rows that left-out positives are ranked among.
 
-    @torch.no_grad()
-    def __init__(self, module, X, cells, chosen, others):
+    Parameters
+    ----------
+    X : matrix of shape (n_samples, n_features)
+        All rows.
+    cells : tuple of arrays of shape (n_cells,)
+        See `labeled_cells`.
+    chosen : int array of shape (n_labels, n_folds * size)
+        See `draw_cells`.
+    generator : numpy.random.Generator
+        Draws the comparison rows.
+    """
+
+    def __init__(self, X, cells, chosen, generator):
         row, label, target, weight = cells
         self.is_cell = torch.from_numpy(chosen >= 0)
-        self.rows, self.others, self.X = row[chosen], others, X
+        self.rows = row[chosen]
+        self.others = np.sort(generator.permutation(X.shape[0])[:_ROWS])
         own = label[chosen[:, 0]]
         self.target = torch.from_numpy(target[chosen].astype(np.float32))
         self.weight = torch.from_numpy(weight[chosen].astype(np.float32))
@@ -144,10 +160,41 @@ class _Problem:
         rate = (positive + pooled) / (n + 1)
         self.prior = torch.from_numpy(np.log(rate / (1 - rate))).float()[:, None]
         known = np.isin(
-            own[:, None] * X.shape[0] + others,
+            own[:, None] * X.shape[0] + self.others,
             label.astype(np.int64) * X.shape[0] + row,
         )
         self.unknown = torch.from_numpy(~known)
+
+    def scores(self, margins, others):
+        """Return the score of each label.
+
+        Parameters
+        ----------
+        margins : tensor of shape (n_labels, n_folds, size)
+            Of the left-out cells, without the biases.
+        others : tensor of shape (n_labels, n_folds, n_others)
+            Of the comparison rows, by the models without each fold.
+        """
+        shape = margins.shape
+        positive = ((self.target > 0.5) & self.is_cell).view(shape)
+        negative = ((self.target <= 0.5) & self.is_cell).view(shape)
+        unknown = self.unknown[:, None, :].expand_as(others)
+        above = _number_above(margins, margins, negative)
+        above = above + _number_above(margins, others, unknown)
+        n_compared = negative.sum(2, keepdim=True) + unknown.sum(2, keepdim=True)
+        # A fold without a row to compare with says nothing.
+        positive = positive & (n_compared > 0)
+        score = -torch.log(_LEAST + above / n_compared.clamp_min(1))
+        return ((score * positive).sum((1, 2)) / positive.sum((1, 2))).numpy()
+
+
+class _Problem(LeftOutRanks):
+    """The same with the inner products that all candidates share."""
+
+    @torch.no_grad()
+    def __init__(self, module, X, cells, chosen, generator):
+        super().__init__(X, cells, chosen, generator)
+        self.X, others = X, self.others
         used, at = np.unique(np.append(self.rows, others), return_inverse=True)
         inputs = bag_inputs(X[used])
         Z = module.embedded(**{k: v.to(module.bias.device) for k, v in inputs.items()})
@@ -169,22 +216,12 @@ class _Problem:
         prior = self.prior.expand_as(self.target)
         costs = penalty.C * self.weight
         left_out = leave_folds_out(
-            own + _BIAS_VARIANCE, prior, self.target, costs, _FOLDS
+            own + BIAS_VARIANCE, prior, self.target, costs, N_FOLDS
         )
-        bias = self.prior + _BIAS_VARIANCE * left_out.coefficients.sum(2)
+        bias = self.prior + BIAS_VARIANCE * left_out.coefficients.sum(2)
         margins = left_out.margins - bias[:, :, None]
         others = left_out.coefficients @ across.mT
-        shape = margins.shape
-        positive = ((self.target > 0.5) & self.is_cell).view(shape)
-        negative = ((self.target <= 0.5) & self.is_cell).view(shape)
-        unknown = self.unknown[:, None, :].expand_as(others)
-        above = _number_above(margins, margins, negative)
-        above = above + _number_above(margins, others, unknown)
-        n_compared = negative.sum(2, keepdim=True) + unknown.sum(2, keepdim=True)
-        # A fold without a row to compare with says nothing.
-        positive = positive & (n_compared > 0)
-        score = -torch.log(_LEAST + above / n_compared.clamp_min(1))
-        return ((score * positive).sum((1, 2)) / positive.sum((1, 2))).numpy()
+        return self.scores(margins, others)
 
     def _direct(self, power, scales):
         """Return products of cells' rows, and of the other rows with these."""

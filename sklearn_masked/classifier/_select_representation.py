@@ -1,25 +1,16 @@
 """Select the label correlation, and the share of pairs that suits the kind of X."""
 
-import numpy as np
 import scipy.sparse as sp
 
-from ..nn.batches import concatenated_ranges, model_input
 from ..nn.model._direct import MAX_WEIGHTS, SMALL_TABLE
-from ..nn.model._label_correlation import correlation_z_score, residuals
 from ..nn.model._scaling import RarityScales
+from ._select_correlation import select_correlation
 from ._select_penalty import USUAL, average_penalty
 from ._solvers import DUAL
 
-# label_correlation="auto": the correlation that is taken where the cells say with this
-# z-score that the labels' weights correlate by more than the least. A correlation that
-# is not there costs texts up to two thirds of their average precision; one that is
-# gives molecules 0.05 AUC.
-_CORRELATION, _LEAST, _EVIDENCE = 0.4, 0.1, 2.5
 # interactions="auto": the value for arrays, and for bits with so many cells or more; 0
 # where there are more weights of pairs than this.
 _PAIRS, _FEWEST_CELLS, _MOST_WEIGHTS = 0.5, 1000, 1 << 24
-# Rows that are embedded in one go.
-_BLOCK = 4096
 
 
 def scale_power(estimator, scales, idf_power):
@@ -81,7 +72,7 @@ def select_representation(estimator, data):
     if data.solver != DUAL:
         return
     module = estimator.net_.module_
-    correlation = label_correlation(estimator, data)
+    correlation = select_correlation(estimator, data)
     pairs = share_of_pairs(estimator, data.X, data.targets)
     if data.whole and sp.issparse(data.X) and not (pairs or correlation):
         data.penalty = average_penalty(estimator, data)
@@ -90,57 +81,3 @@ def select_representation(estimator, data):
             estimator.C_ *= data.penalty.C / USUAL.C
     power = scale_power(estimator, data.scales, data.penalty.idf_power)
     module.allocate(data.X, data.scales, power, correlation, pairs)
-
-
-def label_correlation(estimator, data):
-    """Return `label_correlation`, by what the cells say where it is "auto".
-
-    Parameters
-    ----------
-    estimator : MaskedMultiLabelClassifier
-        Whose net has its module initialized.
-    data : FitData
-        Its training rows are asked, unless others will follow (`partial_fit`).
-
-    Returns
-    -------
-    float
-    """
-    if estimator.label_correlation != "auto":
-        return float(estimator.label_correlation)
-    if not data.whole:
-        return 0.0
-    targets, train = data.targets, data.train
-    index, lengths = concatenated_ranges(targets.indptr, train.rows)
-    weight, target = train.cell_weight[index], train.cell_target[index]
-    rows = np.repeat(np.arange(len(train)), lengths)
-    cells = rows, targets.indices[index], target, weight
-    R = residuals(*cells, shape=(targets.n_labels, len(train)))
-    blocks = _feature_blocks(estimator.net_.module_, data.X, train.rows)
-    return _CORRELATION if correlation_z_score(R, blocks, _LEAST) > _EVIDENCE else 0.0
-
-
-def _feature_blocks(module, X, rows):
-    """Yield slices of rows, and these as the model's first path takes them.
-
-    The direct path does not depend on the embedding's random start.
-    """
-    for start in range(0, len(rows), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        inputs = model_input(X[rows[block]])
-        inputs = inputs if isinstance(inputs, dict) else {"X": inputs}
-        inputs = {name: part.to(module.bias.device) for name, part in inputs.items()}
-        if module.direct is not None:
-            yield block, _as_matrix(module.scaled(**inputs), X.shape[1])
-        else:
-            yield block, module.embedded(**inputs).detach().cpu().numpy()
-
-
-def _as_matrix(scaled, n_features):
-    """Return scaled rows as an array, or as a CSR array where they are bags."""
-    scaled = {name: part.cpu().numpy() for name, part in scaled.items()}
-    if "X" in scaled:
-        return scaled["X"]
-    indices, offsets = scaled["indices"], scaled["offsets"]
-    parts = scaled["weights"], indices, np.append(offsets, len(indices))
-    return sp.csr_array(parts, shape=(len(offsets), n_features))

@@ -1,5 +1,6 @@
 """Select the label correlation, and the share of pairs that suits the kind of X."""
 
+import numpy as np
 import scipy.sparse as sp
 
 from ..nn.model._direct import MAX_WEIGHTS, SMALL_TABLE
@@ -11,6 +12,8 @@ from ._solvers import DUAL
 # interactions="auto": the value for arrays, and for bits with so many cells or more; 0
 # where there are more weights of pairs than this.
 _PAIRS, _FEWEST_CELLS, _MOST_WEIGHTS = 0.5, 1000, 1 << 24
+# Values that differ by less, of the largest, are equal.
+_ROUNDING = 1e-3
 
 
 def scale_power(estimator, scales, idf_power):
@@ -46,7 +49,13 @@ def share_of_pairs(estimator, X, targets):
     is_small = n_features * n_labels <= SMALL_TABLE
     if not is_small or len(targets.labeled.indices) < _FEWEST_CELLS:
         return 0.0
-    return _PAIRS if X.nnz and (X.data == X.data[0]).all() else 0.0
+    return _PAIRS if _are_bits(X) else 0.0
+
+
+def _are_bits(X):
+    """Return whether the stored values of a sparse X are equal, up to rounding."""
+    least, largest = X.data.min(initial=np.inf), X.data.max(initial=-np.inf)
+    return 0 < largest - _ROUNDING * abs(largest) <= least
 
 
 def embedding_dim(estimator, X, targets):

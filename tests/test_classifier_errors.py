@@ -46,6 +46,7 @@ def stored_twice():
     return sp.coo_matrix(([1.0, -1.0], ([0, 0], [1, 1])), shape=(N, K))
 
 
+SOFT = "For probabilities pass MaskedLabels.from_dense(y, soft=True)."
 ACCEPTED = "`y` accepts 1, 0, and NaN, -1 or None in unlabeled cells"
 LABELS = MaskedLabels.from_dense(Y)
 
@@ -53,7 +54,7 @@ LABELS = MaskedLabels.from_dense(Y)
 BAD_Y = {
     "a half": (
         at(Y, (17, 2), 0.5),
-        f"{ACCEPTED}; got 0.5 at sample 17, label 2.",
+        f"{ACCEPTED}; got 0.5 at sample 17, label 2. {SOFT}",
     ),
     "a two": (
         at(Y, (3, 1), 2),
@@ -81,7 +82,7 @@ BAD_Y = {
     ),
     "sparse half": (
         sp.csr_matrix(at(np.zeros((N, K)), (2, 1), 0.5)),
-        f"{ACCEPTED}; got 0.5 at sample 2, label 1.",
+        f"{ACCEPTED}; got 0.5 at sample 2, label 1. {SOFT}",
     ),
     "explicit zeros": (
         explicit_zeros(),

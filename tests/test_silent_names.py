@@ -22,6 +22,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
@@ -30,6 +31,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import sklearn_masked
 from sklearn_masked import (
+    DescribedLabelsClassifier,
     MaskedCalibratedClassifierCV,
     MaskedLabels,
     MaskedMultiLabelClassifier,
@@ -42,7 +44,7 @@ from sklearn_masked import (
     plotting,
 )
 from sklearn_masked import MaskedTunedThresholdClassifierCV as TUNED
-from sklearn_masked.labels import cell_weights, check_sample_weight
+from sklearn_masked.labels import aggregate_votes, cell_weights, check_sample_weight
 
 matplotlib.use("agg")
 
@@ -70,6 +72,10 @@ VALUES = {
 # Other parameters that may have names; each has a test of its own below.
 BY_HAND = {
     "X": "test_rows_of_another_order_warn, test_features_of_another_order_raise",
+    "base_rates": "test_series_by_label_agree",
+    "descriptions": "test_descriptions_of_other_names_raise",
+    "label_features": "test_label_features_of_other_names_raise",
+    "votes": "test_votes_of_other_names_raise",
     "X_test": "test_simulate_warns_of_test_rows_in_another_order",
     "arrays": "test_rows_of_many_arrays_in_another_order_warn",
     "cells": "test_tables_of_cells_have_the_names_of_the_labels",
@@ -102,8 +108,9 @@ PLAIN = set(
     net_params on_conflict on_disagreement optimizer options params partial_fit_params
     parts pre_dispatch query_params question random_state records reduction
     response_method rows sample samples score_func score_name scoring seeds
-    shared_weight source std_power strategy subset test_size train_size train_sizes
-    unknown_samples unselected value values weight zero_division
+    shared_weight source std_power strategy subset test_size text_column train_size
+    train_sizes
+    unknown_samples unselected value values voters weight zero_division
     """.split()
 )
 # `nn` takes tensors, which have no names.
@@ -214,7 +221,23 @@ def unfitted(kind):
             base, ensemble=False, **few
         ),
         "MaskedTunedThresholdClassifierCV": lambda: TUNED(base, **few),
+        "DescribedLabelsClassifier": lambda: DescribedLabelsClassifier(
+            make_pipeline(Numbers(), unfitted("MaskedMultiLabelClassifier")),
+            ["war", "sport", "crime"],
+            text_column="f0",
+        ),
     }[kind]()
+
+
+class Numbers(TransformerMixin, BaseEstimator):
+    """Take numbers as they are, and the lengths of texts."""
+
+    def fit(self, X, y=None):
+        self.is_fitted_ = True
+        return self
+
+    def transform(self, X):
+        return X.map(lambda one: len(one) if isinstance(one, str) else one).fillna(0)
 
 
 KINDS = [
@@ -222,6 +245,7 @@ KINDS = [
     "MaskedMultiOutputClassifier",
     "MaskedCalibratedClassifierCV",
     "MaskedTunedThresholdClassifierCV",
+    "DescribedLabelsClassifier",
 ]
 # These clone the estimator that they get, which has no labels yet.
 CLONE = {
@@ -440,7 +464,7 @@ def test_rows_of_another_order_warn(name, first, moved):
 # The arguments that the walk cannot make.
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS[:4])  # words have three labels, a column
 def test_rows_of_a_binary_target_in_another_order_warn(kind):
     x, y = FEATURES.set_axis(IDS), pd.Series(TRUTH[:, 0], index=IDS[::-1])
     with pytest.warns(row_order_warning(), match="`X` and `y` have the same row index"):
@@ -542,7 +566,7 @@ def test_sample_ids_of_another_order_warn(tmp_path):
 # Names of features: what scikit-learn leaves out.
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS[:4])  # words have three labels, a column
 def test_features_of_another_order_raise(kind):
     def frame(columns, places):
         return pd.DataFrame(X[:, places], columns=np.array(columns)[places])
@@ -627,6 +651,7 @@ def test_tables_of_cells_have_the_names_of_the_labels(tmp_path):
     [
         (KINDS[0], "label_weight", {}),
         (KINDS[0], "pos_weight", {}),
+        (KINDS[0], "base_rates", {}),
         (KINDS[2], "target_prevalence", {}),
         (KINDS[3], "target", {"scoring": "recall_at_precision", "confidence": None}),
         (None, "max_per_label", {}),
@@ -652,6 +677,31 @@ def test_series_by_label_agree(kind, parameter, extra):
         call(given[::-1])
     call(given)
     call(given.reset_index(drop=True))
+
+
+@pytest.mark.parametrize("axis", ["label", "feature"])
+def test_label_features_of_other_names_raise(axis):
+    words = pd.DataFrame(np.eye(3, 4), index=strings(BASE), columns=FEATURES.columns)
+    other = words[::-1] if axis == "label" else words[FEATURES.columns[::-1]]
+    model = unfitted(KINDS[0])
+    labels = as_masked(Y, BASE)
+    model.set_params(label_features=words).fit(FEATURES, labels)
+    with pytest.raises(ValueError, match=f"{axis} 0 is '(crime|f3)' and must be"):
+        model.set_params(label_features=other).fit(FEATURES, labels)
+
+
+def test_descriptions_of_other_names_raise():
+    described = {"war": "troops", "sport": "goal", "peace": "truce"}
+    model = unfitted("DescribedLabelsClassifier").set_params(descriptions=described)
+    with pytest.raises(ValueError, match="peace"):
+        model.fit(FEATURES, as_masked(Y, BASE))
+
+
+def test_votes_of_other_names_raise():
+    votes = {"a": as_masked(Y, BASE), "b": as_masked(Y, MOVED)}
+    for aggregate in (MaskedLabels.from_votes, aggregate_votes):
+        with pytest.raises(ValueError, match="label 0 is 'crime' and must be 'war'"):
+            aggregate(votes)
 
 
 def test_queries_of_other_names_raise():

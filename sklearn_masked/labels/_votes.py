@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from ._check import check_labels
 from ._dawid_skene import MAX_ITER, TOL, Votes, dawid_skene
@@ -302,6 +301,8 @@ def _aggregate(rows, cols, values, voter, names, shape, label_names, ids, *how):
     given = Votes(cell, pair, values == 1, cell_label, pair_voter, pair_label, *sizes)
     fit = dawid_skene(given, *how)
     if not fit.converged:
+        from sklearn.exceptions import ConvergenceWarning  # slow to import
+
         warnings.warn(
             f"The aggregation of votes had not converged after {fit.n_iter} "
             "iterations. Raise `max_iter` or `tol`.",

@@ -94,16 +94,3 @@ def test_masks_of_the_arxiv_example_tell_the_truth(arxiv, mask):
         assert 0.4 < cells.values.mean() < 0.7
     else:
         assert 0.35 < labels.n_cells / full.size < 0.45
-
-
-def test_the_algorithm_page_names_files_and_functions_that_exist():
-    text = (ROOT / "docs" / "algorithm.md").read_text(encoding="utf-8")
-    package = ROOT / "sklearn_masked"
-    files = re.findall(r"`((?:classifier|nn)/[\w/]*(?:\.py)?)`", text)
-    assert len(files) > 20
-    assert [file for file in files if not (package / file).exists()] == []
-    for file, name in re.findall(r"`((?:classifier|nn)/[\w/]*\.py)` `(\w+)`", text):
-        assert f"def {name}(" in (package / file).read_text(encoding="utf-8")
-    code = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
-    for name in re.findall(r"`(?:module_|SDCASolver)\.(\w+)", text):
-        assert f"self.{name}" in code or f'"{name}"' in code, name

@@ -1,5 +1,6 @@
 """The README's code runs as it stands; the examples read what they say they do."""
 
+import ast
 import contextlib
 import csv
 import gzip
@@ -41,6 +42,18 @@ def test_the_page_on_words_prints_what_it_says():
     with contextlib.redirect_stdout(printed):
         exec(compile(block, "words.md", "exec"), {})
     assert expected and printed.getvalue() == expected
+
+
+def test_the_page_of_the_algorithm_names_what_exists():
+    page = (ROOT / "docs" / "algorithm.md").read_text()
+    named = re.findall(r"`((?:classifier|nn)/[\w/]+\.py)(?::([\w.]+))?`", page)
+    assert len(named) > 30
+    for file, name in named:
+        node = ast.parse((ROOT / "sklearn_masked" / file).read_text())
+        for part in filter(None, name.split(".")):
+            inside = {each.name: each for each in node.body if hasattr(each, "name")}
+            assert part in inside, f"{file} has no {name}"
+            node = inside[part]
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
 from sklearn_masked import MaskedMultiLabelClassifier
+from sklearn_masked.classifier import _select_correlation
 from sklearn_masked.datasets import load_brand_safety_snippets
 from sklearn_masked.metrics import masked_roc_auc_score
 
@@ -164,3 +165,20 @@ def test_a_cell_that_weighs_nothing_leaves_what_the_number_of_features_counts():
     for _ in range(3):
         model.partial_fit(X[:1], row, sample_weight=np.array([1e-6]))
     np.testing.assert_allclose(model.decision_function(X), before, atol=1e-3)
+
+
+def test_of_many_cells_some_rows_are_looked_at(monkeypatch):
+    module = "sklearn_masked.classifier._select_correlation."
+    monkeypatch.setattr(module + "_MOST_CELLS", 600)
+    X, y, _ = task(True)
+    assert (~np.isnan(y)).sum() > 1200
+    seen, counted = [], _select_correlation.residuals
+
+    def spy(rows, *args, **kwargs):
+        seen.append((len(rows), kwargs["shape"][1]))
+        return counted(rows, *args, **kwargs)
+
+    monkeypatch.setattr(module + "residuals", spy)
+    assert taken(make(max_epochs=1, interactions=0).fit(X, y)) == 0.4
+    [(n_cells, n_rows)] = seen
+    assert 600 <= n_cells < 620 and n_rows < 600

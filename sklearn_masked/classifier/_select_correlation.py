@@ -30,8 +30,9 @@ _CORRELATION, _LEAST, _EVIDENCE = 0.4, 0.1, 2.5
 # The score of ranks, in nats, that it may cost at most: tox21 -0.3 to 0.5 (1,000 and
 # 3,000 cells); goemotions, arxiv_cs and the brand safety snippets -0.7 to -1.4.
 _LEAST_GAIN = -0.5
-# Most cells per label whose ranks are compared: they make one system.
-_CELLS = 60
+# Most cells that the z-score is taken of, and most cells per label whose ranks are
+# compared: these make one system.
+_MOST_CELLS, _CELLS = 10_000, 60
 # Rows whose features are taken in one go.
 _BLOCK = 4096
 
@@ -54,16 +55,18 @@ def select_correlation(estimator, data):
         return float(estimator.label_correlation)
     if not data.whole:
         return 0.0
+    generator = np.random.default_rng(data.seed)
     targets, train = data.targets, data.train
-    index, lengths = concatenated_ranges(targets.indptr, train.rows)
+    slots = _some_rows(np.diff(targets.indptr)[train.rows], generator)
+    rows = train.rows[slots]
+    index, lengths = concatenated_ranges(targets.indptr, rows)
     weight, target = train.cell_weight[index], train.cell_target[index]
-    rows = np.repeat(np.arange(len(train)), lengths)
-    cells = rows, targets.indices[index], target, weight
-    R = residuals(*cells, shape=(targets.n_labels, len(train)))
-    blocks = _feature_blocks(estimator.net_.module_, data.X, train.rows)
+    row = np.repeat(np.arange(len(rows)), lengths)
+    cells = row, targets.indices[index], target, weight
+    R = residuals(*cells, shape=(targets.n_labels, len(rows)))
+    blocks = _feature_blocks(estimator.net_.module_, data.X, rows)
     if correlation_z_score(R, blocks, _LEAST) <= _EVIDENCE:
         return 0.0
-    generator = np.random.default_rng(data.seed)
     cells = labeled_cells(estimator, data)
     chosen = draw_cells(cells, _CELLS, generator)
     if not len(chosen):
@@ -72,6 +75,15 @@ def select_correlation(estimator, data):
     gains = ranks.joint_scores(_CORRELATION) - ranks.joint_scores(0.0)
     gains = gains[~np.isnan(gains)]
     return _CORRELATION if len(gains) and gains.mean() > _LEAST_GAIN else 0.0
+
+
+def _some_rows(n_cells, generator):
+    """Return positions of rows with about the most cells that are looked at, or all."""
+    if n_cells.sum() <= _MOST_CELLS:
+        return np.arange(len(n_cells))
+    order = generator.permutation(len(n_cells))
+    n_rows = np.searchsorted(np.cumsum(n_cells[order]), _MOST_CELLS) + 1
+    return np.sort(order[:n_rows])
 
 
 class _JointRanks(LeftOutRanks):

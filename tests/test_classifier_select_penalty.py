@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
 from sklearn_masked.classifier._select_penalty import (
     USUAL,
+    LeftOutRanks,
     Penalty,
     _mean,
     _weights,
@@ -126,3 +127,14 @@ def test_folds_hold_both_classes_and_each_cell_once():
             fold = fold[fold >= 0]
             assert abs(target[fold].sum() - target[cells_of_label].sum() / 5) < 1
             assert abs(len(fold) - len(cells_of_label) / 5) < 1
+
+
+def test_known_cells_are_told_where_their_numbers_take_64_bits():
+    n_rows, label = 1_200_000, np.int32(2_000)
+    others = np.random.default_rng(0).permutation(n_rows)[:500]
+    rows, target = np.sort(others[:10]), np.tile([0.0, 1.0], 5)
+    cells = rows, np.full(10, label), target, np.ones(10)
+    chosen = draw_cells(cells, 10, np.random.default_rng(0))
+    X = sp.csr_array((n_rows, 1))
+    ranks = LeftOutRanks(X, cells, chosen, np.random.default_rng(0))
+    assert (~ranks.unknown).sum() == 10

@@ -150,7 +150,8 @@ class LeftOutRanks:
         self.is_cell = torch.from_numpy(chosen >= 0)
         self.rows = row[chosen]
         self.others = np.sort(generator.permutation(X.shape[0])[:_ROWS])
-        own = label[chosen[:, 0]]
+        # In 64 bits: the number of a cell among n_labels * n_samples.
+        own = label[chosen[:, 0]].astype(np.int64)
         self.target = torch.from_numpy(target[chosen].astype(np.float32))
         self.weight = torch.from_numpy(weight[chosen].astype(np.float32))
         self.weight = torch.where(self.is_cell, self.weight, 0.0)

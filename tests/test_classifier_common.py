@@ -182,3 +182,16 @@ def test_of_many_cells_some_rows_are_looked_at(monkeypatch):
     assert taken(make(max_epochs=1, interactions=0).fit(X, y)) == 0.4
     [(n_cells, n_rows)] = seen
     assert 600 <= n_cells < 620 and n_rows < 600
+
+
+def test_weak_negatives_are_no_evidence(monkeypatch):
+    X, y, _ = task(True, n=300)
+    seen, counted = [], _select_correlation.residuals
+
+    def spy(rows, *args, **kwargs):
+        seen.append(len(rows))
+        return counted(rows, *args, **kwargs)
+
+    monkeypatch.setattr("sklearn_masked.classifier._select_correlation.residuals", spy)
+    make(unlabeled_weight=0.1, max_epochs=1, interactions=0).fit(X, y)
+    assert seen == [(~np.isnan(y)).sum()]

@@ -416,6 +416,16 @@ def test_interrupt_keeps_the_finished_epochs_and_says_how_many(make, hook):
     assert len(model.history_) == 10
 
 
+@MAKERS
+def test_a_call_without_labeled_rows_after_an_interruption_is_not_interrupted(make):
+    model = make(callbacks=[Interrupts(3, "on_batch_end")], max_epochs=10)
+    with pytest.warns(InterruptedFitWarning):
+        model.fit(X, Y)
+    before = model.predict_proba(X)
+    model.partial_fit(X[:2], np.full((2, Y.shape[1]), np.nan))
+    np.testing.assert_allclose(model.predict_proba(X), before, atol=1e-6)
+
+
 @HOOKS
 @MAKERS
 def test_interrupt_in_the_first_epoch_raises_and_leaves_what_was(make, hook):

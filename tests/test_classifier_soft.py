@@ -281,7 +281,13 @@ def test_a_subclass_of_the_loss_without_soft_targets_still_trains_on_hard_ones()
             )
 
     X, y, _ = data()
-    MaskedMultiLabelClassifier(criterion=Old, max_epochs=1, random_state=0).fit(X, y)
+    got, want = (
+        MaskedMultiLabelClassifier(criterion=loss, max_epochs=1, random_state=0)
+        .fit(X, y)
+        .predict_proba(X)
+        for loss in (Old, MaskedBCEWithLogitsLoss)
+    )
+    np.testing.assert_array_equal(got, want)
 
 
 def test_probabilities_are_calibrated_to_soft_values():

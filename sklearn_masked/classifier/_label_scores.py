@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from ..nn.batches import model_input
+from ..nn.model._module import direct_rows, embedded_rows
 
 # Scores of a block of rows hold at most so many numbers, of at most so many rows.
 _BLOCK, _MOST_ROWS = 1 << 22, 4096
@@ -47,7 +47,7 @@ class LabelScores:
 
     def __init__(self, module, X, features):
         self.is_described = described(features)
-        self.features = _unit_rows(_scaled(module, features), self.is_described)
+        self.features = _unit_rows(direct_rows(module, features), self.is_described)
         self.center = self._mean_over_labels()
         self.mean, self.scale = np.zeros(2), np.zeros(2)
         self.mean[0], self.scale[0] = self._direct_moments(module, X)
@@ -79,7 +79,7 @@ class LabelScores:
         step = int(np.clip(_BLOCK // n_labels, 1, _MOST_ROWS))
         for start in range(0, X.shape[0], step):
             rows = slice(start, min(start + step, X.shape[0]))
-            scaled = _scaled(module, X[rows])
+            scaled = direct_rows(module, X[rows])
             scores = scaled @ self.features.T
             scores = scores.toarray() if sp.issparse(scores) else scores
             yield rows, scores - np.outer(scaled @ self.center, self.is_described)
@@ -98,7 +98,7 @@ class LabelScores:
         total = np.zeros((len(self.is_described), width))
         mean, second = np.zeros(width), np.zeros((width, width))
         for rows, scores in self._blocks(module, X):
-            embedded = _embedded(module, X[rows])
+            embedded = embedded_rows(module, X[rows])
             scores = (scores - self.mean[0]) * self.scale[0] - _FEEDBACK_FROM
             total += np.maximum(scores, 0).T @ embedded
             mean += embedded.sum(axis=0) / X.shape[0]
@@ -124,13 +124,13 @@ class LabelScores:
         for start in range(0, len(rows), _MOST_ROWS):
             cells = slice(start, start + _MOST_ROWS)
             some, label = X[rows[cells]], labels[cells]
-            scaled, own = _scaled(module, some), self.features[label]
+            scaled, own = direct_rows(module, some), self.features[label]
             if sp.issparse(scaled):
                 found[cells, 0] = np.asarray(scaled.multiply(own).sum(axis=1)).ravel()
             else:
                 found[cells, 0] = np.einsum("ij,ij->i", scaled, own)
             found[cells, 0] -= (scaled @ self.center) * self.is_described[label]
-            embedded = _embedded(module, some)
+            embedded = embedded_rows(module, some)
             found[cells, 1] = np.einsum("ij,ij->i", embedded, self.embedded[label])
         return found * self.scale
 
@@ -167,25 +167,6 @@ def _mean_and_scale(mean, square):
     variance = square - mean**2
     varies = np.isfinite(variance) and variance > 1e-12 * square
     return (mean, variance**-0.5) if varies else (0.0, 0.0)
-
-
-def _scaled(module, X):
-    """Return rows as the direct path takes them, a CSR array or an array."""
-    if sp.issparse(X):
-        data = X.data * module.feature_scale.cpu().numpy()[X.indices]
-        return sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
-    with torch.no_grad():
-        rows = model_input(X).to(module.bias.device)
-        return module.scaled(rows)["X"].cpu().numpy()
-
-
-def _embedded(module, X):
-    inputs, device = model_input(X), module.bias.device
-    with torch.no_grad():
-        if isinstance(inputs, dict):
-            inputs = {name: part.to(device) for name, part in inputs.items()}
-            return module.embedded(**inputs).cpu().numpy()
-        return module.embedded(inputs.to(device)).cpu().numpy()
 
 
 def _unit_rows(rows, kept):

@@ -11,8 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from ..nn.batches import concatenated_ranges, model_input
 from ..nn.model._label_correlation import correlation_z_score, residuals
+from ..nn.model._module import direct_rows, embedded_rows
 from ..nn.sdca._closed_form import leave_folds_out
 from ._select_penalty import (
     BIAS_VARIANCE,
@@ -56,18 +56,13 @@ def select_correlation(estimator, data):
     if not data.whole:
         return 0.0
     generator = np.random.default_rng(data.seed)
-    targets, train = data.targets, data.train
-    slots = _some_rows(np.diff(targets.indptr)[train.rows], generator)
-    rows = train.rows[slots]
-    index, lengths = concatenated_ranges(targets.indptr, rows)
-    weight, target = train.cell_weight[index], train.cell_target[index]
-    row = np.repeat(np.arange(len(rows)), lengths)
-    cells = row, targets.indices[index], target, weight
-    R = residuals(*cells, shape=(targets.n_labels, len(rows)))
+    cells = labeled_cells(estimator, data)
+    rows, *some = _some_cells(cells, generator)
+    rows, at = np.unique(rows, return_inverse=True)
+    R = residuals(at, *some, shape=(data.targets.n_labels, len(rows)))
     blocks = _feature_blocks(estimator.net_.module_, data.X, rows)
     if correlation_z_score(R, blocks, _LEAST) <= _EVIDENCE:
         return 0.0
-    cells = labeled_cells(estimator, data)
     chosen = draw_cells(cells, _CELLS, generator)
     if not len(chosen):
         return 0.0
@@ -77,13 +72,15 @@ def select_correlation(estimator, data):
     return _CORRELATION if len(gains) and gains.mean() > _LEAST_GAIN else 0.0
 
 
-def _some_rows(n_cells, generator):
-    """Return positions of rows with about the most cells that are looked at, or all."""
+def _some_cells(cells, generator):
+    """Return the cells of rows that hold about as many as are looked at, or all."""
+    rows, n_cells = np.unique(cells[0], return_counts=True)
     if n_cells.sum() <= _MOST_CELLS:
-        return np.arange(len(n_cells))
-    order = generator.permutation(len(n_cells))
+        return cells
+    order = generator.permutation(len(rows))
     n_rows = np.searchsorted(np.cumsum(n_cells[order]), _MOST_CELLS) + 1
-    return np.sort(order[:n_rows])
+    kept = np.isin(cells[0], rows[order[:n_rows]])
+    return tuple(part[kept] for part in cells)
 
 
 class _JointRanks(LeftOutRanks):
@@ -142,22 +139,7 @@ def _feature_blocks(module, X, rows):
 
     The direct path does not depend on the embedding's random start.
     """
+    take = embedded_rows if module.direct is None else direct_rows
     for start in range(0, len(rows), _BLOCK):
         block = slice(start, start + _BLOCK)
-        inputs = model_input(X[rows[block]])
-        inputs = inputs if isinstance(inputs, dict) else {"X": inputs}
-        inputs = {name: part.to(module.bias.device) for name, part in inputs.items()}
-        if module.direct is not None:
-            yield block, _as_matrix(module.scaled(**inputs), X.shape[1])
-        else:
-            yield block, module.embedded(**inputs).detach().cpu().numpy()
-
-
-def _as_matrix(scaled, n_features):
-    """Return scaled rows as an array, or as a CSR array where they are bags."""
-    scaled = {name: part.cpu().numpy() for name, part in scaled.items()}
-    if "X" in scaled:
-        return scaled["X"]
-    indices, offsets = scaled["indices"], scaled["offsets"]
-    parts = scaled["weights"], indices, np.append(offsets, len(indices))
-    return sp.csr_array(parts, shape=(len(offsets), n_features))
+        yield block, take(module, X[rows[block]])

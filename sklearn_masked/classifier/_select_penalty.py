@@ -15,7 +15,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from ..nn.batches import bag_inputs, concatenated_ranges
+from ..nn.batches import concatenated_ranges
+from ..nn.model._module import embedded_rows
 from ..nn.sdca._closed_form import leave_folds_out
 from . import _net
 
@@ -192,14 +193,11 @@ class LeftOutRanks:
 class _Problem(LeftOutRanks):
     """The same with the inner products that all candidates share."""
 
-    @torch.no_grad()
     def __init__(self, module, X, cells, chosen, generator):
         super().__init__(X, cells, chosen, generator)
         self.X, others = X, self.others
         used, at = np.unique(np.append(self.rows, others), return_inverse=True)
-        inputs = bag_inputs(X[used])
-        Z = module.embedded(**{k: v.to(module.bias.device) for k, v in inputs.items()})
-        Z = Z.cpu()
+        Z = torch.from_numpy(embedded_rows(module, X[used]))
         at = torch.from_numpy(at)
         Z_cells, Z_others = Z[at[: self.rows.size]], Z[at[self.rows.size :]]
         Z_cells = Z_cells.view(*self.rows.shape, -1)

@@ -5,6 +5,7 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
+from ..batches import model_input
 from ..sparse import embedding_bag
 from ._direct import DenseDirect, PairDirect
 from ._quadratic import QuadraticPath
@@ -313,3 +314,23 @@ def _unit(rows):
     """Return rows of length 1; a row of zeros stays so, and gets no gradient."""
     length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     return rows / torch.where(length > 0, length, torch.inf)
+
+
+def direct_rows(module, X):
+    """Return rows of X as the direct path takes them: a CSR array, or an array."""
+    if sp.issparse(X):
+        data = X.data * module.feature_scale.cpu().numpy()[X.indices]
+        return sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
+    with torch.no_grad():
+        rows = model_input(X).to(module.bias.device)
+        return module.scaled(rows)["X"].cpu().numpy()
+
+
+def embedded_rows(module, X):
+    """Return the embeddings of rows of X, an array of shape (n_rows, embedding_dim)."""
+    inputs, device = model_input(X), module.bias.device
+    with torch.no_grad():
+        if isinstance(inputs, dict):
+            inputs = {name: part.to(device) for name, part in inputs.items()}
+            return module.embedded(**inputs).cpu().numpy()
+        return module.embedded(inputs.to(device)).cpu().numpy()

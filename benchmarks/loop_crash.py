@@ -44,14 +44,14 @@ import numpy as np
 from sklearn.dummy import DummyClassifier
 
 from sklearn_masked import MaskedMultiOutputClassifier
-from sklearn_masked.annotation import (
+from sklearn_masked.annotation import LabelingLoop
+from sklearn_masked.annotation.loop import _log
+from sklearn_masked.exceptions import (
     AnswerNotSavedError,
     FolderInUseError,
-    LabelingLoop,
     ModelNotSavedWarning,
     TornAnswerWarning,
 )
-from sklearn_masked.annotation.loop import _log
 
 X = np.arange(4000.0)[:, None]
 NAMES = [f"category {j}" for j in range(10)]

@@ -8,10 +8,10 @@ import joblib
 import numpy as np
 import pytest
 
-from sklearn_masked.annotate._export import write_answers, write_model
-from sklearn_masked.annotate._labels import read_labels
-from sklearn_masked.annotate._texts import Pool, read_texts
 from sklearn_masked.annotation import LabelingLoop, read_annotations
+from sklearn_masked.annotation.terminal._export import write_answers, write_model
+from sklearn_masked.annotation.terminal._labels import read_labels
+from sklearn_masked.annotation.terminal._texts import Pool, read_texts
 
 
 def written(folder, name, text):

@@ -6,10 +6,13 @@ import warnings
 
 import pytest
 
-from sklearn_masked.annotate._background import Background
-from sklearn_masked.annotate._pace import Pace
-from sklearn_masked.annotate._session import MIN_SECONDS, Session
-from sklearn_masked.annotation import AnswerNotSavedError, LabelingLoop
+from sklearn_masked.annotation import LabelingLoop
+from sklearn_masked.annotation.terminal._background import Background
+from sklearn_masked.annotation.terminal._pace import Pace
+from sklearn_masked.annotation.terminal._session import MIN_SECONDS, Session
+from sklearn_masked.exceptions import (
+    AnswerNotSavedError,
+)
 from sklearn_masked.labels import MaskedLabels
 
 NAMES = ["war", "crime", "rain"]
@@ -252,7 +255,7 @@ def test_questions_that_could_not_be_chosen_may_be_had_later(make, monkeypatch):
     assert session.question is not None
 
 
-@pytest.mark.filterwarnings("ignore::sklearn_masked.annotation.FewerCellsWarning")
+@pytest.mark.filterwarnings("ignore::sklearn_masked.exceptions.FewerCellsWarning")
 def test_when_every_cell_is_answered_there_is_an_end(make):
     session = make(n_round=20)
     seen = set()

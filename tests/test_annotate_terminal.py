@@ -25,8 +25,8 @@ pty = pytest.importorskip("pty", reason="this platform has no pseudo-terminals")
 termios = pytest.importorskip("termios", reason="no pseudo-terminals here")
 
 from sklearn_masked.annotate import main  # noqa: E402
-from sklearn_masked.annotate._screen import HELP  # noqa: E402
 from sklearn_masked.annotation import LabelingLoop  # noqa: E402
+from sklearn_masked.annotation.terminal._screen import HELP  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 # As a shell would start it: the terminal is its own, and it is told when that closes.

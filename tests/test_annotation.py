@@ -14,8 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_masked import MaskedLabels
-from sklearn_masked.annotation import CellTable, FewerCellsWarning, query_cells
-from sklearn_masked.annotation._pool import Pool
+from sklearn_masked.annotation import (
+    CellTable,
+    query_cells,
+)
+from sklearn_masked.annotation._candidates import Pool
+from sklearn_masked.exceptions import (
+    FewerCellsWarning,
+)
 
 FLAT = {
     "likely_positive": lambda p: p,
@@ -420,7 +426,7 @@ def test_blocks_do_not_matter(strategy, quotas, tmp_path, monkeypatch):
     for form in forms:
         assert query_cells(form, Y, **params).tobytes() == whole.tobytes()
     monkeypatch.setattr("sklearn_masked.annotation._blocks.BLOCK_CELLS", 21)
-    monkeypatch.setattr("sklearn_masked.annotation._pool._SLACK", 0)
+    monkeypatch.setattr("sklearn_masked.annotation._candidates._SLACK", 0)
     assert query_cells(proba, Y, **params).tobytes() == whole.tobytes()
 
 
@@ -505,7 +511,7 @@ def test_memory_follows_the_query_and_not_the_cells():
 def test_cells_that_are_all_alike_do_not_all_wait(monkeypatch):
     # Each time that too many wait they are sorted: those behind by chance never do.
     cuts, cut = [], Pool._cut
-    monkeypatch.setattr("sklearn_masked.annotation._pool._SLACK", 0)
+    monkeypatch.setattr("sklearn_masked.annotation._candidates._SLACK", 0)
     monkeypatch.setattr(Pool, "_cut", lambda self: cuts.append(1) or cut(self))
     labels = MaskedLabels.from_cells([0], [0], [1], shape=(20_000, 5))
     blocks = (

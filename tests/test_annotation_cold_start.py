@@ -7,8 +7,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 
 from sklearn_masked import MaskedLabels
-from sklearn_masked.annotation import FewerCellsWarning, seed_cells
+from sklearn_masked.annotation import seed_cells
 from sklearn_masked.datasets import load_brand_safety_snippets
+from sklearn_masked.exceptions import (
+    FewerCellsWarning,
+)
 
 
 def problem(n_samples=40, n_features=12, n_labels=4, seed=0):
@@ -134,7 +137,7 @@ def test_blocks_and_order_of_nothing_matter(monkeypatch):
     params = {"n_cells": 30, "random_state": 4, "max_similarity": 1}
     expected = seed_cells(X, queries, **params)
     monkeypatch.setattr("sklearn_masked.annotation._cold_start.BLOCK_CELLS", 9)
-    monkeypatch.setattr("sklearn_masked.annotation._pool._SLACK", 0)
+    monkeypatch.setattr("sklearn_masked.annotation._candidates._SLACK", 0)
     assert seed_cells(X, queries, **params).tobytes() == expected.tobytes()
     other = seed_cells(X, queries, **{**params, "random_state": 5})
     assert other.tobytes() != expected.tobytes()

@@ -14,10 +14,6 @@ from sklearn.dummy import DummyClassifier
 import sklearn_masked
 from sklearn_masked import MaskedMultiOutputClassifier
 from sklearn_masked.annotate import main
-from sklearn_masked.annotate._command import _say_goodbye
-from sklearn_masked.annotate._export import replace_answers
-from sklearn_masked.annotate._texts import Pool
-from sklearn_masked.annotate._written import Written
 from sklearn_masked.annotation import (
     Annotations,
     LabelingLoop,
@@ -27,6 +23,10 @@ from sklearn_masked.annotation import (
     write_queries,
 )
 from sklearn_masked.annotation.loop._salvage import salvage
+from sklearn_masked.annotation.terminal._command import _say_goodbye
+from sklearn_masked.annotation.terminal._export import replace_answers
+from sklearn_masked.annotation.terminal._texts import Pool
+from sklearn_masked.annotation.terminal._written import Written
 from sklearn_masked.labels import MaskedLabels
 
 ROOT = Path(sklearn_masked.__file__).parent
@@ -264,7 +264,7 @@ def test_nothing_else_writes_a_file():
         if module.name not in WRITERS
     }
     assert found == {
-        ("_said.py", "os.open"),  # the null device
+        ("_wording.py", "os.open"),  # the null device
         ("_model.py", "Path.rename"),  # a model that cannot be read, to a free name
         ("_salvage.py", "Path.unlink"),  # what was computed from a damaged log
     }

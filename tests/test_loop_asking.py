@@ -13,13 +13,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from sklearn_masked import MaskedMultiOutputClassifier
-from sklearn_masked.annotation import (
+from sklearn_masked.annotation import LabelingLoop
+from sklearn_masked.annotation.loop import _log
+from sklearn_masked.exceptions import (
     AnswerNotSavedError,
     FewerCellsWarning,
-    LabelingLoop,
     UnknownSeedWarning,
 )
-from sklearn_masked.annotation.loop import _log
 
 NAMES = ["war", "crime", "sport"]
 WORDS = {

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sklearn_masked.annotation import TornAnswerWarning
 from sklearn_masked.annotation.loop import _log
 from sklearn_masked.annotation.loop._log import AnswerLog
+from sklearn_masked.exceptions import (
+    TornAnswerWarning,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 

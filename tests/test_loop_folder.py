@@ -14,9 +14,12 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from sklearn_masked.annotation import FolderInUseError, LabelingLoop
+from sklearn_masked.annotation import LabelingLoop
 from sklearn_masked.annotation import files as _files
 from sklearn_masked.annotation.loop import _lock, _settings
+from sklearn_masked.exceptions import (
+    FolderInUseError,
+)
 
 TEXTS = [f"text {i}" for i in range(6)]
 NAMES = ["war", "crime"]

@@ -12,12 +12,14 @@ import zlib
 import pytest
 
 from sklearn_masked.annotation.loop import (
+    LabelingLoop,
+    _log,
+)
+from sklearn_masked.exceptions import (
     AnswerNotSavedError,
     DamagedLogError,
     FolderInUseError,
-    LabelingLoop,
     TornAnswerWarning,
-    _log,
 )
 
 TEXTS = [f"text {i}" for i in range(6)]
@@ -414,7 +416,7 @@ def test_the_second_process_gets_a_sentence_and_changes_nothing(tmp_path):
         done = start()
         assert done.returncode == 1
         assert done.stderr.strip().splitlines()[-1] == (
-            "sklearn_masked.annotation.loop._errors.FolderInUseError: `folder` "
+            "sklearn_masked.exceptions.FolderInUseError: `folder` "
             f"{tmp_path} is in use by another labeling loop (process {os.getpid()}); "
             "close that one first, or give each annotator a folder of their own. "
             "Nothing was changed."

@@ -16,12 +16,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
 from sklearn_masked import MaskedMultiLabelClassifier, MaskedMultiOutputClassifier
-from sklearn_masked.annotation import (
-    LabelingLoop,
+from sklearn_masked.annotation import LabelingLoop
+from sklearn_masked.annotation import files as _files
+from sklearn_masked.exceptions import (
     ModelNotSavedWarning,
     UnreadableModelWarning,
 )
-from sklearn_masked.annotation import files as _files
 from sklearn_masked.metrics import masked_average_precision_score, masked_roc_auc_score
 from sklearn_masked.model_selection import MaskedStratifiedKFold, cross_val_predict
 

@@ -20,15 +20,17 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_masked.annotate import main
-from sklearn_masked.annotate._texts import Pool, read_texts
 from sklearn_masked.annotation import (
-    DamagedLogError,
     LabelingLoop,
     query_cells,
     simulate,
     write_queries,
 )
+from sklearn_masked.annotation.terminal._texts import Pool, read_texts
 from sklearn_masked.calibration import MaskedCalibratedClassifierCV
+from sklearn_masked.exceptions import (
+    DamagedLogError,
+)
 from sklearn_masked.inspection import learning_curve_by_cells
 from sklearn_masked.labels import MaskedLabels
 from sklearn_masked.model_selection import cross_val_predict
@@ -544,7 +546,7 @@ def test_a_link_to_an_earlier_export_stays_one(place, capsys):
 
 def end_of_session(place, capsys):
     """Do what a session does when it ends; return what it says."""
-    from sklearn_masked.annotate._command import _say_goodbye
+    from sklearn_masked.annotation.terminal._command import _say_goodbye
 
     session = SimpleNamespace(pace=SimpleNamespace(n=0), n_all=4)
     with make(place / "loop") as loop:

@@ -1,9 +1,9 @@
 """Which cells to label next, and which labeled cells look wrong."""
 
 from ._audit import CellAudit, audit_cells
-from ._chosen import weigh_chosen_negatives
 from ._cold_start import seed_cells
-from ._query import FewerCellsWarning, query_cells
+from ._query import query_cells
+from ._selection_weights import weigh_chosen_negatives
 from ._simulate import simulate
 from ._table import CellTable
 from .exchange import (
@@ -14,34 +14,19 @@ from .exchange import (
 )
 from .loop import (
     Answer,
-    AnswerNotSavedError,
-    DamagedLogError,
-    FolderInUseError,
     LabelingLoop,
     LoopReport,
-    ModelNotSavedWarning,
     SalvageReport,
-    TornAnswerWarning,
-    UnknownSeedWarning,
-    UnreadableModelWarning,
 )
 
 __all__ = [
     "Annotations",
     "Answer",
-    "AnswerNotSavedError",
     "CellAudit",
     "CellTable",
-    "DamagedLogError",
-    "FewerCellsWarning",
-    "FolderInUseError",
     "LabelingLoop",
     "LoopReport",
-    "ModelNotSavedWarning",
     "SalvageReport",
-    "TornAnswerWarning",
-    "UnknownSeedWarning",
-    "UnreadableModelWarning",
     "audit_cells",
     "query_cells",
     "read_annotations",

@@ -5,8 +5,8 @@ import numpy as np
 from ..labels import MaskedLabels, cell_weights, check_labels
 from ..labels.names import check_same_names
 from ..metrics._cells import score_cells
-from ._noise import estimate_noise
-from ._rescale import rescale
+from ._label_noise import estimate_noise
+from ._recalibrate import rescale
 from ._table import CellTable
 
 AUDIT_DTYPE = np.dtype(

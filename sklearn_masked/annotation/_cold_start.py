@@ -6,6 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 import scipy.sparse as sp
 
+from ..exceptions import FewerCellsWarning
 from ..labels import MaskedLabels, check_labels
 from ..labels.names import (
     check_same_columns,
@@ -17,9 +18,9 @@ from ..labels.names import (
 )
 from ..metrics._cells import label_name
 from ._blocks import BLOCK_CELLS, unlabeled_mask
-from ._choose import Choice
-from ._pool import Pool, ranked
-from ._query import FewerCellsWarning, check_count, label_quotas, similar_rows
+from ._candidates import Pool, ranked
+from ._query import check_count, label_quotas, similar_rows
+from ._quotas import Choice
 from ._random import as_generator, draw_random
 from ._table import query_table
 

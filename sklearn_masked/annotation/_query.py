@@ -6,11 +6,12 @@ from numbers import Integral, Real
 import numpy as np
 import scipy.sparse as sp
 
+from ..exceptions import FewerCellsWarning
 from ..labels import check_labels
 from ..labels.names import check_same_names, check_same_rows, entry_names
 from ._blocks import iter_proba
-from ._choose import Choice, Similar
-from ._pool import Pool, ranked
+from ._candidates import Pool, ranked
+from ._quotas import Choice, Similar
 from ._random import as_generator, draw_random
 from ._strategies import (
     DEFAULT_STRATEGIES,
@@ -22,10 +23,6 @@ from ._table import query_table
 
 # With diversity, candidates a cell: more near-duplicates than that are not passed.
 _SPARE = 4
-
-
-class FewerCellsWarning(UserWarning):
-    """A query found fewer cells than asked for: quotas, diversity or labels forbid."""
 
 
 def query_cells(

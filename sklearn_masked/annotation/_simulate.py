@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
 
 from .._targets import OneSidedLabelsWarning, UnlabeledLabelWarning
+from ..exceptions import FewerCellsWarning
 from ..labels import MaskedLabels, check_labels
 from ..labels.names import check_same_names, check_same_rows
 from ..metrics import masked_average_precision_score, masked_roc_auc_score
@@ -16,17 +17,17 @@ from ..metrics._cells import label_name
 from ..metrics._rows import count_rows
 from ..model_selection.fitting import explain_labels
 from ..multioutput._constants import OneClassLabelWarning
-from ._chosen import (
+from ._cold_start import seed_cells
+from ._query import check_count, query_cells
+from ._random import as_generator
+from ._row_baselines import random_rows, uncertain_rows
+from ._selection_weights import (
     CHOSEN_NEGATIVE_WEIGHT,
     check_weight,
     is_chosen,
     weigh,
     weights_explained,
 )
-from ._cold_start import seed_cells
-from ._query import FewerCellsWarning, check_count, query_cells
-from ._random import as_generator
-from ._rows import random_rows, uncertain_rows
 from ._strategies import parse_strategy
 from ._table import CellTable
 

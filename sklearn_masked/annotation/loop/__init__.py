@@ -1,14 +1,5 @@
 """A labeling loop that is resumed from its folder, and loses no answer."""
 
-from ._errors import (
-    AnswerNotSavedError,
-    DamagedLogError,
-    FolderInUseError,
-    ModelNotSavedWarning,
-    TornAnswerWarning,
-    UnknownSeedWarning,
-    UnreadableModelWarning,
-)
 from ._ledger import Answer
 from ._loop import LabelingLoop
 from ._report import LoopReport
@@ -16,14 +7,7 @@ from ._salvage import SalvageReport
 
 __all__ = [
     "Answer",
-    "AnswerNotSavedError",
-    "DamagedLogError",
-    "FolderInUseError",
     "LabelingLoop",
     "LoopReport",
-    "ModelNotSavedWarning",
     "SalvageReport",
-    "TornAnswerWarning",
-    "UnknownSeedWarning",
-    "UnreadableModelWarning",
 ]

@@ -6,10 +6,10 @@ from numbers import Integral
 
 import numpy as np
 
-from .._chosen import is_chosen, weigh
-from ._asked import unpacked
-from ._errors import DamagedLogError
+from ...exceptions import DamagedLogError
+from .._selection_weights import is_chosen, weigh
 from ._ledger import Answer, decided_labels
+from ._open_cells import unpacked
 
 _WORDS = {"yes": 1, "no": 0, "skip": None}
 

@@ -5,7 +5,7 @@ import errno
 import os
 import weakref
 
-from ._errors import FolderInUseError
+from ...exceptions import FolderInUseError
 
 # Windows locks bytes that nobody else may read: one far beyond the process id.
 _LOCKED_BYTE = 1 << 30

@@ -17,9 +17,9 @@ import weakref
 import zlib
 from typing import NamedTuple
 
+from ...exceptions import AnswerNotSavedError, DamagedLogError, TornAnswerWarning
 from ..files import sync_folder
 from ._checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from ._errors import AnswerNotSavedError, DamagedLogError, TornAnswerWarning
 
 _CHECKSUM = re.compile(rb',"crc":"([0-9a-f]{8})"\}\Z')
 _BOM = b"\xef\xbb\xbf"

@@ -6,17 +6,17 @@ import threading
 from numbers import Integral
 from pathlib import Path
 
-from .._chosen import CHOSEN_NEGATIVE_WEIGHT, check_weight
+from .._selection_weights import CHOSEN_NEGATIVE_WEIGHT, check_weight
 from .._strategies import parse_strategy
 from ..files import make_folder, read_json, remove_parts, write_atomically
 from ._answers import Answers
-from ._asked import Asked
-from ._asking import Asking
-from ._batch import check_seeds
+from ._batches import Asking
+from ._choose_batch import check_seeds
 from ._ledger import POLICIES, Ledger
 from ._lock import FolderLock
 from ._log import AnswerLog
 from ._model import fit_model, fitted_at, held_out_proba, load_model, save_model
+from ._open_cells import Asked
 from ._report import make_report, score_labels
 from ._salvage import salvage
 from ._settings import NAMES, SampleIds, Settings, check_names, check_new

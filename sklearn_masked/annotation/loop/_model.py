@@ -11,7 +11,11 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.pipeline import make_pipeline
 
 from ..._targets import OneSidedLabelsWarning, UnlabeledLabelWarning
-from ...exceptions import AssumedBaseRateWarning
+from ...exceptions import (
+    AssumedBaseRateWarning,
+    ModelNotSavedWarning,
+    UnreadableModelWarning,
+)
 from ...metrics._rows import take_rows
 from ...model_selection import (
     MaskedStratifiedKFold,
@@ -20,10 +24,9 @@ from ...model_selection import (
 )
 from ...model_selection.fitting import explain_labels
 from ...multioutput._constants import OneClassLabelWarning
-from .._chosen import weights_explained
 from .._cold_start import query_directions
+from .._selection_weights import weights_explained
 from ..files import free_path, read_json, write_atomically
-from ._errors import ModelNotSavedWarning, UnreadableModelWarning
 
 # Of course most labels have too few cells at first: the report counts them.
 _EXPECTED = (

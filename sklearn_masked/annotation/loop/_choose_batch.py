@@ -4,12 +4,12 @@ import warnings
 
 import numpy as np
 
+from ...exceptions import FewerCellsWarning, UnknownSeedWarning
 from ...metrics._rows import count_rows, take_rows
 from .._blocks import BLOCK_CELLS
 from .._cold_start import seed_cells
-from .._query import FewerCellsWarning, query_cells
+from .._query import query_cells
 from .._table import CellTable
-from ._errors import UnknownSeedWarning
 from ._ledger import QueryLabels
 
 # Of the cells that seeds find, the share that is left to chance: surely some negatives.

@@ -9,8 +9,8 @@ import warnings
 from pathlib import Path
 
 from ._labels import read_labels
-from ._said import Refused, count, note, plain, say
 from ._texts import read_texts
+from ._wording import Refused, count, note, plain, say
 
 _PROGRAM = "python -m sklearn_masked.annotate"
 _DESCRIPTION = """\

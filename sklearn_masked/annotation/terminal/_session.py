@@ -4,10 +4,10 @@ import time
 import warnings
 from typing import NamedTuple
 
-from ..annotation import FewerCellsWarning
+from ...exceptions import FewerCellsWarning
 from ._background import Background
 from ._pace import Pace
-from ._said import count, plain
+from ._wording import count, plain
 
 WORDS = {1: "yes", 0: "no", None: "skipped"}
 # Nobody reads a text that quickly: a key held down, or pressed twice.

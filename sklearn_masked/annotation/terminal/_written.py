@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 
-from ..annotation.files import read_json, write_atomically
+from ..files import read_json, write_atomically
 
 
 class Written:

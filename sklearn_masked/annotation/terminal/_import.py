@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ..annotation import read_annotations
+from ..exchange import read_annotations
 
 
 class Comparison(NamedTuple):

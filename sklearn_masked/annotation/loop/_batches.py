@@ -9,8 +9,8 @@ from .._audit import audit_cells
 from .._query import check_count
 from .._table import query_table
 from ._answers import check_annotator, now
-from ._asked import packed, table_rows
-from ._batch import choose_cells, model_proba, read_seeds
+from ._choose_batch import choose_cells, model_proba, read_seeds
+from ._open_cells import packed, table_rows
 
 
 class Asking:

@@ -1,10 +1,11 @@
 """The folder of answers: opened, brought up to files, and written to files."""
 
-from ..annotation import DamagedLogError, FolderInUseError, LabelingLoop
+from ...exceptions import DamagedLogError, FolderInUseError
+from ..loop import LabelingLoop
 from . import _export
 from ._export import WORDS
 from ._import import bring_in, compare_answers
-from ._said import Refused, count, note, say
+from ._wording import Refused, count, note, say
 from ._written import Written
 
 _SHOWN = 20

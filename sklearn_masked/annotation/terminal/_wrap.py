@@ -26,7 +26,7 @@ def wrap_text(text, width):
 
     Examples
     --------
-    >>> from sklearn_masked.annotate._wrap import wrap_text
+    >>> from sklearn_masked.annotation.terminal._wrap import wrap_text
     >>> wrap_text("a label says yes,\nno, or nothing at all", 10)
     ['a label', 'says yes,', 'no, or', 'nothing at', 'all']
     """

@@ -24,8 +24,8 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from sklearn_masked import MaskedLabels
+from sklearn_masked.exceptions import UnscoredLabelsWarning
 from sklearn_masked.inspection import audited_performance
-from sklearn_masked.metrics import UnscoredLabelsWarning
 from sklearn_masked.metrics._bootstrap import wilson
 
 NAMES = ("precision", "recall", "prevalence")

@@ -14,6 +14,7 @@ import warnings
 import numpy as np
 
 from sklearn_masked import MaskedLabels, metrics
+from sklearn_masked.exceptions import UnscoredLabelsWarning
 from sklearn_masked.inspection import bootstrap_interval, paired_comparison
 
 _LOOPS = 10  # replicates of the slow loop, whose time is multiplied
@@ -216,7 +217,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", default=list(PARTS))
-    warnings.simplefilter("ignore", metrics.UnscoredLabelsWarning)
+    warnings.simplefilter("ignore", UnscoredLabelsWarning)
     for part in parser.parse_args().parts:
         PARTS[part]()
 

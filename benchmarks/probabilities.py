@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from sklearn_masked import MaskedMultiLabelClassifier
-from sklearn_masked._targets import OneSidedLabelsWarning, UnlabeledLabelWarning
+from sklearn_masked.exceptions import OneSidedLabelsWarning, UnlabeledLabelWarning
 from sklearn_masked.labels import check_labels
 from sklearn_masked.metrics import (
     masked_average_precision_score,

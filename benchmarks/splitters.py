@@ -22,11 +22,11 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.model_selection import GroupKFold, KFold
 
+from sklearn_masked.exceptions import RareLabelWarning
 from sklearn_masked.labels import MaskedLabels
 from sklearn_masked.model_selection import (
     MaskedStratifiedGroupKFold,
     MaskedStratifiedKFold,
-    RareLabelWarning,
 )
 
 try:

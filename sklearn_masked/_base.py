@@ -8,9 +8,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._fitted import of_one_fit
 from ._targets import check_same_labels, encode_target
+from .exceptions import UnscoredLabelsWarning
 from .labels import cell_weights
 from .labels.names import check_same_rows
-from .metrics import UnscoredLabelsWarning, masked_roc_auc_scorer
+from .metrics import masked_roc_auc_scorer
 from .metrics._rows import count_rows, take_rows
 
 

@@ -5,16 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .exceptions import OneSidedLabelsWarning, UnlabeledLabelWarning
 from .labels import MaskedLabels, check_binary_labels, check_labels
 from .labels.names import check_same_columns, check_same_names
-
-
-class UnlabeledLabelWarning(UserWarning):
-    """A label has no labeled cell to learn from."""
-
-
-class OneSidedLabelsWarning(UserWarning):
-    """No cell of the label matrix is negative, or none is positive."""
 
 
 class EncodedTarget(NamedTuple):

@@ -1,20 +1,76 @@
 """Public warnings and errors of the package."""
 
+from sklearn.exceptions import UndefinedMetricWarning
+
 __all__: list[str] = [
     "AnswerNotSavedError",
     "AssumedBaseRateWarning",
     "DamagedLogError",
+    "DeviceWarning",
+    "FallbackThresholdWarning",
     "FewerCellsWarning",
     "FolderInUseError",
+    "IgnoredWeightsWarning",
+    "InterruptedFitWarning",
+    "KernelWarning",
     "ModelNotSavedWarning",
+    "OneClassLabelWarning",
+    "OneSidedLabelsWarning",
+    "PooledCalibrationWarning",
     "PriorShiftWarning",
+    "RareLabelWarning",
     "RefitThresholdWarning",
     "RowOrderWarning",
     "SolverFallbackWarning",
     "TornAnswerWarning",
     "UnknownSeedWarning",
+    "UnlabeledLabelWarning",
     "UnreadableModelWarning",
+    "UnscoredLabelsWarning",
+    "VersionWarning",
 ]
+
+
+# Labels, and the order of their rows.
+
+
+class UnlabeledLabelWarning(UserWarning):
+    """A label has no labeled cell to learn from."""
+
+
+class OneSidedLabelsWarning(UserWarning):
+    """No cell of the label matrix is negative, or none is positive."""
+
+
+class OneClassLabelWarning(UserWarning):
+    """The labeled cells of a label are all positive, or all negative."""
+
+
+class RareLabelWarning(UserWarning):
+    """A label has too few positive or negative cells for a part of every split."""
+
+
+class RowOrderWarning(UserWarning):
+    """Two arguments have the same row index in another order.
+
+    Rows are matched by position, so that each row would get the labels, or the weight,
+    of another one. Only pandas objects have a row index, and `MaskedLabels` made from
+    one, or with `sample_ids`.
+    """
+
+
+# Metrics.
+
+
+class UnscoredLabelsWarning(UndefinedMetricWarning):
+    """Labels with too few labeled cells for a metric are left out of its average.
+
+    One warning per call, which names ten labels at most. A subclass of scikit-learn's
+    :class:`~sklearn.exceptions.UndefinedMetricWarning`.
+    """
+
+
+# Fitted models.
 
 
 class AssumedBaseRateWarning(UserWarning):
@@ -25,6 +81,37 @@ class SolverFallbackWarning(UserWarning):
     """The labels led to another solver than the parameters ask for."""
 
 
+class InterruptedFitWarning(UserWarning):
+    """The training was interrupted; the weights learned so far are kept."""
+
+
+class DeviceWarning(UserWarning):
+    """A model asks for a device that this machine does not have."""
+
+
+class KernelWarning(UserWarning):
+    """The faster kernels cannot be used on a device."""
+
+
+class VersionWarning(UserWarning):
+    """A model was saved with other versions than those that load it."""
+
+
+# Calibration and thresholds.
+
+
+class IgnoredWeightsWarning(UserWarning):
+    """The wrapped estimator takes no weights: only the outer one uses them."""
+
+
+class PooledCalibrationWarning(UserWarning):
+    """Labels with too few cells are calibrated by the map of all labels together."""
+
+
+class FallbackThresholdWarning(UserWarning):
+    """Labels have the fallback for a threshold: too few cells, or no promise kept."""
+
+
 class PriorShiftWarning(UserWarning):
     """Probabilities are shifted to traffic, and the thresholds' figures are not."""
 
@@ -33,13 +120,7 @@ class RefitThresholdWarning(UserWarning):
     """Thresholds do not suit the scores of the estimator fitted on all rows."""
 
 
-class RowOrderWarning(UserWarning):
-    """Two arguments have the same row index in another order.
-
-    Rows are matched by position, so that each row would get the labels, or the weight,
-    of another one. Only pandas objects have a row index, and `MaskedLabels` made from
-    one, or with `sample_ids`.
-    """
+# Annotation.
 
 
 class FewerCellsWarning(UserWarning):

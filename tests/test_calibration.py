@@ -26,11 +26,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
 from sklearn_masked import MaskedMultiLabelClassifier
-from sklearn_masked._targets import UnlabeledLabelWarning
-from sklearn_masked.calibration import (
+from sklearn_masked.calibration import MaskedCalibratedClassifierCV
+from sklearn_masked.exceptions import (
     IgnoredWeightsWarning,
-    MaskedCalibratedClassifierCV,
     PooledCalibrationWarning,
+    UnlabeledLabelWarning,
 )
 from sklearn_masked.labels import MaskedLabels
 from sklearn_masked.metrics import masked_roc_auc_score, neg_masked_log_loss_scorer

@@ -10,8 +10,8 @@ from sklearn_masked.calibration import (
     expected_calibration_error,
     masked_calibration_curve,
 )
+from sklearn_masked.exceptions import UnscoredLabelsWarning
 from sklearn_masked.labels import MaskedLabels
-from sklearn_masked.metrics import UnscoredLabelsWarning
 
 STRATEGIES = ["uniform", "quantile"]
 NAN = np.nan

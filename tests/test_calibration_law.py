@@ -18,15 +18,15 @@ from test_law import FORMS, every_cell, labeled_cells, problems
 
 from sklearn_masked.calibration import (
     MaskedCalibratedClassifierCV,
-    PooledCalibrationWarning,
     expected_calibration_error,
 )
-from sklearn_masked.metrics import UnscoredLabelsWarning
-from sklearn_masked.multioutput import MaskedMultiOutputClassifier
-from sklearn_masked.thresholds import (
+from sklearn_masked.exceptions import (
     FallbackThresholdWarning,
-    MaskedTunedThresholdClassifierCV,
+    PooledCalibrationWarning,
+    UnscoredLabelsWarning,
 )
+from sklearn_masked.multioutput import MaskedMultiOutputClassifier
+from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
 
 FEW_CELLS = (PooledCalibrationWarning, FallbackThresholdWarning, UnscoredLabelsWarning)
 GRID = np.linspace(-4, 4, 9)

@@ -15,7 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
-from sklearn_masked.classifier import InterruptedFitWarning, _net
+from sklearn_masked.classifier import _net
+from sklearn_masked.exceptions import InterruptedFitWarning
 from sklearn_masked.metrics import masked_roc_auc_score, masked_roc_auc_scorer
 
 

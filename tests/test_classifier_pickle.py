@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 
 import sklearn_masked
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
-from sklearn_masked.classifier import DeviceWarning, VersionWarning
+from sklearn_masked.exceptions import DeviceWarning, VersionWarning
 
 SECRET = "qzxwvsecret"
 # A number whose eight bytes, and whose four as float32, stand nowhere by chance.

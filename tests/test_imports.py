@@ -1,6 +1,7 @@
 """Imports run one way: a module imports those above it in the table, none below."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import sklearn_masked
+from sklearn_masked import exceptions
 
 ROOT = Path(sklearn_masked.__file__).parent
 # From the top of the house to its bottom. `nn` stands apart: see below.
@@ -35,6 +37,8 @@ TABLE = [
 TORCH = {"nn", "classifier"}
 # What `nn` takes from outside the package; triton only where it is there and wanted.
 NN_IMPORTS = {"numpy", "scipy", "torch", "skorch", "triton"}
+# The terminal's own signal that a command is refused; it never leaves the command.
+EXCEPTIONS_ELSEWHERE = {("sklearn_masked.annotation.terminal._wording.py", "Refused")}
 
 
 def modules():
@@ -81,9 +85,31 @@ def test_imports_run_one_way(part, file):
         if part == "nn":
             allowed = NN_IMPORTS | set(sys.stdlib_module_names) | {"sklearn_masked"}
             assert name in allowed
-            assert target in (None, "nn")
+            assert target in (None, "nn", "exceptions")
         elif target is not None:
             assert TABLE.index(target) <= TABLE.index(part)
+
+
+def test_warnings_and_errors_are_public_and_in_one_module():
+    found = set()
+    for _, file in modules():
+        name = ".".join(["sklearn_masked", *file.relative_to(ROOT).parts])
+        tree = ast.parse(file.read_text())
+        classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+        module = importlib.import_module(name.removesuffix(".py")) if classes else None
+        for node in classes:
+            kind = getattr(module, node.name, None)
+            if isinstance(kind, type) and issubclass(kind, BaseException):
+                found.add((name, node.name))
+    assert found == EXCEPTIONS_ELSEWHERE | {
+        ("sklearn_masked.exceptions.py", name) for name in exceptions.__all__
+    }
+
+
+def test_labels_do_not_load_scikit_learn():
+    code = "import sys, sklearn_masked.labels; print('sklearn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "False")
 
 
 def test_labels_and_metrics_do_not_load_torch():

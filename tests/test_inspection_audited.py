@@ -9,9 +9,9 @@ import scipy.sparse as sp
 import sklearn.metrics as skm
 
 from sklearn_masked.calibration import inverse_propensity_weights
+from sklearn_masked.exceptions import UnscoredLabelsWarning
 from sklearn_masked.inspection import audited_performance
 from sklearn_masked.labels import MaskedLabels
-from sklearn_masked.metrics import UnscoredLabelsWarning
 from sklearn_masked.metrics._bootstrap import wilson
 
 NAN = np.nan

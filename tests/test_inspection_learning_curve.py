@@ -13,6 +13,7 @@ from sklearn.model_selection import GroupKFold, KFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils import Bunch
 
+from sklearn_masked.exceptions import RareLabelWarning
 from sklearn_masked.inspection import (
     extrapolate_learning_curve,
     learning_curve_by_cells,
@@ -23,7 +24,7 @@ from sklearn_masked.metrics import (
     masked_roc_auc_scorer,
     neg_masked_brier_score_scorer,
 )
-from sklearn_masked.model_selection import MaskedStratifiedKFold, RareLabelWarning
+from sklearn_masked.model_selection import MaskedStratifiedKFold
 from sklearn_masked.multioutput import MaskedMultiOutputClassifier
 
 NAN = np.nan

@@ -12,9 +12,9 @@ import scipy.sparse as sp
 import sklearn.metrics as skm
 from sklearn.exceptions import UndefinedMetricWarning
 
+from sklearn_masked.exceptions import UnscoredLabelsWarning
 from sklearn_masked.labels import MaskedLabels
 from sklearn_masked.metrics import (
-    UnscoredLabelsWarning,
     masked_average_precision_score,
     masked_balanced_accuracy_score,
     masked_brier_score_loss,

@@ -23,13 +23,13 @@ from sklearn.model_selection import (
 )
 from sklearn.naive_bayes import GaussianNB
 
+from sklearn_masked.exceptions import RareLabelWarning
 from sklearn_masked.labels import MaskedLabels
 from sklearn_masked.metrics import masked_roc_auc_scorer
 from sklearn_masked.model_selection import (
     MaskedStratifiedGroupKFold,
     MaskedStratifiedKFold,
     MaskedStratifiedShuffleSplit,
-    RareLabelWarning,
     cross_val_predict,
     masked_train_test_split,
 )
@@ -37,7 +37,7 @@ from sklearn_masked.multioutput import MaskedMultiOutputClassifier
 
 NAN = np.nan
 ignore_rare = pytest.mark.filterwarnings(
-    "ignore::sklearn_masked.model_selection.RareLabelWarning"
+    "ignore::sklearn_masked.exceptions.RareLabelWarning"
 )
 
 

@@ -23,13 +23,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.estimator_checks import check_estimator
 
-from sklearn_masked._targets import OneSidedLabelsWarning, UnlabeledLabelWarning
-from sklearn_masked.labels import MaskedLabels
-from sklearn_masked.metrics import UnscoredLabelsWarning, masked_roc_auc_scorer
-from sklearn_masked.multioutput import (
-    MaskedMultiOutputClassifier,
+from sklearn_masked.exceptions import (
     OneClassLabelWarning,
+    OneSidedLabelsWarning,
+    UnlabeledLabelWarning,
+    UnscoredLabelsWarning,
 )
+from sklearn_masked.labels import MaskedLabels
+from sklearn_masked.metrics import masked_roc_auc_scorer
+from sklearn_masked.multioutput import MaskedMultiOutputClassifier
 
 NAN = float("nan")
 

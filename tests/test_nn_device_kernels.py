@@ -20,6 +20,7 @@ HAS_TRITON = importlib.util.find_spec("triton") is not None
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read as Triton is imported
 
+from sklearn_masked.exceptions import KernelWarning  # noqa: E402
 from sklearn_masked.nn import RowWiseAdagrad, SparseSGD  # noqa: E402
 from sklearn_masked.nn.sgd.device import kernels, triton_kernels  # noqa: E402
 from sklearn_masked.nn.sgd.device.transpose import transpose_on_device  # noqa: E402
@@ -301,7 +302,7 @@ def test_kernels_are_compared_once_and_left_if_they_fail(error, words, monkeypat
         assert found is (None if words else triton_kernels)
         if words and not turn:
             (warning,) = caught
-            assert warning.category is kernels.KernelWarning
+            assert warning.category is KernelWarning
             assert words in str(warning.message)
             assert "torch's are used" in str(warning.message)
         else:

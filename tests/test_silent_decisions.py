@@ -10,7 +10,7 @@ from sklearn_masked import (
     MaskedMultiOutputClassifier,
     MaskedTunedThresholdClassifierCV,
 )
-from sklearn_masked.metrics import UnscoredLabelsWarning
+from sklearn_masked.exceptions import UnscoredLabelsWarning
 
 NAN = np.nan
 

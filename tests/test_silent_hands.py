@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 import sklearn_masked
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier, check_labels
 from sklearn_masked.calibration import MaskedCalibratedClassifierCV
-from sklearn_masked.classifier import InterruptedFitWarning
+from sklearn_masked.exceptions import InterruptedFitWarning
 from sklearn_masked.multioutput import MaskedMultiOutputClassifier
 from sklearn_masked.nn.model import _module
 from sklearn_masked.nn.sgd.net import MaskedNet

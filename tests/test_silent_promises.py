@@ -12,12 +12,10 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import PredefinedSplit
 
 from sklearn_masked.calibration import MaskedCalibratedClassifierCV
+from sklearn_masked.exceptions import FallbackThresholdWarning
 from sklearn_masked.labels import MaskedLabels
 from sklearn_masked.multioutput import MaskedMultiOutputClassifier
-from sklearn_masked.thresholds import (
-    FallbackThresholdWarning,
-    MaskedTunedThresholdClassifierCV,
-)
+from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
 
 PREVALENCE = 0.05  # of every label, in traffic
 

@@ -43,14 +43,11 @@ from sklearn_masked.calibration import (
     MaskedCalibratedClassifierCV,
     inverse_propensity_weights,
 )
+from sklearn_masked.exceptions import FallbackThresholdWarning
 from sklearn_masked.labels import MaskedLabels
 from sklearn_masked.metrics import masked_f1_score, masked_f1_scorer
 from sklearn_masked.multioutput import MaskedMultiOutputClassifier
-from sklearn_masked.thresholds import (
-    FallbackThresholdWarning,
-    MaskedTunedThresholdClassifierCV,
-    ThresholdReport,
-)
+from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV, ThresholdReport
 
 
 def make_data(n=300, n_labels=3, seed=0, labeled=1.0):

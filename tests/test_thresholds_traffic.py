@@ -10,12 +10,10 @@ from scipy.stats import beta, binom, nbinom
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 
+from sklearn_masked.exceptions import FallbackThresholdWarning
 from sklearn_masked.labels import MaskedLabels
 from sklearn_masked.multioutput import MaskedMultiOutputClassifier
-from sklearn_masked.thresholds import (
-    FallbackThresholdWarning,
-    MaskedTunedThresholdClassifierCV,
-)
+from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
 from sklearn_masked.thresholds._constraints import p_value
 from sklearn_masked.thresholds._curves import Share
 from sklearn_masked.thresholds._prevalence import read_traffic

@@ -8,15 +8,18 @@ import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
 
-from .._targets import OneSidedLabelsWarning, UnlabeledLabelWarning
-from ..exceptions import FewerCellsWarning
+from ..exceptions import (
+    FewerCellsWarning,
+    OneClassLabelWarning,
+    OneSidedLabelsWarning,
+    UnlabeledLabelWarning,
+)
 from ..labels import MaskedLabels, check_labels
 from ..labels.names import check_same_names, check_same_rows
 from ..metrics import masked_average_precision_score, masked_roc_auc_score
 from ..metrics._cells import label_name
 from ..metrics._rows import count_rows
 from ..model_selection.fitting import explain_labels
-from ..multioutput._constants import OneClassLabelWarning
 from ._cold_start import seed_cells
 from ._query import check_count, query_cells
 from ._random import as_generator

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._fitted import of_one_fit, take_over
 from .._targets import check_same_labels, encode_target, shown_labels
+from ..exceptions import PooledCalibrationWarning
 from ..labels.names import check_same_features, check_same_rows
 from ..labels.per_label import read_per_label
 from ..metrics._cells import score_cells
@@ -38,10 +39,6 @@ from ._prior import (
     shrunken_shifts,
     smoothed_share,
 )
-
-
-class PooledCalibrationWarning(UserWarning):
-    """Labels with too few cells are calibrated by the map of all labels together."""
 
 
 class MaskedCalibratedClassifierCV(MaskedMetaClassifier):

@@ -9,19 +9,20 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, check_cv
 from sklearn.utils import indexable
 
-from .._targets import OneSidedLabelsWarning, UnlabeledLabelWarning, encode_target
+from .._targets import encode_target
+from ..exceptions import (
+    OneClassLabelWarning,
+    OneSidedLabelsWarning,
+    RareLabelWarning,
+    UnlabeledLabelWarning,
+)
 from ..labels import MaskedLabels, cell_weights, check_sample_weight
 from ..metrics._cells import ScoredCells, score_cells
 from ..metrics._rows import count_rows, take_rows
 from ..metrics._scorers import predict_cells
-from ..model_selection import (
-    MaskedStratifiedKFold,
-    MaskedStratifiedShuffleSplit,
-    RareLabelWarning,
-)
+from ..model_selection import MaskedStratifiedKFold, MaskedStratifiedShuffleSplit
 from ..model_selection._validation import _has_rows
 from ..model_selection.fitting import explain_labels
-from ..multioutput import OneClassLabelWarning
 
 _ABOUT_LABELS = (UnlabeledLabelWarning, OneSidedLabelsWarning, OneClassLabelWarning)
 

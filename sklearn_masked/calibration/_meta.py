@@ -19,15 +19,12 @@ from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from .._base import MaskedClassifierMixin
 from .._fitted import scratch_of, take_over
 from .._targets import check_learnable, check_y_given
+from ..exceptions import IgnoredWeightsWarning
 from ..labels import check_sample_weight
 from ..labels.names import check_same_features, check_same_rows
 from ..metrics._rows import count_rows
 from ..metrics._scorers import _columns, _response
 from ._folds import read_task
-
-
-class IgnoredWeightsWarning(UserWarning):
-    """The wrapped estimator takes no weights: only what is built on it uses them."""
 
 
 class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstimator):

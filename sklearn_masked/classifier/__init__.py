@@ -2,13 +2,8 @@
 
 from ._described import DescribedLabelsClassifier
 from ._estimator import MaskedMultiLabelClassifier
-from ._fit import InterruptedFitWarning
-from ._persistence import DeviceWarning, VersionWarning
 
 __all__ = [
     "DescribedLabelsClassifier",
-    "DeviceWarning",
-    "InterruptedFitWarning",
     "MaskedMultiLabelClassifier",
-    "VersionWarning",
 ]

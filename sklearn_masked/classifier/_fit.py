@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
+from ..exceptions import InterruptedFitWarning
 from ..nn.model._direct import PairDirect
 from ..nn.model._scaling import feature_scales
 from ..nn.sdca import SDCASolver
@@ -24,10 +25,6 @@ from ._weak_negatives import expected_totals
 _GLOBAL_GENERATORS = threading.RLock()
 # A duality gap, in nats per cell, from which on the user is warned.
 _FAR = 0.01
-
-
-class InterruptedFitWarning(UserWarning):
-    """The training was interrupted; what it had learnt is kept."""
 
 
 def fit(estimator, X, targets, *, first, whole):

@@ -6,15 +6,8 @@ import warnings
 import torch
 
 from .._version import __version__
+from ..exceptions import DeviceWarning, VersionWarning
 from ._net import is_here, resolve_device
-
-
-class DeviceWarning(UserWarning):
-    """A model asks for a device that this machine does not have."""
-
-
-class VersionWarning(UserWarning):
-    """A model was saved with other versions than those that load it."""
 
 
 def device_on_load(device):

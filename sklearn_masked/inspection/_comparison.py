@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.utils import check_random_state
 
-from ..exceptions import RowOrderWarning
+from ..exceptions import RowOrderWarning, UnscoredLabelsWarning
 from ..labels.names import check_same_columns, check_same_rows, column_names
-from ..metrics import UnscoredLabelsWarning
 from ..metrics._bootstrap import (
     KINDS,
     Replicates,

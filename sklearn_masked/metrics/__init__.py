@@ -1,6 +1,5 @@
 """Metrics that read the labeled cells of a label matrix alone, and their scorers."""
 
-from ._averaging import UnscoredLabelsWarning
 from ._balanced import masked_balanced_accuracy_score, masked_matthews_corrcoef
 from ._classification_report import (
     ClassificationReport,
@@ -33,7 +32,6 @@ __all__ = [
     "ClassificationReport",
     "MaskedReport",
     "MaskedScorer",
-    "UnscoredLabelsWarning",
     "make_masked_scorer",
     "masked_average_precision_score",
     "masked_average_precision_scorer",

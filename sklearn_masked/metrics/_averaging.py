@@ -4,20 +4,12 @@ import warnings
 from numbers import Integral
 
 import numpy as np
-from sklearn.exceptions import UndefinedMetricWarning
 
+from ..exceptions import UnscoredLabelsWarning
 from ._cells import label_name
 
 AVERAGES = ("micro", "macro", "weighted", None)
 _MAX_NAMES = 10
-
-
-class UnscoredLabelsWarning(UndefinedMetricWarning):
-    """Labels with too few labeled cells for a metric are left out of its average.
-
-    One warning a call, which names ten labels at most. A subclass of scikit-learn's
-    :class:`~sklearn.exceptions.UndefinedMetricWarning`.
-    """
 
 
 class Limits:

@@ -1,6 +1,5 @@
 """Splits of partly labeled rows, and cross-validation that keeps them unlabeled."""
 
-from ._checks import RareLabelWarning
 from ._split import (
     MaskedStratifiedGroupKFold,
     MaskedStratifiedKFold,
@@ -13,7 +12,6 @@ __all__ = [
     "MaskedStratifiedGroupKFold",
     "MaskedStratifiedKFold",
     "MaskedStratifiedShuffleSplit",
-    "RareLabelWarning",
     "cross_val_predict",
     "masked_train_test_split",
 ]

@@ -7,13 +7,10 @@ import numpy as np
 from sklearn.model_selection import ShuffleSplit
 
 from .._targets import is_binary, shown_labels
+from ..exceptions import RareLabelWarning
 from ..labels import check_binary_labels, check_labels
 from ..labels.names import check_same_rows
 from ..metrics._rows import count_rows
-
-
-class RareLabelWarning(UserWarning):
-    """A label has too few positive or negative cells for a part of every split."""
 
 
 def labels_of_rows(X, y, groups=None):

@@ -6,11 +6,8 @@ import numpy as np
 from scipy.special import logit
 
 from .._targets import shown_labels, warn_unlabeled_labels
+from ..exceptions import OneClassLabelWarning
 from ..metrics._rows import count_rows
-
-
-class OneClassLabelWarning(UserWarning):
-    """The labeled cells of a label are all positive, or all negative."""
 
 
 class ConstantLabel:

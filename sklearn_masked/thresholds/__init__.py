@@ -1,11 +1,9 @@
 """Decisions that keep a promise, from the labeled cells of a label matrix."""
 
 from ._classifier import MaskedTunedThresholdClassifierCV
-from ._messages import FallbackThresholdWarning
 from ._report import ThresholdReport
 
 __all__ = [
-    "FallbackThresholdWarning",
     "MaskedTunedThresholdClassifierCV",
     "ThresholdReport",
 ]

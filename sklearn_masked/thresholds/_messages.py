@@ -5,15 +5,11 @@ import warnings
 import numpy as np
 
 from .._targets import shown_labels
-from ..exceptions import PriorShiftWarning
+from ..exceptions import FallbackThresholdWarning, PriorShiftWarning
 from ._constraints import fewest_cells
 from ._tune import CONSTANT, FEW, NO_TARGET, TUNED, UNMET
 
 _MOST_SHOWN = 10
-
-
-class FallbackThresholdWarning(UserWarning):
-    """Labels have the fallback for a threshold: too few cells, or no promise kept."""
 
 
 def judge(task, tuner, report, fallback):

@@ -10,20 +10,18 @@ from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.pipeline import make_pipeline
 
-from ..._targets import OneSidedLabelsWarning, UnlabeledLabelWarning
 from ...exceptions import (
     AssumedBaseRateWarning,
     ModelNotSavedWarning,
+    OneClassLabelWarning,
+    OneSidedLabelsWarning,
+    RareLabelWarning,
+    UnlabeledLabelWarning,
     UnreadableModelWarning,
 )
 from ...metrics._rows import take_rows
-from ...model_selection import (
-    MaskedStratifiedKFold,
-    RareLabelWarning,
-    cross_val_predict,
-)
+from ...model_selection import MaskedStratifiedKFold, cross_val_predict
 from ...model_selection.fitting import explain_labels
-from ...multioutput._constants import OneClassLabelWarning
 from .._cold_start import query_directions
 from .._selection_weights import weights_explained
 from ..files import free_path, read_json, write_atomically

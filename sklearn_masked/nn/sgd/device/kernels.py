@@ -6,14 +6,11 @@ import warnings
 
 import torch
 
+from ....exceptions import KernelWarning
 from .transpose import Transposed, bag_of_each, transpose_batches
 
 # How far a kernel may be from float64, for numbers of size 1.
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2}
-
-
-class KernelWarning(UserWarning):
-    """Kernels that should be faster cannot be used on a device."""
 
 
 def for_table(table):

@@ -26,7 +26,7 @@ from scipy.stats import norm
 from sklearn_masked import MaskedLabels
 from sklearn_masked.exceptions import UnscoredLabelsWarning
 from sklearn_masked.inspection import audited_performance
-from sklearn_masked.metrics._bootstrap import wilson
+from sklearn_masked.metrics.bootstrap import wilson
 
 NAMES = ("precision", "recall", "prevalence")
 SETTINGS = [

@@ -7,12 +7,12 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ._fitted import of_one_fit
+from ._rows import count_rows, take_rows
 from ._targets import check_same_labels, encode_target
 from .exceptions import UnscoredLabelsWarning
 from .labels import cell_weights
 from .labels.names import check_same_rows
 from .metrics import masked_roc_auc_scorer
-from .metrics._rows import count_rows, take_rows
 
 
 class MaskedClassifierMixin(ClassifierMixin):

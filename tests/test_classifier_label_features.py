@@ -21,7 +21,7 @@ from sklearn_masked.classifier._label_prior import (
     solve_intercepts,
 )
 from sklearn_masked.classifier._label_scores import LabelScores
-from sklearn_masked.exceptions import AssumedBaseRateWarning
+from sklearn_masked.exceptions import AssumedBaseRateWarning, InterruptedFitWarning
 from sklearn_masked.metrics import masked_roc_auc_score, masked_roc_auc_scorer
 
 N, M, K = 90, 14, 4
@@ -493,7 +493,7 @@ def test_an_interrupt_after_the_prior_goes_back_to_the_trained_weights(
 
     monkeypatch.setattr(training, "apply_prior", interrupted)
     clf = classifier(label_features=features)
-    with pytest.warns(training.InterruptedFitWarning):
+    with pytest.warns(InterruptedFitWarning):
         clf.fit(X, y)
     monkeypatch.setattr(training, "apply_prior", real)
     plain = classifier(calibrate=False).fit(X, y)

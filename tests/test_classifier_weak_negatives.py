@@ -16,7 +16,7 @@ from sklearn_masked.classifier import _weak_negatives
 from sklearn_masked.classifier._data import make_targets
 from sklearn_masked.datasets import make_masked_multilabel
 from sklearn_masked.exceptions import UnlabeledLabelWarning
-from sklearn_masked.labels._draw import draw_unlabeled
+from sklearn_masked.labels.draw import draw_unlabeled
 from sklearn_masked.metrics import masked_average_precision_score
 
 

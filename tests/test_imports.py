@@ -17,6 +17,7 @@ TABLE = [
     "_version",
     "exceptions",
     "_fitted",
+    "_rows",
     "feature_extraction",
     "labels",
     "_targets",
@@ -24,6 +25,7 @@ TABLE = [
     "_base",
     "model_selection",
     "datasets",
+    "_meta",
     "multioutput",
     "nn",
     "classifier",
@@ -53,25 +55,30 @@ def modules():
 
 
 def imported(file):
-    """Yield (part of the house or None, top-level name) of each import of a file."""
+    """Yield each import of a file as (path inside the package or (), top-level name).
+
+    The path of a name ends with the name where it is a module.
+    """
     inside = file.relative_to(ROOT).parts
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                parts = alias.name.split(".")
-                ours = parts[0] == "sklearn_masked"
-                yield (parts[1] if ours and parts[1:] else None), parts[0]
+                top, *path = alias.name.split(".")
+                yield (tuple(path) if top == "sklearn_masked" else ()), top
         elif isinstance(node, ast.ImportFrom):
             if not node.level:
-                yield None, node.module.split(".")[0]
+                yield (), node.module.split(".")[0]
                 continue
-            base = list(inside[: len(inside) - node.level])
-            path = base + (node.module.split(".") if node.module else [])
-            if path:
-                yield path[0], "sklearn_masked"
-            else:
-                for alias in node.names:
-                    yield alias.name, "sklearn_masked"
+            base = inside[: len(inside) - node.level]
+            path = base + tuple(node.module.split(".") if node.module else ())
+            for alias in node.names:
+                longer = (*path, alias.name)
+                yield (longer if is_module(longer) else path), "sklearn_masked"
+
+
+def is_module(path):
+    file = ROOT.joinpath(*path)
+    return file.is_dir() or file.with_suffix(".py").is_file()
 
 
 @pytest.mark.parametrize(
@@ -79,7 +86,8 @@ def imported(file):
 )
 def test_imports_run_one_way(part, file):
     assert part in TABLE, f"{file.name} has no place in the house"
-    for target, name in imported(file):
+    for path, name in imported(file):
+        target = path[0] if path else None
         if name == "torch":
             assert part in TORCH
         if part == "nn":
@@ -88,6 +96,19 @@ def test_imports_run_one_way(part, file):
             assert target in (None, "nn", "exceptions")
         elif target is not None:
             assert TABLE.index(target) <= TABLE.index(part)
+
+
+@pytest.mark.parametrize(
+    ("part", "file"), modules(), ids=lambda value: getattr(value, "name", value)
+)
+def test_private_modules_are_imported_in_their_own_package_alone(part, file):
+    inside = file.relative_to(ROOT).parts
+    for path, _ in imported(file):
+        if part in TORCH and path[:1] == ("nn",):
+            continue  # the rooms of `nn` are open to each other and to `classifier`
+        private = [i for i, name in enumerate(path) if name.startswith("_")]
+        for i in private:
+            assert path[:i] == inside[:i], f"{'.'.join(path)} is private"
 
 
 def test_warnings_and_errors_are_public_and_in_one_module():

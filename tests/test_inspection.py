@@ -15,11 +15,12 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import make_scorer, roc_auc_score
 
 from sklearn_masked import metrics
+from sklearn_masked.exceptions import UnscoredLabelsWarning
 from sklearn_masked.inspection import bootstrap_interval
 from sklearn_masked.labels import MaskedLabels
-from sklearn_masked.metrics import _bootstrap
-from sklearn_masked.metrics._bootstrap._own_row import average_precision_of_others
-from sklearn_masked.metrics._cells import ScoredCells
+from sklearn_masked.metrics import bootstrap
+from sklearn_masked.metrics.bootstrap._own_row import average_precision_of_others
+from sklearn_masked.metrics.cells import ScoredCells
 
 NAN = np.nan
 METRICS = {
@@ -184,9 +185,9 @@ def test_blocks_of_labels_and_copies_change_nothing(weighted, monkeypatch):
     arguments = {"sample_weight": weight, "n_resamples": 30, "random_state": 0}
     metric = metrics.masked_roc_auc_score
     whole = quiet_interval(metric, Y, logits, average=None, **arguments)
-    monkeypatch.setattr(_bootstrap._areas, "_BLOCK_STEPS", 20)
-    monkeypatch.setattr(_bootstrap._draws, "_MOST_COPIES", 7)
-    monkeypatch.setattr(_bootstrap._sums, "_MOST_SINGLE", 10)
+    monkeypatch.setattr(bootstrap._areas, "_BLOCK_STEPS", 20)
+    monkeypatch.setattr(bootstrap._draws, "_MOST_COPIES", 7)
+    monkeypatch.setattr(bootstrap._sums, "_MOST_SINGLE", 10)
     parts = quiet_interval(metric, Y, logits, average=None, **arguments)
     np.testing.assert_allclose(parts.replicates, whole.replicates, rtol=0, atol=1e-13)
 
@@ -416,7 +417,7 @@ def test_the_log_loss_has_percentiles_moved_by_twice_their_bias():
 
 def test_labels_that_cannot_be_scored_have_no_interval():
     Y = [[1, 1, NAN], [0, 1, NAN]]
-    with pytest.warns(metrics.UnscoredLabelsWarning) as caught:
+    with pytest.warns(UnscoredLabelsWarning) as caught:
         found = bootstrap_interval(
             metrics.masked_roc_auc_score, Y, np.ones((2, 3)), average=None
         )
@@ -718,7 +719,7 @@ def test_random_state_decides_the_replicates():
 
 def test_labels_left_out_are_warned_about_once():
     Y, logits = problem()
-    with pytest.warns(metrics.UnscoredLabelsWarning) as caught:
+    with pytest.warns(UnscoredLabelsWarning) as caught:
         bootstrap_interval(metrics.masked_roc_auc_score, Y, logits, n_resamples=5)
     assert [str(warning.message) for warning in caught] == [
         "1 of 4 labels cannot be scored, which takes 1 positive and 1 negative labeled "

@@ -12,7 +12,7 @@ from sklearn_masked.calibration import inverse_propensity_weights
 from sklearn_masked.exceptions import UnscoredLabelsWarning
 from sklearn_masked.inspection import audited_performance
 from sklearn_masked.labels import MaskedLabels
-from sklearn_masked.metrics._bootstrap import wilson
+from sklearn_masked.metrics.bootstrap import wilson
 
 NAN = np.nan
 SHARES = ("precision", "recall", "prevalence")

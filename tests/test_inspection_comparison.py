@@ -8,6 +8,7 @@ import scipy.stats
 from test_inspection import centers
 
 from sklearn_masked import metrics
+from sklearn_masked.exceptions import UnscoredLabelsWarning
 from sklearn_masked.inspection import bootstrap_interval, paired_comparison
 from sklearn_masked.labels import MaskedLabels
 
@@ -243,7 +244,7 @@ def test_junk_in_unlabeled_cells_and_unlabeled_rows_change_nothing(name):
 def test_labels_left_out_are_warned_about_once_and_have_no_p_value():
     Y = [[1, 1, NAN], [0, 1, NAN], [1, NAN, NAN], [0, NAN, NAN]]
     scores = np.arange(12).reshape(4, 3)
-    with pytest.warns(metrics.UnscoredLabelsWarning) as caught:
+    with pytest.warns(UnscoredLabelsWarning) as caught:
         found = paired_comparison(
             metrics.masked_roc_auc_score,
             Y,
@@ -260,7 +261,7 @@ def test_labels_left_out_are_warned_about_once_and_have_no_p_value():
 
 
 def test_nothing_labeled_gives_nan():
-    with pytest.warns(metrics.UnscoredLabelsWarning):
+    with pytest.warns(UnscoredLabelsWarning):
         found = paired_comparison(
             metrics.masked_roc_auc_score,
             np.full((3, 2), NAN),

@@ -6,6 +6,7 @@ import scipy.stats
 import sklearn.metrics as skm
 
 from sklearn_masked import metrics
+from sklearn_masked.exceptions import UnscoredLabelsWarning
 from sklearn_masked.inspection import bootstrap_interval
 from sklearn_masked.labels import MaskedLabels
 from sklearn_masked.metrics.shares import clopper_pearson, ratio_ends
@@ -50,7 +51,7 @@ def test_averages_equal_the_metrics(weighted):
         "f1": metrics.masked_f1_score,
     }.items():
         options = {"zero_division": NAN, "sample_weight": weight}
-        with pytest.warns(metrics.UnscoredLabelsWarning):
+        with pytest.warns(UnscoredLabelsWarning):
             macro = metric(Y, decided, **options)
             own = metric(Y, decided, average=None, **options)
         assert report.macro[name] == pytest.approx(macro, abs=1e-15)

@@ -6,6 +6,7 @@ import scipy.stats
 from test_inspection import centers, share_ends
 
 from sklearn_masked import metrics
+from sklearn_masked.exceptions import UnscoredLabelsWarning
 from sklearn_masked.labels import MaskedLabels
 
 NAN = np.nan
@@ -53,7 +54,7 @@ def test_columns_equal_the_metrics(labels, proba):
         "brier": metrics.masked_brier_score_loss,
     }.items():
         if name != "brier":
-            with pytest.warns(metrics.UnscoredLabelsWarning):
+            with pytest.warns(UnscoredLabelsWarning):
                 values = metric(labels, proba, average=None)
         else:
             values = metric(labels, proba, average=None)

@@ -25,9 +25,10 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
-import sklearn_masked.metrics._scorers as scorers_module
 from sklearn_masked import metrics
+from sklearn_masked.exceptions import UnscoredLabelsWarning
 from sklearn_masked.labels import MaskedLabels, check_labels
+from sklearn_masked.metrics import responses
 
 NAN = np.nan
 SCORERS = {
@@ -117,7 +118,7 @@ def test_scorer_is_the_metric_of_the_predictions(name, data):
 def test_blocks_of_any_kind_of_X(make, block_rows, data, monkeypatch):
     X, Y = data
     Y[[0, 5, 6, 119]] = NAN
-    monkeypatch.setattr(scorers_module, "_BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(responses, "_BLOCK_ROWS", block_rows)
     model = Linear().fit(X, Y)
     asked = []
     decide = model.decision_function
@@ -399,7 +400,7 @@ def test_junk_predicted_for_unlabeled_cells_is_never_read(data):
 def test_no_labeled_cell_gives_nan(data):
     X, Y = data
     model = Linear().fit(X, Y)
-    with pytest.warns(metrics.UnscoredLabelsWarning):
+    with pytest.warns(UnscoredLabelsWarning):
         assert np.isnan(metrics.masked_roc_auc_scorer(model, X, np.full_like(Y, NAN)))
 
 

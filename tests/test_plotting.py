@@ -17,6 +17,7 @@ from test_inspection import centers
 
 from sklearn_masked import metrics, plotting
 from sklearn_masked.calibration import masked_calibration_curve
+from sklearn_masked.exceptions import UnscoredLabelsWarning
 from sklearn_masked.inspection import bootstrap_interval, extrapolate_learning_curve
 from sklearn_masked.labels import MaskedLabels
 from sklearn_masked.multioutput import MaskedMultiOutputClassifier
@@ -275,7 +276,7 @@ def test_errors_of_highlight(highlight, message):
 def test_labels_without_both_classes_are_left_out_with_a_warning(display):
     Y, proba = problem()
     Y[:, 2] = np.where(Y[:, 2] == 1, NAN, Y[:, 2])
-    with pytest.warns(metrics.UnscoredLabelsWarning) as caught:
+    with pytest.warns(UnscoredLabelsWarning) as caught:
         drawn = display.from_predictions(named(Y), proba, n_resamples=5)
     assert [str(warning.message) for warning in caught] == [
         "1 of 5 labels cannot be scored, which takes 1 positive and 1 negative labeled "
@@ -297,9 +298,9 @@ def test_lines_can_be_told_apart_in_grey():
 def test_warnings_point_at_the_call(display):
     model, X, Y = estimator()
     Y[:, 1] = NAN
-    with pytest.warns(metrics.UnscoredLabelsWarning, match="left out: 1") as caught:
+    with pytest.warns(UnscoredLabelsWarning, match="left out: 1") as caught:
         display.from_estimator(model, X, Y)
-    with pytest.warns(metrics.UnscoredLabelsWarning, match="left out: 1") as again:
+    with pytest.warns(UnscoredLabelsWarning, match="left out: 1") as again:
         display.from_predictions(Y, np.full(Y.shape, 0.5))
     assert [warning.filename for warning in [*caught, *again]] == [__file__] * 2
 
@@ -453,7 +454,7 @@ def test_many_labels_have_a_panel_a_metric_with_their_mean():
 def test_labels_without_a_positive_have_no_thresholds():
     Y, proba = problem()
     Y[:, 1] = np.where(Y[:, 1] == 1, NAN, Y[:, 1])
-    with pytest.warns(metrics.UnscoredLabelsWarning, match=r"left out: 1\."):
+    with pytest.warns(UnscoredLabelsWarning, match=r"left out: 1\."):
         drawn = plotting.ThresholdCurveDisplay.from_predictions(Y, proba)
     assert drawn.names == ["label 0", "label 2", "label 3", "label 4"]
 

@@ -14,8 +14,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler
 
 import sklearn_masked.classifier._prediction as prediction
-import sklearn_masked.metrics._scorers as scorers
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier, metrics
+from sklearn_masked.metrics import responses
 from sklearn_masked.nn.model._module import DirectSharedModule
 
 NAN = np.nan
@@ -338,10 +338,10 @@ def test_scorer_of_another_number_of_labels_raises(data):
 @pytest.mark.parametrize("name", MODELS)
 def test_scorers_read_what_rows_have_there(name, method, block_rows, monkeypatch):
     model, X, labels = MODELS[name]()
-    monkeypatch.setattr(scorers, "_BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(responses, "_BLOCK_ROWS", block_rows)
     cells = labels.cells()
     want = getattr(model, method)(X)[cells.rows, cells.cols]
-    got = scorers.predict_cells(model, method, X, labels)
+    got = responses.predict_cells(model, method, X, labels)
     np.testing.assert_allclose(got, want, rtol=2e-5, atol=1e-6)
 
 

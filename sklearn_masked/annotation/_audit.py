@@ -4,7 +4,7 @@ import numpy as np
 
 from ..labels import MaskedLabels, cell_weights, check_labels
 from ..labels.names import check_same_names
-from ..metrics._cells import score_cells
+from ..metrics.cells import score_cells
 from ._label_noise import estimate_noise
 from ._recalibrate import rescale
 from ._table import CellTable

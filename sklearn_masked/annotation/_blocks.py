@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ..labels.names import check_same_columns
-from ..metrics._cells import label_name
+from ..metrics.cells import label_name
 
 # Cells that are looked at in one go: a few arrays of these fit a processor's cache.
 BLOCK_CELLS = 1 << 18

@@ -16,7 +16,7 @@ from ..labels.names import (
     entry_names,
     is_table,
 )
-from ..metrics._cells import label_name
+from ..metrics.cells import label_name
 from ._blocks import BLOCK_CELLS, unlabeled_mask
 from ._candidates import Pool, ranked
 from ._query import check_count, label_quotas, similar_rows

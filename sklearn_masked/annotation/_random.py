@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from ..labels._draw import draw_unlabeled
+from ..labels.draw import draw_unlabeled
 
 
 def as_generator(random_state):

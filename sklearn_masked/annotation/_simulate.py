@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
 
+from .._rows import count_rows
 from ..exceptions import (
     FewerCellsWarning,
     OneClassLabelWarning,
@@ -17,8 +18,7 @@ from ..exceptions import (
 from ..labels import MaskedLabels, check_labels
 from ..labels.names import check_same_names, check_same_rows
 from ..metrics import masked_average_precision_score, masked_roc_auc_score
-from ..metrics._cells import label_name
-from ..metrics._rows import count_rows
+from ..metrics.cells import label_name
 from ..model_selection.fitting import explain_labels
 from ._cold_start import seed_cells
 from ._query import check_count, query_cells

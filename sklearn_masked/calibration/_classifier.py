@@ -14,31 +14,26 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from .._fitted import of_one_fit, take_over
+from .._meta import MaskedMetaClassifier
+from .._rows import count_rows
 from .._targets import check_same_labels, encode_target, shown_labels
 from ..exceptions import PooledCalibrationWarning
 from ..labels.names import check_same_features, check_same_rows
 from ..labels.per_label import read_per_label
-from ..metrics._cells import score_cells
-from ..metrics._rows import count_rows
-from ..metrics._scorers import _response, predict_cells
-from ..multioutput import MaskedMultiOutputClassifier
-from ._folds import (
+from ..metrics.cells import score_cells
+from ..metrics.responses import predict_cells, response_of
+from ..metrics.shares import refuse_one_side, smoothed_share
+from ..model_selection.cross_fit import (
     fit_whole,
     join_cells,
     make_splits,
     refuse_overlap,
     score_part,
 )
+from ..multioutput import MaskedMultiOutputClassifier
 from ._maps import shift_logits
-from ._meta import MaskedMetaClassifier
 from ._pairs import SCORES, Uncorrected, fit_fold, fit_pair, score_fold
-from ._prior import (
-    effective_weights,
-    prior_shift,
-    refuse_one_side,
-    shrunken_shifts,
-    smoothed_share,
-)
+from ._prior import effective_weights, prior_shift, shrunken_shifts
 
 
 class MaskedCalibratedClassifierCV(MaskedMetaClassifier):
@@ -382,7 +377,7 @@ default=None
         """Return one pair, fitted on the cells left out of all folds, in a list."""
         if self._is_prefit():
             estimator = self._check_prefit()
-            method = _response(estimator, SCORES)[1]
+            method = response_of(estimator, SCORES)[1]
             cells = score_part(estimator, method, task)
         else:
             splits = make_splits(self.cv, task, split_params)

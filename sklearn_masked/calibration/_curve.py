@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..metrics._averaging import Limits, average_labels
-from ..metrics._cells import score_cells
+from ..metrics.averaging import Limits, average_labels
+from ..metrics.cells import score_cells
 
 
 class CalibrationCurve(NamedTuple):

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from ..metrics._averaging import Limits
-from ..metrics._scorers import _response
-from ._folds import fit_part, score_part
+from ..metrics.averaging import Limits
+from ..metrics.responses import response_of, score_matrix
+from ..model_selection.cross_fit import fit_part, score_part
 from ._maps import fit_maps
-from ._meta import score_matrix
 
 # Which scores are mapped: the first that the estimator has, as in scikit-learn.
 SCORES = ("decision_function", "predict_proba")
@@ -75,7 +74,7 @@ def fit_pair(estimator, cells, method, limits):
 def score_fold(estimator, task, fold, fit_params, *, quiet=True):
     """Fit on the rows of a fold, and return the scores of the cells left out."""
     fit_part(estimator, task, fold[0], fit_params, quiet=quiet)
-    return score_part(estimator, _response(estimator, SCORES)[1], task, fold[1])
+    return score_part(estimator, response_of(estimator, SCORES)[1], task, fold[1])
 
 
 def fit_fold(estimator, task, fold, fit_params, method, limits):

@@ -6,6 +6,7 @@ from scipy.special import betaln, expit, logit
 
 from ..labels import cell_weights, check_labels
 from ..labels.names import check_same_rows
+from ..metrics.shares import refuse_one_side
 
 _STEPS = 500
 _TOLERANCE = 1e-7
@@ -23,18 +24,6 @@ def prior_shift(target, share):
     2002, equation 2.4). Zero where `target` is NaN.
     """
     return np.where(np.isnan(target), 0.0, logit(target) - logit(share))
-
-
-def smoothed_share(n_positive, n_negative):
-    """Return each label's share of positives, drawn to the pooled one by one cell.
-
-    Exactly the share where a label has both sides, so that it is never 0 or 1.
-    """
-    total = n_positive + n_negative
-    pooled = n_positive.sum() / total.sum()
-    smoothed = (n_positive + pooled) / (total + 1)
-    both = (n_positive > 0) & (n_negative > 0)
-    return np.divide(n_positive, total, out=smoothed, where=both)
 
 
 def effective_weights(cols, weights, n_labels):
@@ -162,16 +151,3 @@ default=None
 
     size = np.exp(minimize_scalar(loss, bounds=(-5, 15), method="bounded").x)
     return (positive + size * mean) / (total + size)
-
-
-def refuse_one_side(n_positive, n_negative, parameter="y"):
-    """Raise unless an audit holds cells of both kinds."""
-    if n_positive > 0 and n_negative > 0:
-        return
-    found = "no labeled cell"
-    if n_positive > 0 or n_negative > 0:
-        found = f"{'positive' if n_positive > 0 else 'negative'} ones alone"
-    raise ValueError(
-        f"`{parameter}` of an audit must hold positive and negative cells of a weight "
-        f"above zero; got {found}. Audit more cells, drawn at random."
-    )

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from ..labels import MaskedLabels, check_labels
 from ..labels.names import check_same_columns, check_same_rows
 from ..labels.per_label import as_floats
-from ..metrics._cells import label_name
+from ..metrics.cells import label_name
 
 
 def inverse_propensity_weights(y, propensities, *, clip=None):

@@ -12,9 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base import MaskedClassifierMixin
 from .._fitted import scratch_of, take_over
+from .._rows import count_rows, take_rows
 from .._targets import check_y_given, encode_target, is_binary
 from ..labels.names import entry_names, is_table, table_columns
-from ..metrics._rows import count_rows, take_rows
 from ._label_prior import labels_without_cells
 
 

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._base import MaskedClassifierMixin
 from .._fitted import take_over
+from .._rows import count_rows
 from .._targets import (
     check_learnable,
     check_same_labels,
@@ -19,7 +20,6 @@ from .._targets import (
     warn_unlabeled_labels,
 )
 from ..labels.names import check_same_features, check_same_rows, row_names
-from ..metrics._rows import count_rows
 from ..nn.batches import in_form
 from . import _data, _fit, _persistence
 from ._label_prior import (

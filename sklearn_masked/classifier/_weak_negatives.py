@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..labels._draw import draw_unlabeled
+from ..labels.draw import draw_unlabeled
 from ..nn.batches import CellTargets
 
 # Cells drawn: so many for each labeled one, and no fewer than this.

@@ -10,9 +10,9 @@ from ..exceptions import UnscoredLabelsWarning
 from ..labels import check_labels
 from ..labels.names import check_same_columns, check_same_rows, column_names
 from ..labels.per_label import as_floats
-from ..metrics._averaging import list_labels
-from ..metrics._bootstrap import check_confidence_level, wilson
-from ..metrics._cells import binary_labels, encode_binary, is_one_dimensional
+from ..metrics.averaging import list_labels
+from ..metrics.bootstrap import check_confidence_level, wilson
+from ..metrics.cells import binary_labels, encode_binary, is_one_dimensional
 from ..metrics.label_table import (
     ENDS,
     MAX_ENDS,

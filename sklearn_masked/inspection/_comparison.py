@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from ..exceptions import RowOrderWarning, UnscoredLabelsWarning
 from ..labels.names import check_same_columns, check_same_rows, column_names
-from ..metrics._bootstrap import (
+from ..metrics.bootstrap import (
     KINDS,
     Replicates,
     block_sizes,
@@ -17,7 +17,7 @@ from ..metrics._bootstrap import (
     rows_of_cells,
     shifted_ends,
 )
-from ..metrics._cells import score_cells
+from ..metrics.cells import score_cells
 from ._interval import as_scalar, standard_error
 
 # Differences of swapped scores that equal the observed one come with rounding.

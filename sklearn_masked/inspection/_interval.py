@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
+from .._rows import take_rows
 from ..labels.names import check_same_columns, check_same_rows
-from ..metrics._bootstrap import (
+from ..metrics.bootstrap import (
     KINDS,
     Replicates,
     as_labels,
@@ -19,8 +20,7 @@ from ..metrics._bootstrap import (
     rows_of_cells,
     shifted_ends,
 )
-from ..metrics._cells import _gather, score_cells
-from ..metrics._rows import take_rows
+from ..metrics.cells import _gather, score_cells
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.parallel import Parallel, delayed
 
+from .._rows import count_rows, take_params, take_rows
 from ..labels import MaskedLabels, check_labels
 from ..labels.names import check_same_rows
-from ..metrics._cells import is_one_dimensional
-from ..metrics._rows import count_rows, take_rows
+from ..metrics.cells import is_one_dimensional
 from ..model_selection import MaskedStratifiedKFold
 from ..model_selection.fitting import explain_labels
 
@@ -315,15 +315,15 @@ def _fit_and_score(estimator, scorer, X, y, train, test, size, seed, routed):
     n_samples = count_rows(X)
     labels = _first_cells(y[train], size, seed)
     X_train, X_test = take_rows(X, train), take_rows(X, test)
-    fit_params = _some_rows(routed.estimator.fit, train, n_samples)
+    fit_params = take_params(routed.estimator.fit, train, n_samples)
     start = time.perf_counter()
     with explain_labels(estimator, labels):
         estimator.fit(X_train, labels, **fit_params)
     fitted = time.perf_counter()
-    score_params = _some_rows(routed.scorer.score, test, n_samples)
+    score_params = take_params(routed.scorer.score, test, n_samples)
     test_score = scorer(estimator, X_test, y[test], **score_params)
     scored = time.perf_counter()
-    score_params = _some_rows(routed.scorer.score, train, n_samples)
+    score_params = take_params(routed.scorer.score, train, n_samples)
     train_score = scorer(estimator, X_train, labels, **score_params)
     return train_score, test_score, fitted - start, scored - fitted
 
@@ -340,18 +340,3 @@ def _first_cells(labels, size, seed):
         shape=labels.shape,
         weights=None if cells.weights is None else cells.weights[kept],
     )._named_like(labels)
-
-
-def _some_rows(params, rows, n_samples):
-    """Return arguments, cut to some rows where they have a row for each row of X."""
-    return {
-        name: take_rows(value, rows) if _has_rows(value, n_samples) else value
-        for name, value in params.items()
-    }
-
-
-def _has_rows(value, n_samples):
-    """Tell whether an argument has a row for each row of X."""
-    if isinstance(value, str | bytes | dict) or not hasattr(value, "__len__"):
-        return False
-    return count_rows(value) == n_samples

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from . import _select
+from . import select as _select
 from ._build import Builders
 from ._row import LabelRow
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ._averaging import Limits, average_labels
-from ._cells import score_cells
+from .averaging import Limits, average_labels
+from .cells import balanced_accuracy, confusion, matthews_corrcoef, score_cells
 
 
 def masked_balanced_accuracy_score(
@@ -151,41 +151,6 @@ def masked_matthews_corrcoef(
     limits = Limits(min_positive, min_negative, least=(1, 1))
     cells = score_cells(y_true, y_pred, sample_weight, name="y_pred", kind="pred")
     return average_labels(_matthews, cells, average, limits)
-
-
-def confusion(cells):
-    """Return the weights of true and false positives, false and true negatives.
-
-    Four arrays of shape (n_labels,): tp, fp, fn, tn.
-    """
-    decided, positive = cells.scores == 1, cells.positive
-    return tuple(
-        cells.total(of)
-        for of in (
-            positive & decided,
-            ~positive & decided,
-            positive & ~decided,
-            ~positive & ~decided,
-        )
-    )
-
-
-def balanced_accuracy(tp, fp, fn, tn):
-    """Return the balanced accuracy of counts; NaN where a class has none."""
-    with np.errstate(invalid="ignore"):
-        return (tp / (tp + fn) + tn / (tn + fp)) / 2
-
-
-def matthews_corrcoef(tp, fp, fn, tn):
-    """Return the Matthews correlation of counts: 0 where all decisions are alike.
-
-    NaN where a class has no cell. The product of square roots instead of the root of
-    the product, which could overflow.
-    """
-    spread = np.sqrt((tp + fp) * (fn + tn)) * np.sqrt((tp + fn) * (fp + tn))
-    value = np.where((tp + fn > 0) & (fp + tn > 0), 0.0, np.nan)
-    np.divide(tp * tn - fp * fn, spread, out=value, where=spread > 0)
-    return np.clip(value, -1.0, 1.0)
 
 
 def _balanced_accuracy(cells):

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from ..labels.per_label import read_per_label
-from ._averaging import Limits
-from ._balanced import confusion
-from ._bootstrap import (
+from ._decisions import masked_f1_score, masked_precision_score, masked_recall_score
+from ._report import Resampled
+from .averaging import Limits
+from .bootstrap import (
     Replicates,
     Sums,
     check_confidence_level,
@@ -15,9 +16,7 @@ from ._bootstrap import (
     rows_of_cells,
     share_ends,
 )
-from ._cells import score_cells
-from ._decisions import masked_f1_score, masked_precision_score, masked_recall_score
-from ._report import Resampled
+from .cells import confusion, score_cells
 from .label_table import LabelTable, label_column, table_lines
 from .shares import INTERVALS, effective_number, ratio_ends
 

@@ -6,8 +6,8 @@ from numbers import Real
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
-from ._averaging import Limits, average_labels, list_labels
-from ._cells import score_cells
+from .averaging import Limits, average_labels, list_labels
+from .cells import score_cells
 
 
 def masked_precision_score(

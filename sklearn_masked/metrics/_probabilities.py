@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ._averaging import Limits, average_labels
-from ._cells import score_cells
+from .averaging import Limits, average_labels
+from .cells import score_cells
 
 
 def masked_log_loss(

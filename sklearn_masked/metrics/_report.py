@@ -2,21 +2,12 @@
 
 import numpy as np
 
-from ._averaging import Limits
-from ._bootstrap import (
-    Replicates,
-    check_resampling,
-    multiplicities,
-    rows_of_cells,
-)
-from ._cells import score_cells
 from ._probabilities import brier_score, masked_brier_score_loss
-from ._ranking import (
-    average_precision,
-    masked_average_precision_score,
-    masked_roc_auc_score,
-    roc_auc,
-)
+from ._ranking import masked_average_precision_score, masked_roc_auc_score
+from .areas import average_precision, roc_auc
+from .averaging import Limits
+from .bootstrap import Replicates, check_resampling, multiplicities, rows_of_cells
+from .cells import score_cells
 from .label_table import ENDS, LabelTable, label_column, printed_labels, table_lines
 
 _COUNTS = ("labeled", "positive", "negative")

@@ -1,9 +1,9 @@
-"""Intervals of shares of labeled cells, and of ratios of two shares."""
+"""Shares of positives, intervals of shares of cells, and of ratios of two shares."""
 
 import numpy as np
 from scipy.special import betaincinv
 
-from ._bootstrap import wilson
+from .bootstrap import wilson
 
 
 def clopper_pearson(share, n_cells, confidence_level):
@@ -67,3 +67,28 @@ def ratio_ends(above, above_ends, below, below_ends):
     high = np.where(high_divisor <= 0, np.inf, high)
     unknown = np.isnan(product)
     return np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
+
+
+def smoothed_share(n_positive, n_negative):
+    """Return each label's share of positives, drawn to the pooled one by one cell.
+
+    Exactly the share where a label has both sides, so that it is never 0 or 1.
+    """
+    total = n_positive + n_negative
+    pooled = n_positive.sum() / total.sum()
+    smoothed = (n_positive + pooled) / (total + 1)
+    both = (n_positive > 0) & (n_negative > 0)
+    return np.divide(n_positive, total, out=smoothed, where=both)
+
+
+def refuse_one_side(n_positive, n_negative, parameter="y"):
+    """Raise unless an audit holds cells of both kinds."""
+    if n_positive > 0 and n_negative > 0:
+        return
+    found = "no labeled cell"
+    if n_positive > 0 or n_negative > 0:
+        found = f"{'positive' if n_positive > 0 else 'negative'} ones alone"
+    raise ValueError(
+        f"`{parameter}` of an audit must hold positive and negative cells of a weight "
+        f"above zero; got {found}. Audit more cells, drawn at random."
+    )

@@ -6,11 +6,11 @@ from numbers import Integral
 import numpy as np
 from sklearn.model_selection import ShuffleSplit
 
+from .._rows import count_rows
 from .._targets import is_binary, shown_labels
 from ..exceptions import RareLabelWarning
 from ..labels import check_binary_labels, check_labels
 from ..labels.names import check_same_rows
-from ..metrics._rows import count_rows
 
 
 def labels_of_rows(X, y, groups=None):

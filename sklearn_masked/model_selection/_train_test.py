@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
+from .._rows import count_rows, take_rows
 from ..labels.names import check_same_rows
-from ..metrics._rows import count_rows, take_rows
 from ._checks import encode_groups, part_sizes, read_labels, warn_rare_parts
 from ._stratify import Stratifier
 

@@ -12,10 +12,10 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.parallel import Parallel, delayed
 
+from .._rows import count_rows, take_params, take_rows
 from ..labels import check_labels
 from ..labels.names import check_same_rows
-from ..metrics._cells import is_one_dimensional
-from ..metrics._rows import count_rows, take_rows
+from ..metrics.cells import is_one_dimensional
 from .fitting import explain_labels, has_unlabeled
 
 __all__ = ["cross_val_predict"]
@@ -169,11 +169,7 @@ def _route(estimator, cv, groups, params):
 
 def _fit_and_predict(estimator, X, y, train, test, fit_params, method):
     """Fit on some rows and predict others."""
-    n_samples = count_rows(X)
-    fit_params = {
-        name: take_rows(value, train) if _has_rows(value, n_samples) else value
-        for name, value in fit_params.items()
-    }
+    fit_params = take_params(fit_params, train, count_rows(X))
     X_train, X_test = take_rows(X, train), take_rows(X, test)
     if get_tags(estimator).input_tags.pairwise:
         X_train, X_test = X_train[:, train], X_test[:, train]
@@ -183,15 +179,6 @@ def _fit_and_predict(estimator, X, y, train, test, fit_params, method):
     if isinstance(predictions, list) and method != "predict":
         return _both_classes(predictions, estimator.classes_, method)
     return predictions
-
-
-def _has_rows(value, n_samples):
-    """Tell whether an argument of `fit` has a row for each row of X."""
-    if isinstance(value, str | bytes | dict):
-        return False
-    if not (getattr(value, "shape", None) or hasattr(value, "__len__")):
-        return False
-    return count_rows(value) == n_samples
 
 
 def _both_classes(predictions, classes, method):

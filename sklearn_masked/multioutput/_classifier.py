@@ -24,9 +24,9 @@ from sklearn.utils.validation import (
 
 from .._base import MaskedClassifierMixin
 from .._fitted import of_one_fit, scratch_of, take_over
+from .._rows import count_rows
 from .._targets import check_learnable, check_same_labels, check_y_given, encode_target
 from ..labels.names import check_same_features, check_same_rows
-from ..metrics._rows import count_rows
 from ._columns import Columns, has_fractions, is_weighted, training_set
 from ._constants import ConstantLabel, constant_labels, warn_constant_labels
 

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._rows import count_rows, has_rows, take_rows
 from ..labels import Cells, cell_weights, check_sample_weight
-from ..metrics._rows import count_rows, take_rows
 
 
 class Column(NamedTuple):
@@ -123,16 +123,9 @@ def training_set(X, column, params):
     """Return X, y and the further arguments for the labeled rows of one label."""
     n_samples = count_rows(X)
     params = {
-        name: column.select(value) if _has_rows(value, n_samples) else value
+        name: column.select(value) if has_rows(value, n_samples) else value
         for name, value in params.items()
     }
     if column.weights is not None:
         params["sample_weight"] = column.weights
     return column.select(X), column.values, params
-
-
-def _has_rows(value, n_samples):
-    """Tell whether an argument of `fit` has an entry for each sample."""
-    if isinstance(value, str | bytes | dict) or not hasattr(value, "__len__"):
-        return False
-    return getattr(value, "shape", None) != () and count_rows(value) == n_samples

@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 from scipy.special import logit
 
+from .._rows import count_rows
 from .._targets import shown_labels, warn_unlabeled_labels
 from ..exceptions import OneClassLabelWarning
-from ..metrics._rows import count_rows
 
 
 class ConstantLabel:

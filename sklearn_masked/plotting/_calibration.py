@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..metrics._bootstrap import Sums, check_confidence_level, wilson
+from ..metrics.bootstrap import Sums, check_confidence_level, wilson
 from ._cells import drawn_cells, estimator_cells
 from ._curves import sorted_labels
 from ._style import (

@@ -4,14 +4,12 @@ from numbers import Integral
 
 import numpy as np
 
-from ..labels import check_labels
-from ..labels._select import label_positions
 from ..labels.names import check_same_rows
-from ..metrics._averaging import Limits, warn_unscored
-from ..metrics._bootstrap import rows_of_cells
-from ..metrics._cells import binary_labels, is_one_dimensional, score_cells
-from ..metrics._rows import count_rows
-from ..metrics._scorers import _binary_classes, predict_cells
+from ..labels.select import label_positions
+from ..metrics.averaging import Limits, warn_unscored
+from ..metrics.bootstrap import rows_of_cells
+from ..metrics.cells import score_cells
+from ..metrics.responses import labels_for, predict_cells
 
 SCORES = ("decision_function", "predict_proba")
 _METHODS = ("decision_function", "predict_proba")
@@ -27,16 +25,7 @@ def estimator_cells(estimator, X, y, response_method):
             f"'predict_proba'; got {response_method!r}."
         )
     check_same_rows(X=X, y=y)
-    classes = None
-    if is_one_dimensional(y):
-        labels, classes = binary_labels(y, _binary_classes(estimator))
-    else:
-        labels = check_labels(y)
-    if count_rows(X) != len(labels):
-        raise ValueError(
-            f"`X` and `y` accept the same number of rows; got {count_rows(X)} and "
-            f"{len(labels)}."
-        )
+    labels, classes = labels_for(estimator, X, y)
     return labels, predict_cells(estimator, response_method, X, labels, classes)
 
 

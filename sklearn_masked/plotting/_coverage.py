@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..metrics._bootstrap import as_labels
+from ..metrics.bootstrap import as_labels
 from ._style import BACKGROUND, COLORS, label_names, new_axes, place_legend, shorten
 
 _MAX_NAMES = 100  # labels that can have a line each

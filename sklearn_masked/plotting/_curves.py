@@ -5,17 +5,13 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from ..metrics._bootstrap import (
+from ..metrics import masked_average_precision_score, masked_roc_auc_score
+from ..metrics.areas import average_precision, roc_auc
+from ..metrics.bootstrap import (
     Replicates,
     check_resampling,
     multiplicities,
     shifted_ends,
-)
-from ..metrics._ranking import (
-    average_precision,
-    masked_average_precision_score,
-    masked_roc_auc_score,
-    roc_auc,
 )
 from ._style import label_names
 

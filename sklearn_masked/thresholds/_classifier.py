@@ -9,7 +9,11 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from .._fitted import of_one_fit
-from ..calibration._folds import (
+from .._meta import MaskedMetaClassifier
+from ..labels import MaskedLabels
+from ..labels.names import check_same_features
+from ..metrics import masked_f1_scorer
+from ..model_selection.cross_fit import (
     fit_part,
     fit_whole,
     join_cells,
@@ -17,10 +21,6 @@ from ..calibration._folds import (
     refuse_overlap,
     score_part,
 )
-from ..calibration._meta import MaskedMetaClassifier
-from ..labels import MaskedLabels
-from ..labels.names import check_same_features
-from ..metrics import masked_f1_scorer
 from ._messages import judge, warn_prior_shift
 from ._objectives import OBJECTIVES
 from ._report import ThresholdReport

@@ -8,7 +8,7 @@ from ..metrics import (
     masked_f1_score,
     masked_matthews_corrcoef,
 )
-from ..metrics._balanced import matthews_corrcoef
+from ..metrics.cells import matthews_corrcoef
 
 OBJECTIVES = ("balanced_accuracy", "matthews_corrcoef", "f1", "fbeta", "cost")
 # The metrics of the package that say the same as an objective by its name.

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..calibration._prior import refuse_one_side, smoothed_share
 from ..labels import MaskedLabels, check_labels
 from ..labels.names import check_same_names
 from ..labels.per_label import read_per_label
-from ..metrics._cells import score_cells
+from ..metrics.cells import score_cells
+from ..metrics.shares import refuse_one_side, smoothed_share
 from ._constraints import lower_bound
 from ._curves import SAME_ODDS, Odds, Share, split_labels
 

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
-from ..calibration._meta import score_matrix
+from ..metrics.responses import score_matrix
 
 
 def _member_has(method):

@@ -4,8 +4,8 @@ import warnings
 
 import numpy as np
 
+from ..._rows import count_rows, take_rows
 from ...exceptions import FewerCellsWarning, UnknownSeedWarning
-from ...metrics._rows import count_rows, take_rows
 from .._blocks import BLOCK_CELLS
 from .._cold_start import seed_cells
 from .._query import query_cells

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.pipeline import make_pipeline
 
+from ..._rows import take_rows
 from ...exceptions import (
     AssumedBaseRateWarning,
     ModelNotSavedWarning,
@@ -19,7 +20,6 @@ from ...exceptions import (
     UnlabeledLabelWarning,
     UnreadableModelWarning,
 )
-from ...metrics._rows import take_rows
 from ...model_selection import MaskedStratifiedKFold, cross_val_predict
 from ...model_selection.fitting import explain_labels
 from .._cold_start import query_directions

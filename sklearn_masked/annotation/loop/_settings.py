@@ -7,8 +7,8 @@ import os
 import numpy as np
 import scipy.sparse as sp
 
+from ..._rows import count_rows
 from ...labels.names import check_same_rows
-from ...metrics._rows import count_rows
 from ..files import write_atomically
 
 _FORMAT = 1

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...metrics._rows import count_rows
+from ..._rows import count_rows
 
 # In a pool that large, a word of one text alone helps no other.
 _LARGE = 1000

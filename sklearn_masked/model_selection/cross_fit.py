@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, check_cv
 from sklearn.utils import indexable
 
+from .._rows import count_rows, take_params, take_rows
 from .._targets import encode_target
 from ..exceptions import (
     OneClassLabelWarning,
@@ -17,12 +18,10 @@ from ..exceptions import (
     UnlabeledLabelWarning,
 )
 from ..labels import MaskedLabels, cell_weights, check_sample_weight
-from ..metrics._cells import ScoredCells, score_cells
-from ..metrics._rows import count_rows, take_rows
-from ..metrics._scorers import predict_cells
-from ..model_selection import MaskedStratifiedKFold, MaskedStratifiedShuffleSplit
-from ..model_selection._validation import _has_rows
-from ..model_selection.fitting import explain_labels
+from ..metrics.cells import ScoredCells, score_cells
+from ..metrics.responses import predict_cells
+from ._split import MaskedStratifiedKFold, MaskedStratifiedShuffleSplit
+from .fitting import explain_labels
 
 _ABOUT_LABELS = (UnlabeledLabelWarning, OneSidedLabelsWarning, OneClassLabelWarning)
 
@@ -60,10 +59,7 @@ class Task(NamedTuple):
             rows = self.kept if rows is None else self.kept[rows]
         if rows is None:
             return dict(params)
-        return {
-            name: take_rows(value, rows) if _has_rows(value, n_given) else value
-            for name, value in params.items()
-        }
+        return take_params(params, rows, n_given)
 
 
 def read_task(X, y, sample_weight):

@@ -1,14 +1,13 @@
 """What the calibrator and the tuner have in common."""
 
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import get_tags, indexable
+from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
     MethodMapping,
@@ -16,15 +15,13 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from .._base import MaskedClassifierMixin
-from .._fitted import scratch_of, take_over
-from .._targets import check_learnable, check_y_given
-from ..exceptions import IgnoredWeightsWarning
-from ..labels import check_sample_weight
-from ..labels.names import check_same_features, check_same_rows
-from ..metrics._rows import count_rows
-from ..metrics._scorers import _columns, _response
-from ._folds import read_task
+from ._base import MaskedClassifierMixin
+from ._fitted import scratch_of, take_over
+from ._targets import check_learnable, check_y_given
+from .exceptions import IgnoredWeightsWarning
+from .labels import check_sample_weight
+from .labels.names import check_same_features, check_same_rows
+from .model_selection.cross_fit import read_task
 
 
 class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -162,36 +159,3 @@ class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstima
             tags.classifier_tags.multi_label = inner.classifier_tags.multi_label
             tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
         return tags
-
-
-class _Width(NamedTuple):
-    """As much of labels as the shape of predictions is judged by."""
-
-    n_labels: int
-    label_names: None = None
-
-
-def score_matrix(estimator, methods, X, n_labels, classes):
-    """Return an estimator's scores of all cells, shape (n_samples, n_labels).
-
-    Parameters
-    ----------
-    estimator : fitted estimator
-        Whose scores are an array of that shape, a list of two columns a label, or a
-        binary classifier's.
-    methods : str or tuple of str
-        The method, or several of which it has the first.
-    X : array-like
-        The rows.
-    n_labels : int
-        Number of labels.
-    classes : array of shape (2,) or None
-        The classes of a binary problem.
-    """
-    (X,) = indexable(X)
-    predict, method = _response(estimator, methods)
-    n_rows = count_rows(X)
-    width = _Width(n_labels)
-    columns = _columns(predict(X), estimator, method, n_rows, width, classes)
-    rows, cols = np.arange(n_rows)[:, None], np.arange(n_labels)
-    return columns(rows, cols).reshape(n_rows, n_labels)

@@ -3,9 +3,9 @@
 import numpy as np
 import scipy.sparse as sp
 
-from .._balanced import balanced_accuracy as balanced
-from .._balanced import matthews_corrcoef as matthews
 from .._decisions import _check_zero_division
+from ..cells import balanced_accuracy as balanced
+from ..cells import matthews_corrcoef as matthews
 from ._draws import wilson
 
 _MOST_SINGLE = 1 << 20  # cells whose counts single precision holds exactly

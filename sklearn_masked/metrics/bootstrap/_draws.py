@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from ...labels import cell_weights, check_binary_labels, check_labels
 from ...labels.names import check_same_rows
-from .._cells import is_one_dimensional
+from ..cells import is_one_dimensional
 
 # Numbers worked on at a time, and copies side by side.
 _BLOCK_NUMBERS = 1 << 21

@@ -5,7 +5,6 @@ from functools import cached_property
 
 import numpy as np
 
-from .._averaging import AVERAGES, Limits
 from .._balanced import masked_balanced_accuracy_score, masked_matthews_corrcoef
 from .._decisions import (
     masked_f1_score,
@@ -15,6 +14,7 @@ from .._decisions import (
 )
 from .._probabilities import masked_brier_score_loss, masked_log_loss
 from .._ranking import masked_average_precision_score, masked_roc_auc_score
+from ..averaging import AVERAGES, Limits
 from ._areas import average_precision, roc_auc
 from ._draws import share_ends, shifted_ends
 from ._own_row import average_precision_of_others

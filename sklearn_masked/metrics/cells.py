@@ -220,3 +220,38 @@ def _check_values(scores, rows, cols, names, name, kind):
 def label_name(names, label):
     """Return what a message calls a label: its name, or its position."""
     return str(label) if names is None else repr(names[label])
+
+
+def confusion(cells):
+    """Return the weights of true and false positives, false and true negatives.
+
+    Four arrays of shape (n_labels,): tp, fp, fn, tn.
+    """
+    decided, positive = cells.scores == 1, cells.positive
+    return tuple(
+        cells.total(of)
+        for of in (
+            positive & decided,
+            ~positive & decided,
+            positive & ~decided,
+            ~positive & ~decided,
+        )
+    )
+
+
+def balanced_accuracy(tp, fp, fn, tn):
+    """Return the balanced accuracy of counts; NaN where a class has none."""
+    with np.errstate(invalid="ignore"):
+        return (tp / (tp + fn) + tn / (tn + fp)) / 2
+
+
+def matthews_corrcoef(tp, fp, fn, tn):
+    """Return the Matthews correlation of counts: 0 where all decisions are alike.
+
+    NaN where a class has no cell. The product of square roots instead of the root of
+    the product, which could overflow.
+    """
+    spread = np.sqrt((tp + fp) * (fn + tn)) * np.sqrt((tp + fn) * (fp + tn))
+    value = np.where((tp + fn > 0) & (fp + tn > 0), 0.0, np.nan)
+    np.divide(tp * tn - fp * fn, spread, out=value, where=spread > 0)
+    return np.clip(value, -1.0, 1.0)

@@ -23,3 +23,21 @@ def take_rows(X, rows):
     if hasattr(X, "shape") or isinstance(rows, slice):
         return X[rows]
     return [X[row] for row in rows]
+
+
+def has_rows(value, n_rows):
+    """Tell whether an argument of `fit` has an entry for each of the rows of X."""
+    if isinstance(value, str | bytes | dict):
+        return False
+    shape = getattr(value, "shape", None)
+    if not shape and (shape == () or not hasattr(value, "__len__")):
+        return False
+    return count_rows(value) == n_rows
+
+
+def take_params(params, rows, n_rows):
+    """Return arguments of `fit`, cut to some rows where they have all rows of X."""
+    return {
+        name: take_rows(value, rows) if has_rows(value, n_rows) else value
+        for name, value in params.items()
+    }

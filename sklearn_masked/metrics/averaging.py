@@ -6,7 +6,7 @@ from numbers import Integral
 import numpy as np
 
 from ..exceptions import UnscoredLabelsWarning
-from ._cells import label_name
+from .cells import label_name
 
 AVERAGES = ("micro", "macro", "weighted", None)
 _MAX_NAMES = 10

@@ -81,10 +81,10 @@ SPREAD = {
 CURVE = {
     **PANEL,
     "sets": ("arxiv_cs",),
-    "masks": ("one-sought", "random-cells", "full-budget"),
-    "sizes": ("500", "1000", "2000", "5000", "10000", "full"),
+    "masks": ("one-sought", "full-budget"),
+    "sizes": ("100", "300", "1000", "3000", "10000"),
     "rows": ("all",),
-    "seeds": (0, 1, 2),
+    "seeds": (0, 1, 2, 3, 4),
     "models": ("ours", "separate"),
     "full_draws": 3,
 }

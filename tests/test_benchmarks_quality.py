@@ -395,7 +395,11 @@ def test_parameters_of_models_are_read_from_their_names(benchmark):
 def test_the_picture_is_drawn(results, benchmark, tmp_path):
     pytest.importorskip("matplotlib")
     image = tmp_path / "curve.png"
-    chosen = ["--ours", QUICK, "--rival", "separate:C=1"]
+    words = tmp_path / "words.jsonl"
+    line = {"set": "arxiv_cs", "model": "words", "version": "1", "auc": 0.8, "ap": 0.3}
+    sizes = ("0", "30", "30", "full")
+    words.write_text("".join(json.dumps({**line, "size": s}) + "\n" for s in sizes))
+    chosen = ["--ours", QUICK, "--rival", "separate:C=1", "--words", str(words)]
     benchmark("quality_plots").main(
         ["--out", str(results[0]), "--image", str(image), *chosen]
     )

@@ -540,3 +540,14 @@ def test_our_cross_val_predict_takes_raw_arrays(form):
     got = cross_val_predict(pipeline(), TEXTS, RAW[form], cv=3, method="predict_proba")
     want = cross_val_predict(pipeline(), TEXTS, LABELS, cv=3, method="predict_proba")
     np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, float])
+def test_numbers_that_a_distribution_draws_are_parameters(kind):
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    y = np.where(X > 0.5, 1.0, np.where(X < -0.5, 0.0, np.nan))
+    params = {"C": kind(2), "shared_weight": kind(0.25), "label_correlation": kind(0)}
+    drawn = classifier(max_epochs=20, **params).fit(X, y).predict_proba(X)
+    params = {name: float(value) for name, value in params.items()}
+    given = classifier(max_epochs=20, **params).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(drawn, given)

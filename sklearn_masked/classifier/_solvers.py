@@ -390,6 +390,6 @@ def is_same(value, other):
         both = sp.issparse(value) and sp.issparse(other)
         return both and value.shape == other.shape and (value != other).nnz == 0
     if hasattr(value, "__array__") or hasattr(other, "__array__"):
-        value, other = np.asarray(value), np.asarray(other)
-        return value.shape == other.shape and bool((value == other).all())
+        # `==` of a number and a string is no array in numpy 1.26.
+        return np.array_equal(value, other)
     return bool(value == other)

@@ -1,9 +1,10 @@
-"""Base of the four classifiers: `score`, and what `fit` records about the labels."""
+"""Base of the classifiers: what follows from labels and probabilities alike."""
 
 import warnings
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ._fitted import of_one_fit
@@ -13,6 +14,23 @@ from .exceptions import UnscoredLabelsWarning
 from .labels import cell_weights
 from .labels.names import check_same_rows
 from .metrics import masked_roc_auc_scorer
+
+
+def estimator_has(method):
+    """Return a check, for `available_if`, of a method of the wrapped estimator."""
+
+    def check(self):
+        return hasattr(getattr(self, "estimator_", self.estimator), method)
+
+    return check
+
+
+def take_input_tags(tags, inner):
+    """Copy the tags of a wrapped estimator that are about X and the fit."""
+    for name in ("input_tags", "non_deterministic", "no_validation"):
+        setattr(tags, name, getattr(inner, name))
+    if inner.classifier_tags is not None:
+        tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
 
 
 class MaskedClassifierMixin(ClassifierMixin):
@@ -80,6 +98,33 @@ default=None
         right = predicted == self.classes_[cells.values.astype(np.intp)]
         return float(np.average(right, weights=weights))
 
+    @available_if(lambda self: hasattr(self, "predict_proba"))
+    @of_one_fit
+    def predict_log_proba(self, X):
+        """Return the logarithms of the probabilities.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix, data frame or list of length n_samples
+            The data.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_labels) or (n_samples, 2), float64
+            ``log(predict_proba(X))``, in nats; -inf where a probability is 0.
+        """
+        proba = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            if isinstance(proba, list):  # of scikit-learn's own, an array per label
+                return [np.log(one) for one in proba]
+            return np.log(proba)
+
+    def _decide(self, positive):
+        """Return decisions of shape (n_samples, n_labels) as `predict` gives them."""
+        if self._one_dimensional:
+            return self.classes_[positive[:, 0].astype(np.intp)]
+        return positive.astype(np.intp, copy=False)
+
     def _set_classes(self, labels, classes):
         """Record the labels; `classes` are the two values of a 1-D y, else None."""
         self._one_dimensional = classes is not None
@@ -89,3 +134,12 @@ default=None
         self.classes_ = (
             np.arange(labels.n_labels).astype(object) if classes is None else classes
         )
+
+    def __sklearn_tags__(self):
+        """Return scikit-learn's tags: 1-D and 2-D labels, of two classes each."""
+        tags = super().__sklearn_tags__()
+        for name in ("one_d_labels", "two_d_labels", "single_output", "multi_output"):
+            setattr(tags.target_tags, name, True)
+        tags.classifier_tags.multi_class = False
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -2,6 +2,8 @@
 
 import functools
 
+FEATURES = ("n_features_in_", "feature_names_in_")  # that X may leave unset
+
 
 def of_one_fit(method):
     """Run a method on the state that is fitted when it begins.
@@ -19,10 +21,14 @@ def of_one_fit(method):
     return run
 
 
-def scratch_of(estimator):
-    """Return a shallow copy, to set fitted attributes on before `take_over`."""
+def scratch_of(estimator, *, without=()):
+    """Return a shallow copy, to set fitted attributes on before `take_over`.
+
+    Attributes that `without` names, of an earlier fit, are left out.
+    """
     scratch = object.__new__(type(estimator))
-    scratch.__dict__ = dict(vars(estimator))
+    state = vars(estimator).items()
+    scratch.__dict__ = {name: value for name, value in state if name not in without}
     return scratch
 
 

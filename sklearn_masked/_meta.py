@@ -1,4 +1,4 @@
-"""What the calibrator and the tuner have in common."""
+"""Base of the calibrator and the tuner: read y, route arguments, record the fit."""
 
 import warnings
 
@@ -15,8 +15,8 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from ._base import MaskedClassifierMixin
-from ._fitted import scratch_of, take_over
+from ._base import MaskedClassifierMixin, take_input_tags
+from ._fitted import FEATURES, scratch_of, take_over
 from ._targets import check_learnable, check_y_given
 from .exceptions import IgnoredWeightsWarning
 from .labels import check_sample_weight
@@ -112,21 +112,13 @@ class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstima
 
         Attributes that `without` names, of an earlier fit, are left out.
         """
-        fitted = scratch_of(self)
-        for name in ("n_features_in_", "feature_names_in_", *without):
-            vars(fitted).pop(name, None)
-        for name in ("n_features_in_", "feature_names_in_"):
+        fitted = scratch_of(self, without=(*FEATURES, *without))
+        for name in FEATURES:
             if hasattr(inner, name):
                 setattr(fitted, name, getattr(inner, name))
         check_same_features(fitted, task.X, reset=True)
         fitted._set_classes(task.labels, task.classes)
         return take_over(self, {**vars(fitted), **attributes})
-
-    def _decide(self, positive):
-        """Return decisions (n, n_labels) as `predict` gives them."""
-        if self._one_dimensional:
-            return self.classes_[positive[:, 0].astype(np.intp)]
-        return positive.astype(np.intp)
 
     def get_metadata_routing(self):
         """Return what is routed where, for scikit-learn's metadata routing.
@@ -147,15 +139,10 @@ class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstima
 
     def __sklearn_tags__(self):
         """Return scikit-learn's tags: those of the estimator, for two classes."""
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self._inner())
-        tags.input_tags = inner.input_tags
-        tags.non_deterministic = inner.non_deterministic
-        tags.no_validation = inner.no_validation
+        tags, inner = super().__sklearn_tags__(), get_tags(self._inner())
+        take_input_tags(tags, inner)
         for name in ("one_d_labels", "two_d_labels", "single_output", "multi_output"):
             setattr(tags.target_tags, name, getattr(inner.target_tags, name))
-        tags.classifier_tags.multi_class = False
         if inner.classifier_tags is not None:
             tags.classifier_tags.multi_label = inner.classifier_tags.multi_label
-            tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
         return tags

@@ -4,10 +4,18 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator
 
-from sklearn_masked import MaskedMultiLabelClassifier, MaskedMultiOutputClassifier
+from sklearn_masked import (
+    MaskedCalibratedClassifierCV,
+    MaskedMultiLabelClassifier,
+    MaskedMultiOutputClassifier,
+    MaskedTunedThresholdClassifierCV,
+)
 
 SHUFFLED = (
     "rtol 1e-7 between repeated and weighted rows cannot hold for shuffled float32 "
@@ -70,13 +78,18 @@ def name_of(classifier):
     return "classic" if is_classic else type(classifier).__name__
 
 
+def partly_labeled(rng, n_samples, n_labels=3):
+    """Return X, and labels by its first columns of which 40 % are unlabeled."""
+    X = rng.normal(size=(n_samples, 4))
+    Y = (X[:, :n_labels] > 0).astype(float)
+    Y[rng.random(Y.shape) < 0.4] = np.nan
+    return X, Y
+
+
 @pytest.mark.parametrize("n_labels", [1, 2, 3])
 @pytest.mark.parametrize("classifier", CLASSIFIERS, ids=name_of)
 def test_outputs_have_a_column_a_label(classifier, n_labels):
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(60, 4))
-    Y = (X[:, :n_labels] > 0).astype(float)
-    Y[rng.random(Y.shape) < 0.4] = np.nan
+    X, Y = partly_labeled(np.random.default_rng(0), 60, n_labels)
     classifier.fit(X, Y)
     proba = classifier.predict_proba(X)
     assert proba.shape == (60, n_labels)
@@ -89,6 +102,39 @@ def test_outputs_have_a_column_a_label(classifier, n_labels):
     assert classifier.classes_.dtype == object
     assert classifier.classes_.tolist() == list(range(n_labels))
     assert classifier.n_labels_ == n_labels
+
+
+SEPARATE = MaskedMultiOutputClassifier(LogisticRegression())
+ALL = [
+    *CLASSIFIERS,
+    MaskedCalibratedClassifierCV(SEPARATE, method="isotonic", cv=2, min_negative=1),
+    MaskedTunedThresholdClassifierCV(SEPARATE, cv=2),
+    MaskedTunedThresholdClassifierCV(SEPARATE, cv=2, refit=False),
+]
+
+
+@pytest.mark.parametrize("one_dimensional", [False, True])
+@pytest.mark.parametrize("classifier", ALL, ids=name_of)
+def test_decisions_and_logarithms_follow_from_one_base(classifier, one_dimensional):
+    X, Y = partly_labeled(np.random.default_rng(0), 120)
+    y = np.where(X[:, 0] > 0, "yes", "no") if one_dimensional else Y
+    classifier = clone(classifier).fit(X, y)
+    proba = classifier.predict_proba(X)
+    with np.errstate(divide="ignore"):
+        np.testing.assert_array_equal(classifier.predict_log_proba(X), np.log(proba))
+    predicted = classifier.predict(X)
+    if one_dimensional:
+        assert set(predicted) <= {"no", "yes"}
+        assert classifier.score(X, y) == np.mean(predicted == y)
+    else:
+        assert predicted.dtype == np.intp
+    tags = get_tags(classifier)
+    assert tags.target_tags.two_d_labels and tags.target_tags.one_d_labels
+    assert tags.classifier_tags.multi_label and not tags.classifier_tags.multi_class
+
+
+def test_a_classifier_without_probabilities_has_no_logarithms_of_them():
+    assert not hasattr(MaskedMultiOutputClassifier(LinearSVC()), "predict_log_proba")
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS, ids=name_of)

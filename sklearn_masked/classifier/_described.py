@@ -10,20 +10,12 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import MaskedClassifierMixin
+from .._base import MaskedClassifierMixin, estimator_has
 from .._fitted import scratch_of, take_over
 from .._rows import count_rows, take_rows
 from .._targets import check_y_given, encode_target, is_binary
 from ..labels.names import entry_names, is_table, table_columns
 from ._label_prior import labels_without_cells
-
-
-def _estimator_has(method):
-    def check(self):
-        getattr(getattr(self, "estimator_", self.estimator), method)
-        return True
-
-    return check
 
 
 class DescribedLabelsClassifier(
@@ -138,7 +130,7 @@ class DescribedLabelsClassifier(
             return self._fit(X, y, sample_weight, "partial_fit", classes)
         check_y_given(self, y)
         head, (name, last) = self.estimator_[:-1], self.estimator_.steps[-1]
-        last = _copied(last)
+        last = scratch_of(last)  # to train on; fits replace what is fitted
         last.partial_fit(head.transform(X), y, **_weights(sample_weight), **classes)
         return self._adopt(Pipeline([*head.steps, (name, last)]))
 
@@ -195,7 +187,7 @@ class DescribedLabelsClassifier(
             return sp.csr_array(sp.diags((~is_blank).astype(features.dtype)) @ features)
         return np.where(is_blank[:, None], 0, np.asarray(features))
 
-    @available_if(_estimator_has("predict"))
+    @available_if(estimator_has("predict"))
     def predict(self, X):
         """Return the decisions of the fitted pipeline.
 
@@ -206,7 +198,7 @@ class DescribedLabelsClassifier(
         """
         return self._predicted("predict", X)
 
-    @available_if(_estimator_has("predict_proba"))
+    @available_if(estimator_has("predict_proba"))
     def predict_proba(self, X):
         """Return the probabilities of the fitted pipeline.
 
@@ -217,7 +209,7 @@ class DescribedLabelsClassifier(
         """
         return self._predicted("predict_proba", X)
 
-    @available_if(_estimator_has("decision_function"))
+    @available_if(estimator_has("decision_function"))
     def decision_function(self, X):
         """Return the logits of the fitted pipeline.
 
@@ -255,13 +247,6 @@ def _check_steps(estimator):
         "parameter `label_features`, such as MaskedMultiLabelClassifier; got "
         f"{estimator!r}."
     )
-
-
-def _copied(estimator):
-    """Return a copy to train on that shares what is fitted, which fits replace."""
-    copied = object.__new__(type(estimator))
-    copied.__dict__ = dict(vars(estimator))
-    return copied
 
 
 def _weights(sample_weight):

@@ -71,8 +71,9 @@ class PredictionMixin:
         int64 array of shape (n_samples, n_labels), or (n_samples,) for 1-D y
             1 and 0; for 1-D y the values that it had.
         """
-        positive = self._by_blocks(X, lambda logits: (logits > 0).astype(np.int64))
-        return self.classes_[positive[:, 0]] if self._one_dimensional else positive
+        return self._decide(
+            self._by_blocks(X, lambda logits: (logits > 0).astype(np.intp))
+        )
 
     @of_one_fit
     def decision_function_cells(self, X, rows, cols):

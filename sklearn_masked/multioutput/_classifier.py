@@ -22,8 +22,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from .._base import MaskedClassifierMixin
-from .._fitted import of_one_fit, scratch_of, take_over
+from .._base import MaskedClassifierMixin, take_input_tags
+from .._fitted import FEATURES, of_one_fit, scratch_of, take_over
 from .._rows import count_rows
 from .._targets import check_learnable, check_same_labels, check_y_given, encode_target
 from ..labels.names import check_same_features, check_same_rows
@@ -262,8 +262,7 @@ default=None
         ndarray of shape (n_samples, n_labels) or (n_samples,)
             0 and 1; after a 1-D y, its two values.
         """
-        decisions = self._columnwise("predict", X, np.intp)
-        return self.classes_[decisions[:, 0]] if self._one_dimensional else decisions
+        return self._decide(self._columnwise("predict", X, np.intp))
 
     @available_if(_estimator_has("predict_proba"))
     @of_one_fit
@@ -323,19 +322,7 @@ default=None
     def __sklearn_tags__(self):
         """Return scikit-learn's tags: those of the classifier, for many labels."""
         tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.input_tags = inner.input_tags
-        tags.non_deterministic = inner.non_deterministic
-        tags.no_validation = inner.no_validation
-        tags.target_tags.one_d_labels = True
-        tags.target_tags.two_d_labels = True
-        tags.target_tags.single_output = True
-        tags.target_tags.multi_output = True
-        tags.classifier_tags.multi_class = False
-        tags.classifier_tags.multi_label = True
-        tags.classifier_tags.poor_score = bool(
-            inner.classifier_tags and inner.classifier_tags.poor_score
-        )
+        take_input_tags(tags, get_tags(self.estimator))
         return tags
 
     def _representative(self):
@@ -404,10 +391,8 @@ default=None
 
     def _adopt(self, X, target, estimators, n_positive, n_negative, reset=True):
         """Set all attributes at once, after everything that can fail."""
-        fitted = scratch_of(self)
+        fitted = scratch_of(self, without=FEATURES if reset else ())
         if reset:
-            for name in ("n_features_in_", "feature_names_in_"):
-                vars(fitted).pop(name, None)
             validate_data(fitted, X, skip_check_array=True)
             check_same_features(fitted, X, reset=True)
             fitted._set_classes(target.labels, target.classes)

@@ -8,6 +8,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
+from .._base import estimator_has
 from .._fitted import of_one_fit
 from .._meta import MaskedMetaClassifier
 from ..labels import MaskedLabels
@@ -30,15 +31,6 @@ from ._tune import Tuner
 from ._vote import FoldEstimators, vote
 
 _SCORES = ("predict_proba", "decision_function")
-
-
-def _estimator_has(method):
-    """Return a check of whether the wrapped estimator has a method."""
-
-    def check(self):
-        return hasattr(getattr(self, "estimator_", self.estimator), method)
-
-    return check
 
 
 class MaskedTunedThresholdClassifierCV(MaskedMetaClassifier):
@@ -425,7 +417,7 @@ default=None
         )
         return self._decide(positive)
 
-    @available_if(_estimator_has("predict_proba"))
+    @available_if(estimator_has("predict_proba"))
     @of_one_fit
     def predict_proba(self, X):
         """Return `predict_proba` of the fitted estimator.
@@ -443,25 +435,7 @@ default=None
         self._check_features(X)
         return self.estimator_.predict_proba(X)
 
-    @available_if(_estimator_has("predict_log_proba"))
-    @of_one_fit
-    def predict_log_proba(self, X):
-        """Return `predict_log_proba` of the fitted estimator.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix, data frame or list of length n_samples
-            The data.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_labels) or (n_samples, 2)
-            The logarithms of the probabilities.
-        """
-        self._check_features(X)
-        return self.estimator_.predict_log_proba(X)
-
-    @available_if(_estimator_has("decision_function"))
+    @available_if(estimator_has("decision_function"))
     @of_one_fit
     def decision_function(self, X):
         """Return `decision_function` of the fitted estimator.

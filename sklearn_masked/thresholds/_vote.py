@@ -40,14 +40,6 @@ class FoldEstimators(ClassifierMixin, BaseEstimator):
         """Return the mean of the estimators' probabilities."""
         return self._mean("predict_proba", X)
 
-    @_member_has("predict_log_proba")
-    def predict_log_proba(self, X):
-        """Return the logarithm of the mean of the estimators' probabilities."""
-        proba = self.predict_proba(X)
-        if isinstance(proba, list):
-            return [np.log(one) for one in proba]
-        return np.log(proba)
-
     @_member_has("decision_function")
     def decision_function(self, X):
         """Return the mean of the estimators' scores."""

@@ -1,4 +1,8 @@
-"""One labeled category an abstract: the shared model beside C separate ones.
+"""
+One labeled category per abstract
+=================================
+
+One labeled category an abstract: the shared model beside C separate ones.
 
     python examples/arxiv.py --data FOLDER --mask one-sought
 

@@ -1,4 +1,8 @@
-"""Brand safety: from one decision an article to a model file that is used elsewhere.
+"""
+News: from decisions to a model file
+====================================
+
+Brand safety: from one decision an article to a model file that is used elsewhere.
 
 Each snippet of the training corpus has ONE decision, a category confirmed or denied;
 the test snippets have all ten. The program trains the default model, compares it with

@@ -1,4 +1,8 @@
-"""Images: a convolutional module of your own on digits of which little is labeled.
+"""
+Images: a convolutional module of your own
+==========================================
+
+Images: a convolutional module of your own on digits of which little is labeled.
 
 Each image of scikit-learn's digits has ten labels ("is it a 3?"); a person looked at
 one of them an image, half of the time the right one. The module is plain torch; the

@@ -1,4 +1,8 @@
-"""From zero labels on: find first cells, label the tricky ones, look for mistakes.
+"""
+From zero labels: seek, query, audit
+====================================
+
+From zero labels on: find first cells, label the tricky ones, look for mistakes.
 
     python examples/labeling_loop.py
     python examples/labeling_loop.py --data FOLDER --cells 4000 --plot curves.png

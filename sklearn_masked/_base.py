@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._fitted import of_one_fit
 from ._rows import count_rows, take_rows
 from ._targets import check_same_labels, encode_target
+from ._version import DOC_LINK
 from .exceptions import UnscoredLabelsWarning
 from .labels import cell_weights
 from .labels.names import check_same_rows
@@ -40,6 +41,8 @@ class MaskedClassifierMixin(ClassifierMixin):
     """
 
     _scorer = masked_roc_auc_scorer  # of labels (n_samples, n_labels)
+    _doc_link_module = "sklearn_masked"
+    _doc_link_template = DOC_LINK
 
     @of_one_fit
     def score(self, X, y, sample_weight=None):

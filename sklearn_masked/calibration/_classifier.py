@@ -98,7 +98,7 @@ class MaskedCalibratedClassifierCV(MaskedMetaClassifier):
         Number of labels.
     n_features_in_ : int
         Number of features, if the estimator knows it.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if the estimator knows them.
 
     See Also

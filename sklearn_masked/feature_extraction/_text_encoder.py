@@ -18,6 +18,7 @@ from sklearn.preprocessing import normalize as unit_rows
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from .._version import DOC_LINK
 from ._cache import VectorCache
 
 # What tells one encoder from another: short and long texts, of several scripts, since
@@ -97,6 +98,8 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     (1, 2)
     """
 
+    _doc_link_module = "sklearn_masked"
+    _doc_link_template = DOC_LINK
     _parameter_constraints = {
         "encoder": [object],
         "normalize": [None, StrOptions({"center", "unit"})],

@@ -72,7 +72,7 @@ class MaskedMultiOutputClassifier(
         Number of labels.
     n_features_in_ : int
         Number of features, if `X` has such a thing.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if all names in `X` are strings.
 
     See Also

@@ -1,6 +1,7 @@
 """Imports run one way: a module imports those above it in the table, none below."""
 
 import ast
+import graphlib
 import importlib
 import subprocess
 import sys
@@ -37,6 +38,8 @@ TABLE = [
     "annotate",
 ]
 TORCH = {"nn", "classifier"}
+# The rooms of `nn`, from the top to the bottom.
+ROOMS = ["device", "sparse", "batches", "model", "sgd", "sdca"]
 # What `nn` takes from outside the package; triton only where it is there and wanted.
 NN_IMPORTS = {"numpy", "scipy", "torch", "skorch", "triton"}
 # The terminal's own signal that a command is refused; it never leaves the command.
@@ -109,6 +112,25 @@ def test_private_modules_are_imported_in_their_own_package_alone(part, file):
         private = [i for i, name in enumerate(path) if name.startswith("_")]
         for i in private:
             assert path[:i] == inside[:i], f"{'.'.join(path)} is private"
+
+
+def test_no_file_imports_itself_by_way_of_others():
+    graph = {}
+    for _, file in modules():
+        path = file.relative_to(ROOT).with_suffix("").parts
+        path = path[:-1] if path[-1] == "__init__" else path
+        graph[path] = {target for target, _ in imported(file) if target}
+    # Raises CycleError, which names the files.
+    order = list(graphlib.TopologicalSorter(graph).static_order())
+    assert {("labels", "_store"), ("nn", "sparse")} <= set(order)
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.joinpath("nn").rglob("*.py")), ids=str)
+def test_rooms_of_nn_import_one_way(file):
+    room = file.relative_to(ROOT / "nn").parts[0].removesuffix(".py")
+    for path, _ in imported(file):
+        if room != "__init__" and path[:1] == ("nn",):
+            assert ROOMS.index(path[1]) <= ROOMS.index(room)
 
 
 def test_warnings_and_errors_are_public_and_in_one_module():

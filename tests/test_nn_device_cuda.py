@@ -20,12 +20,13 @@ from sklearn_masked.labels import check_labels
 from sklearn_masked.metrics import masked_roc_auc_score
 from sklearn_masked.nn import EmbeddingBagModule, RowWiseAdagrad, SparseSGD
 from sklearn_masked.nn.batches import BatchIterator, CellDataset
+from sklearn_masked.nn.device import kernels
 from sklearn_masked.nn.model._module import DirectSharedModule
 from sklearn_masked.nn.sdca import SDCADataset, SDCASolver
-from sklearn_masked.nn.sgd.device import kernels, prefetch
-from sklearn_masked.nn.sgd.device.data import DeviceDataset
-from sklearn_masked.nn.sgd.device.prefetch import PrefetchDataset
+from sklearn_masked.nn.sgd import prefetch
+from sklearn_masked.nn.sgd.data import DeviceDataset
 from sklearn_masked.nn.sgd.net import MaskedNet
+from sklearn_masked.nn.sgd.prefetch import PrefetchDataset
 from sklearn_masked.nn.sparse import embedding_bag
 
 pytestmark = pytest.mark.skipif(

@@ -22,8 +22,8 @@ if not torch.cuda.is_available():
 
 from sklearn_masked.exceptions import KernelWarning  # noqa: E402
 from sklearn_masked.nn import RowWiseAdagrad, SparseSGD  # noqa: E402
-from sklearn_masked.nn.sgd.device import kernels, triton_kernels  # noqa: E402
-from sklearn_masked.nn.sgd.device.transpose import transpose_on_device  # noqa: E402
+from sklearn_masked.nn.device import kernels, triton_kernels  # noqa: E402
+from sklearn_masked.nn.device.transpose import transpose_on_device  # noqa: E402
 from sklearn_masked.nn.sparse import embedding_bag, sum_bags  # noqa: E402
 
 needs_triton = pytest.mark.skipif(
@@ -386,7 +386,7 @@ COMPILE = """
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from sklearn_masked.nn.sgd.device import triton_kernels as kernels
+from sklearn_masked.nn.device import triton_kernels as kernels
 
 pointers = {"table", "grad", "out", "weights", "partial", "squares"}
 floats = {"lr", "weight_decay", "eps"}
@@ -450,7 +450,7 @@ X, y = rng.normal(size=(40, 5)), rng.choice([0.0, 1.0, np.nan], size=(40, 3))
 for optimizer in ({}, {"optimizer": SparseSGD}):
     MaskedMultiLabelClassifier(random_state=0, device="cpu", **optimizer).fit(X, y)
 # torch may import Triton itself, for its optimizers.
-print("sklearn_masked.nn.sgd.device.triton_kernels" in sys.modules)
+print("sklearn_masked.nn.device.triton_kernels" in sys.modules)
 """
 
 

@@ -1,10 +1,12 @@
 """The one door for y: every accepted form becomes MaskedLabels."""
 
+from ._aggregate import aggregate_votes
 from ._binary import check_binary_labels
+from ._cells import Cells
 from ._check import check_labels
+from ._masked_labels import MaskedLabels
 from ._row import LabelRow
-from ._store import Cells, MaskedLabels
-from ._votes import VoteAggregation, aggregate_votes
+from ._votes import VoteAggregation
 from ._weights import cell_weights, check_sample_weight
 
 __all__ = [

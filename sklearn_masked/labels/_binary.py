@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._dense import as_array
-from ._store import MaskedLabels
+from ._masked_labels import MaskedLabels
 from ._values import missing_entries, refuse_names
 
 

@@ -1,14 +1,7 @@
 """The one door: every accepted form of y becomes MaskedLabels, or is refused."""
 
-import numpy as np
-import scipy.sparse as sp
-
-from ._dense import read_dense
-from ._merge import stack
-from ._row import LabelRow
-from ._sparse import read_sparse
-from ._store import MaskedLabels
-from ._values import refuse_names
+from ._masked_labels import MaskedLabels
+from ._read import read_labels, refuse_soft
 
 
 def check_labels(y, *, n_samples=None, n_labels=None, accept_soft=False):
@@ -48,56 +41,12 @@ def check_labels(y, *, n_samples=None, n_labels=None, accept_soft=False):
     >>> check_labels([[1, None], [-1, 0]])
     MaskedLabels(2 x 2, 2 labeled cells: 1 positive, 1 negative)
     """
-    labels = _read(y)
-    if labels.soft and not accept_soft:
-        raise ValueError(
-            "Hard labels, 1 or 0 per cell, are needed here; got soft MaskedLabels, "
-            "which are for training alone. Evaluate on labels that somebody confirmed, "
-            "or pass `labels.hard(threshold=0.5)`."
-        )
+    labels = MaskedLabels._of(read_labels(y))
+    if not accept_soft:
+        refuse_soft(labels)
     for axis, expected, what in ((0, n_samples, "rows"), (1, n_labels, "labels")):
         if expected is not None and labels.shape[axis] != expected:
             raise ValueError(
                 f"`y` must have {expected} {what}; got {labels.shape[axis]}."
             )
     return labels
-
-
-def _read(y):
-    if isinstance(y, MaskedLabels):
-        return y
-    if isinstance(y, LabelRow):
-        raise ValueError(
-            "`y` must be 2-D, (n_samples, n_labels); got one row of MaskedLabels. "
-            "Take it as `labels[[i]]`."
-        )
-    if sp.issparse(y):
-        return read_sparse(y, implicit=None)
-    if _are_rows(y):
-        return _join_rows(y)
-    refuse_names(y)
-    return read_dense(y)
-
-
-def _are_rows(y):
-    """Return whether y is a sequence of rows of MaskedLabels."""
-    if isinstance(y, np.ndarray):
-        if y.dtype != object or y.ndim != 1:
-            return False
-    elif not isinstance(y, list | tuple):
-        return False
-    of_labels = [isinstance(row, LabelRow) for row in y]
-    if any(of_labels) and not all(of_labels):
-        raise ValueError(
-            "`y` mixes rows of MaskedLabels with something else; pass MaskedLabels."
-        )
-    return any(of_labels)
-
-
-def _join_rows(rows):
-    """Return the labels that these rows are rows of, which may be several."""
-    sources = {id(row.labels): row.labels for row in rows}
-    starts = np.cumsum([0, *(len(labels) for labels in sources.values())]).tolist()
-    offset = dict(zip(sources, starts, strict=False))
-    labels = stack(list(sources.values()))
-    return labels[[offset[id(row.labels)] + row.position for row in rows]]

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ._store import UNLABELED, MaskedLabels, checked_names
+from ._cells import UNLABELED, checked_names
+from ._store import LabelStore
 from ._values import ACCEPTED, is_known, numbers_of, refuse_value
 from ._weights import as_weights, refuse_bad_weight
 from .names import (
@@ -48,7 +49,7 @@ def read_dense(y, weights=None, label_names=None, soft=False):
         for part, piece in zip(parts, block, strict=True):
             part.append(piece)
     lengths, cols, values, kept = parts
-    return MaskedLabels(
+    return LabelStore(
         np.append(0, np.cumsum(_joined(lengths, np.int64))),
         _joined(cols, np.int32),
         _joined(values, np.float64 if soft else np.int8),

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from ._cells import Cells, checked_ids, checked_names
 from ._records import check_policy, resolve
 from ._sparse import row_pointers
-from ._store import Cells, MaskedLabels, checked_ids, checked_names
+from ._store import LabelStore
 from .names import check_same_names, check_same_rows
 
 
@@ -15,7 +16,7 @@ def merge_labels(labels, sample_ids, label_names, on_conflict):
     if not labels:
         raise ValueError("`merge` needs at least one MaskedLabels; got none.")
     for one in labels:
-        if not isinstance(one, MaskedLabels):
+        if not isinstance(one, LabelStore):
             raise TypeError(f"`merge` accepts MaskedLabels; got {type(one).__name__}.")
     names, cols = _joined_labels(labels, label_names)
     ids, rows = _joined_samples(labels, sample_ids)
@@ -162,7 +163,7 @@ def stack(labels):
     starts = np.cumsum([0, *(len(other) for other in labels)])
     rows = [part.rows + start for part, start in zip(parts, starts, strict=False)]
     n_samples = int(starts[-1])
-    return MaskedLabels(
+    return LabelStore(
         row_pointers(np.concatenate(rows), n_samples),
         np.concatenate([part.cols for part in parts]),
         np.concatenate([part.values for part in parts]),

@@ -4,6 +4,7 @@ import operator
 
 import numpy as np
 
+from ._cells import Cells, checked_ids, checked_names
 from ._entries import (
     decisions,
     label_columns,
@@ -12,7 +13,7 @@ from ._entries import (
     sample_positions,
 )
 from ._sparse import row_pointers
-from ._store import Cells, MaskedLabels, checked_ids, checked_names
+from ._store import LabelStore
 
 POLICIES = ("raise", "last", "majority")
 SOFT_POLICIES = (*POLICIES, "mean")
@@ -135,7 +136,7 @@ def resolve(
     new = np.append(True, keys[1:] != keys[:-1]) if len(keys) else np.empty(0, bool)
     if not new.all():
         cells = _settle(cells, new, names, row_ids, on_conflict, equal_is_fine)
-    return MaskedLabels(
+    return LabelStore(
         row_pointers(cells.rows, shape[0]),
         cells.cols,
         cells.values,

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ._store import UNLABELED, MaskedLabels, checked_names
+from ._cells import UNLABELED, checked_names
+from ._store import LabelStore
 from ._values import ACCEPTED, is_known, refuse_value
 
 
@@ -26,7 +27,7 @@ def read_sparse(y, implicit, label_names=None, soft=False):
             _refuse_explicit_zero(rows[i], cols[i])
     kept = known if implicit == "unlabeled" else (data == 1) | unlabeled
     values = np.where(unlabeled, UNLABELED, data)[kept]
-    return MaskedLabels(
+    return LabelStore(
         row_pointers(rows[kept], y.shape[0]),
         cols[kept],
         values,

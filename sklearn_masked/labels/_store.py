@@ -1,78 +1,18 @@
 """The store: an immutable, row-indexed matrix of the labeled cells."""
 
-from typing import NamedTuple
-
 import numpy as np
 import scipy.sparse as sp
 
 from . import select as _select
-from ._build import Builders
+from ._cells import UNLABELED, Cells, checked_ids, checked_names
 from ._row import LabelRow
 
-UNLABELED = -1
 
-
-class Cells(NamedTuple):
-    """Labeled cells as parallel arrays, row by row, columns increasing."""
-
-    rows: np.ndarray
-    cols: np.ndarray
-    values: np.ndarray
-    weights: np.ndarray | None
-
-
-class MaskedLabels(Builders):
+class LabelStore:
     """Labels of which only some cells are known, stored by the cell.
 
-    Make one with a builder: :meth:`from_dense`, :meth:`from_sparse`,
-    :meth:`from_cells`, :meth:`from_frame`, :meth:`from_dicts`, :meth:`from_votes` or
-    :meth:`merge`. Unlabeled cells survive whatever is done with it: slices, splits,
-    pickles.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        Number of samples and of labels.
-    fill : {"unlabeled", "negative"}
-        What a cell is that is not stored. Counts, slices, comparison and metrics do
-        not depend on it; memory follows what is stored.
-    soft : bool
-        Whether values are probabilities of being positive, anywhere from 0 to 1,
-        instead of 1 and 0. Soft labels are for training: whatever evaluates refuses
-        them, also where all values are 0 and 1. See :meth:`hard`.
-    indptr, indices, values : int64, int32 and int8 arrays
-        CSR of the stored cells, columns increasing in each row. For
-        ``fill="unlabeled"`` values are 1 positive and 0 negative; for
-        ``fill="negative"``, 1 positive and -1 unlabeled. For soft labels, which have
-        ``fill="unlabeled"``, values are float64 from 0 to 1. Read-only.
-    weights : float64 array of shape (n_stored,) or None
-        Weight of each stored cell. Cells of weight 0 are not labeled.
-    label_names : object array of shape (n_labels,) or None
-        Names of the labels, of any kind: strings, integers. Read-only.
-
-    Notes
-    -----
-    ``a == b`` is one bool for the whole, so that scikit-learn may compare parameters
-    and a test may write ``assert a == b``. ``numpy.asarray(labels)`` is a 1-D array of
-    row views, never numbers: scikit-learn recodes arrays of numbers column by column,
-    which turns unlabeled cells into labels.
-
-    Labels that were made from a pandas DataFrame, or with `sample_ids`, know the ids of
-    their rows: where X has the same ids in another order, a
-    :class:`~sklearn_masked.exceptions.RowOrderWarning` says so.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_masked import MaskedLabels
-    >>> labels = MaskedLabels.from_dense([[1, np.nan], [np.nan, 0], [-1, 1]])
-    >>> labels
-    MaskedLabels(3 x 2, 3 labeled cells: 2 positive, 1 negative)
-    >>> labels.n_labeled
-    array([1, 2])
-    >>> labels[1:].to_dense()
-    array([[nan,  0.],
-           [nan,  1.]])
+    The readers of this package return it; users see its subclass `MaskedLabels`, which
+    documents the attributes.
     """
 
     ndim = 2
@@ -185,7 +125,7 @@ class MaskedLabels(Builders):
 
         Soft labels equal no hard ones, also where all values are 0 and 1.
         """
-        if not isinstance(other, MaskedLabels):
+        if not isinstance(other, LabelStore):
             return NotImplemented
         if self.shape != other.shape or not _same_names(self, other):
             return False
@@ -271,7 +211,7 @@ class MaskedLabels(Builders):
             "row_ids": self._row_ids,
             **changes,
         }
-        return MaskedLabels(
+        return type(self)(
             indptr, indices, self.values[entries], shape, weights=weights, **same
         )
 
@@ -316,6 +256,26 @@ class MaskedLabels(Builders):
             yield rows, self[rows].cells()
             start = rows.stop
 
+    def to_dense(self):
+        """Return float64 of shape (n_samples, n_labels), NaN in unlabeled cells."""
+        filled = 0.0 if self.fill == "negative" else np.nan
+        dense = np.full(self.shape, filled)
+        known = np.where(self.values == UNLABELED, np.nan, self.values)
+        dense[self._stored_rows(), self.indices] = known
+        return dense
+
+    def to_sparse(self):
+        """Return the stored cells as float64 CSR, unlabeled ones as NaN.
+
+        For ``fill="unlabeled"`` confirmed negatives are stored zeros: read it back
+        with ``from_sparse(..., implicit="unlabeled", soft=labels.soft)``, and never
+        through arithmetic that drops them. For ``fill="negative"`` read it back with
+        ``implicit="negative"``.
+        """
+        data = np.where(self.values == UNLABELED, np.nan, self.values.astype(float))
+        parts = (data, self.indices.copy(), self.indptr.copy())
+        return sp.csr_array(parts, shape=self.shape)
+
     def _stored_rows(self):
         return np.repeat(np.arange(len(self)), np.diff(self.indptr))
 
@@ -357,7 +317,7 @@ class MaskedLabels(Builders):
         kept = self.values != threshold
         indptr = np.append(0, np.cumsum(kept))[self.indptr]
         weights = None if self.weights is None else self.weights[kept]
-        return MaskedLabels(
+        return type(self)(
             indptr,
             self.indices[kept],
             self.values[kept] > threshold,
@@ -408,44 +368,7 @@ class MaskedLabels(Builders):
             "row_ids": self._row_ids,
             **changes,
         }
-        return MaskedLabels(self.indptr, self.indices, self.values, self.shape, **same)
-
-
-def checked_names(label_names, n_labels=None):
-    """Return names of labels as an object array; None stays None.
-
-    Raises
-    ------
-    ValueError
-        If their number is wrong or one stands twice.
-    """
-    return _checked_keys(label_names, n_labels, "label_names", "labels", "names")
-
-
-def checked_ids(sample_ids, n_samples=None):
-    """Return ids of samples as :func:`checked_names` does names of labels."""
-    return _checked_keys(sample_ids, n_samples, "sample_ids", "samples", "ids")
-
-
-def _checked_keys(keys, n, parameter, of, what):
-    if keys is None:
-        return None
-    if isinstance(keys, str):
-        raise TypeError(
-            f"`{parameter}` accepts a sequence of {what}; got the string {keys!r}."
-        )
-    keys = list(keys)
-    keys = np.fromiter(keys, dtype=object, count=len(keys))
-    if n is not None and len(keys) != n:
-        raise ValueError(
-            f"`{parameter}` must name the {n} {of}; got {len(keys)} {what}."
-        )
-    seen = set()
-    for key in keys:
-        if key in seen:
-            raise ValueError(f"`{parameter}` must all differ; got {key!r} twice.")
-        seen.add(key)
-    return keys
+        return type(self)(self.indptr, self.indices, self.values, self.shape, **same)
 
 
 def _frozen(array, dtype):

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._check import check_labels
+from ._cells import checked_ids, checked_names
 from ._dawid_skene import MAX_ITER, TOL, Votes, dawid_skene
 from ._entries import decisions, label_columns, one_a_record, sample_positions
+from ._read import read_labels, refuse_soft
 from ._records import checked_shape
 from ._sparse import row_pointers
-from ._store import MaskedLabels, checked_ids, checked_names
+from ._store import LabelStore
 from ._values import is_missing
 from .names import check_same_names, check_same_rows
 
@@ -41,7 +42,7 @@ class VoteAggregation:
         Whether the last one changed no probability by more than `tol`.
     """
 
-    labels: MaskedLabels
+    labels: LabelStore
     voters: np.ndarray
     prevalence: np.ndarray
     pair_voter: np.ndarray
@@ -91,104 +92,18 @@ class VoteAggregation:
         )
 
 
-def aggregate_votes(
+def join_votes(
     votes,
-    *,
-    samples=None,
-    labels=None,
-    voters=None,
-    shape=None,
-    sample_ids=None,
-    label_names=None,
+    samples,
+    labels,
+    voters,
+    shape,
+    sample_ids,
+    label_names,
     max_iter=MAX_ITER,
     tol=TOL,
 ):
-    """Join votes of several people or rules per cell to soft labels.
-
-    How good each voter is at each label is estimated together with the labels, from
-    nothing but the votes. A cell without a vote stays unlabeled.
-
-    Parameters
-    ----------
-    votes : array-like of shape (n_votes,), dict or sequence of label matrices
-        1 or 0; NaN, -1 or None where a voter abstains. 1-D, a vote per entry, with
-        `samples`, `labels` and `voters`; or a label matrix per voter, in any form that
-        :func:`check_labels` takes: a dict by the voters' names, or a sequence, such as
-        an array of shape (n_voters, n_samples, n_labels). A raw sparse matrix votes 0
-        wherever it stores nothing; pass MaskedLabels where that is an abstention.
-    samples, labels : array-like of shape (n_votes,), default=None
-        Of 1-D votes, rows and labels by position, or ids and names to look up in
-        `sample_ids` and `label_names`.
-    voters : array-like of shape (n_votes,), default=None
-        Of 1-D votes, names of the voters, of any kind.
-    shape : (int, int), default=None
-        Of 1-D votes, number of samples and of labels; where None, the lengths of
-        `sample_ids` and `label_names`.
-    sample_ids, label_names : sequence, default=None
-        Of 1-D votes, the ids of the rows of X, in the order of X, and the names of the
-        labels in the order of the columns.
-    max_iter : int, default=1000
-        The most iterations.
-    tol : float, default=1e-4
-        The largest change of a probability that ends the iterations.
-
-    Returns
-    -------
-    VoteAggregation
-        The soft labels, `labels`, and the voters' estimated quality.
-
-    Raises
-    ------
-    ValueError
-        If a vote has another value, a voter votes twice on a cell, an id or name is
-        unknown, or names or shapes of the voters' matrices differ.
-
-    Warns
-    -----
-    ConvergenceWarning
-        If `max_iter` ends the iterations.
-
-    See Also
-    --------
-    MaskedLabels.from_votes : The labels alone.
-    MaskedLabels.from_cells : With ``soft=True, on_conflict="mean"``, shares of votes.
-
-    Notes
-    -----
-    The model is that of Dawid and Skene (1979), per label: a prevalence, and a
-    sensitivity and a specificity per voter; votes on a cell are independent given the
-    truth, so that voters who copy from one another count too much. A voter's rate for a
-    label is smoothed by 10 pseudo-votes of the voter's mean over labels, that by 100
-    of the mean of all voters, that by 100 of a prior voter's, who knows the truth in
-    0.6 of the cases and else says 1 as often as all do. Estimation begins with the
-    prior and alternates between truth and rates; chance decides nothing, and time and
-    memory follow the votes.
-
-    Where no two voters share a cell, agreement tells nothing and the prior remains: a
-    lone vote gives a cell the probability of 0.6 times the vote plus 0.4 times the
-    share of 1 among the votes on its label.
-
-    References
-    ----------
-    A. P. Dawid and A. M. Skene, "Maximum likelihood estimation of observer error-rates
-    using the EM algorithm", Applied Statistics 28(1), 1979.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_masked.labels import aggregate_votes
-    >>> nan = np.nan
-    >>> ann = [[1, nan], [0, 1], [1, 0], [nan, nan]]
-    >>> bob = [[1, 0], [0, 1], [0, nan], [nan, nan]]
-    >>> rule = [[1, 0], [nan, 0], [1, 0], [nan, nan]]
-    >>> found = aggregate_votes({"ann": ann, "bob": bob, "rule": rule})
-    >>> found
-    VoteAggregation(3 voters, 15 votes on 6 cells, converged in 8 iterations)
-    >>> found.labels
-    MaskedLabels(4 x 2, 6 soft cells: 2.8 positive, 3.2 negative)
-    >>> found.voters[found.sensitivity[:, 0].argmin()]
-    'bob'
-    """
+    """Do the work of `aggregate_votes`; the labels are a :class:`LabelStore`."""
     if isinstance(votes, Mapping) or _are_matrices(votes):
         given = (samples, labels, voters, shape, sample_ids, label_names)
         if any(one is not None for one in given):
@@ -206,7 +121,7 @@ def aggregate_votes(
 
 def _are_matrices(votes):
     """Return whether votes are a sequence of label matrices, and not of votes."""
-    if getattr(votes, "ndim", 0) == 1 or isinstance(votes, MaskedLabels):
+    if getattr(votes, "ndim", 0) == 1 or isinstance(votes, LabelStore):
         return False
     first = next(iter(votes), None)
     return first is not None and np.ndim(first) > 0
@@ -245,9 +160,11 @@ def _of_matrices(votes):
 def _matrix(votes, name):
     """Return one voter's votes as MaskedLabels; errors say whose they are."""
     try:
-        return check_labels(votes)
+        labels = read_labels(votes)
+        refuse_soft(labels)
     except ValueError as error:
         raise ValueError(str(error).replace("`y`", name)) from None
+    return labels
 
 
 def _of_records(votes, samples, labels, voters, shape, sample_ids, label_names):
@@ -307,9 +224,9 @@ def _aggregate(rows, cols, values, voter, names, shape, label_names, ids, *how):
             f"The aggregation of votes had not converged after {fit.n_iter} "
             "iterations. Raise `max_iter` or `tol`.",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-    labels = MaskedLabels(
+    labels = LabelStore(
         row_pointers(cell_row, shape[0]),
         cell_label,
         fit.posterior,

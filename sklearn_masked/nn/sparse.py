@@ -11,8 +11,8 @@ import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
-from .sgd.device import kernels
-from .sgd.device.transpose import Transposed, bags_of_all_columns, transpose_on_device
+from .device import kernels
+from .device.transpose import Transposed, bags_of_all_columns, transpose_on_device
 
 # A block of a gradient has so many numbers, which stay in a processor's cache.
 _BLOCK_NUMBERS = 1 << 20

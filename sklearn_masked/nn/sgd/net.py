@@ -20,9 +20,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..batches import BatchIterator, CellBatch, in_form, model_input
 from ..model._embedding_bag import EmbeddingBagModule
 from ..model._module import DirectSharedModule
-from .device.prefetch import place
 from .losses import MaskedBCEWithLogitsLoss
 from .optim import complete_lbfgs
+from .prefetch import place
 
 # Callbacks of skorch's own that look at times and losses alone.
 BLIND = {EpochTimer, PassthroughScoring, PrintLog}

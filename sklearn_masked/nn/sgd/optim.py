@@ -11,8 +11,8 @@ made up for the steps in between. A dense gradient touches all rows.
 
 import torch
 
+from ..device import kernels
 from ..sparse import gradient_blocks
-from .device import kernels
 
 __all__ = ["LazyAdam", "RowWiseAdagrad", "SparseSGD"]
 

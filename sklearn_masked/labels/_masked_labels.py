@@ -1,15 +1,79 @@
-"""The builders of MaskedLabels, and the ways back out of it."""
+"""MaskedLabels: the builders, and the way to data frames."""
 
 import numpy as np
 import scipy.sparse as sp
 
+from ._dense import read_dense
+from ._merge import merge_labels
+from ._records import build_from_dicts, build_from_records
+from ._sparse import read_sparse
+from ._store import LabelStore
+from ._votes import join_votes
 from .names import check_same_rows, table_columns
 
-# The readers need the class that these methods belong to: imported when called.
 
+class MaskedLabels(LabelStore):
+    """Labels of which only some cells are known, stored by the cell.
 
-class Builders:
-    """What :class:`MaskedLabels` is made from, and what it turns into."""
+    Make one with a builder: :meth:`from_dense`, :meth:`from_sparse`,
+    :meth:`from_cells`, :meth:`from_frame`, :meth:`from_dicts`, :meth:`from_votes` or
+    :meth:`merge`. Unlabeled cells survive whatever is done with it: slices, splits,
+    pickles.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Number of samples and of labels.
+    fill : {"unlabeled", "negative"}
+        What a cell is that is not stored. Counts, slices, comparison and metrics do
+        not depend on it; memory follows what is stored.
+    soft : bool
+        Whether values are probabilities of being positive, anywhere from 0 to 1,
+        instead of 1 and 0. Soft labels are for training: whatever evaluates refuses
+        them, also where all values are 0 and 1. See :meth:`hard`.
+    indptr, indices, values : int64, int32 and int8 arrays
+        CSR of the stored cells, columns increasing in each row. For
+        ``fill="unlabeled"`` values are 1 positive and 0 negative; for
+        ``fill="negative"``, 1 positive and -1 unlabeled. For soft labels, which have
+        ``fill="unlabeled"``, values are float64 from 0 to 1. Read-only.
+    weights : float64 array of shape (n_stored,) or None
+        Weight of each stored cell. Cells of weight 0 are not labeled.
+    label_names : object array of shape (n_labels,) or None
+        Names of the labels, of any kind: strings, integers. Read-only.
+
+    Notes
+    -----
+    ``a == b`` is one bool for the whole, so that scikit-learn may compare parameters
+    and a test may write ``assert a == b``. ``numpy.asarray(labels)`` is a 1-D array of
+    row views, never numbers: scikit-learn recodes arrays of numbers column by column,
+    which turns unlabeled cells into labels.
+
+    Labels that were made from a pandas DataFrame, or with `sample_ids`, know the ids of
+    their rows: where X has the same ids in another order, a
+    :class:`~sklearn_masked.exceptions.RowOrderWarning` says so.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_masked import MaskedLabels
+    >>> labels = MaskedLabels.from_dense([[1, np.nan], [np.nan, 0], [-1, 1]])
+    >>> labels
+    MaskedLabels(3 x 2, 3 labeled cells: 2 positive, 1 negative)
+    >>> labels.n_labeled
+    array([1, 2])
+    >>> labels[1:].to_dense()
+    array([[nan,  0.],
+           [nan,  1.]])
+    """
+
+    @classmethod
+    def _of(cls, store):
+        """Return what a reader stored as labels for users."""
+        if isinstance(store, cls):
+            return store
+        labels = object.__new__(cls)
+        labels.__dict__ = dict(vars(store))
+        return labels
 
     @classmethod
     def from_dense(cls, y, *, weights=None, label_names=None, soft=False):
@@ -52,9 +116,7 @@ class Builders:
         >>> MaskedLabels.from_dense([[1, None], [-1, 0]], label_names=["war", "crime"])
         MaskedLabels(2 x 2, 2 labeled cells: 1 positive, 1 negative)
         """
-        from ._dense import read_dense
-
-        return read_dense(y, weights, label_names, soft)
+        return cls._of(read_dense(y, weights, label_names, soft))
 
     @classmethod
     def from_sparse(cls, y, *, implicit, label_names=None, soft=False):
@@ -99,8 +161,6 @@ class Builders:
         array([[0., 0., 1.],
                [0., 0., 0.]])
         """
-        from ._sparse import read_sparse
-
         if implicit not in ("negative", "unlabeled"):
             raise ValueError(
                 f'`implicit` accepts "negative" or "unlabeled"; got {implicit!r}.'
@@ -115,7 +175,7 @@ class Builders:
                 '`implicit` accepts "unlabeled" for soft labels; got "negative". Store '
                 "a 0 in the cells that are negative."
             )
-        return read_sparse(y, implicit, label_names, soft)
+        return cls._of(read_sparse(y, implicit, label_names, soft))
 
     @classmethod
     def from_cells(
@@ -182,9 +242,7 @@ class Builders:
                [nan, nan],
                [nan,  1.]])
         """
-        from ._records import build_from_records
-
-        return build_from_records(
+        store = build_from_records(
             samples,
             labels,
             values,
@@ -195,6 +253,7 @@ class Builders:
             on_conflict,
             soft,
         )
+        return cls._of(store)
 
     @classmethod
     def from_frame(
@@ -331,9 +390,7 @@ class Builders:
                [nan, nan],
                [nan,  0.]])
         """
-        from ._records import build_from_dicts
-
-        return build_from_dicts(records, label_names, soft)
+        return cls._of(build_from_dicts(records, label_names, soft))
 
     @classmethod
     def from_votes(
@@ -389,17 +446,8 @@ class Builders:
         ... )
         MaskedLabels(3 x 2, 2 soft cells: 1.0 positive, 1.0 negative)
         """
-        from ._votes import aggregate_votes
-
-        return aggregate_votes(
-            votes,
-            samples=samples,
-            labels=labels,
-            voters=voters,
-            shape=shape,
-            sample_ids=sample_ids,
-            label_names=label_names,
-        ).labels
+        given = votes, samples, labels, voters, shape, sample_ids, label_names
+        return cls._of(join_votes(*given).labels)
 
     @classmethod
     def merge(cls, *labels, sample_ids=None, label_names=None, on_conflict="raise"):
@@ -473,29 +521,7 @@ class Builders:
         n2     0  <NA>
         m1  <NA>     1
         """
-        from ._merge import merge_labels
-
-        return merge_labels(labels, sample_ids, label_names, on_conflict)
-
-    def to_dense(self):
-        """Return float64 of shape (n_samples, n_labels), NaN in unlabeled cells."""
-        filled = 0.0 if self.fill == "negative" else np.nan
-        dense = np.full(self.shape, filled)
-        rows = np.repeat(np.arange(len(self)), np.diff(self.indptr))
-        dense[rows, self.indices] = np.where(self.values == -1, np.nan, self.values)
-        return dense
-
-    def to_sparse(self):
-        """Return the stored cells as float64 CSR, unlabeled ones as NaN.
-
-        For ``fill="unlabeled"`` confirmed negatives are stored zeros: read it back
-        with ``from_sparse(..., implicit="unlabeled", soft=labels.soft)``, and never
-        through arithmetic that drops them. For ``fill="negative"`` read it back with
-        ``implicit="negative"``.
-        """
-        data = np.where(self.values == -1, np.nan, self.values.astype(float))
-        parts = (data, self.indices.copy(), self.indptr.copy())
-        return sp.csr_array(parts, shape=self.shape)
+        return cls._of(merge_labels(labels, sample_ids, label_names, on_conflict))
 
     def to_frame(self, *, sample_ids=None, long=False):
         """Return a pandas DataFrame.

@@ -11,9 +11,9 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from ...batches import CellBatch, DenseBatch, concatenated_ranges
-from ...sparse import KeptTranspose
-from .transpose import on_device, repeat, transpose_batches
+from ..batches import CellBatch, DenseBatch, concatenated_ranges
+from ..device.transpose import on_device, repeat, transpose_batches
+from ..sparse import KeptTranspose
 
 # A group has so many entries and cells, or one batch.
 GROUP_ENTRIES = 1 << 24

@@ -6,7 +6,7 @@ import warnings
 
 import torch
 
-from ....exceptions import KernelWarning
+from ...exceptions import KernelWarning
 from .transpose import Transposed, bag_of_each, transpose_batches
 
 # How far a kernel may be from float64, for numbers of size 1.

@@ -1,0 +1,1 @@
+"""Kernels for a device, and the transposes of batches that they read."""

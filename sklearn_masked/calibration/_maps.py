@@ -48,6 +48,10 @@ class SigmoidMap:
         """Return the probabilities of scores."""
         return expit(-(self.a_ * scores + self.b_))
 
+    def line(self):
+        """Return slope and intercept of the logits in the scores."""
+        return -self.a_, -self.b_
+
 
 class IsotonicMap:
     """The non-decreasing step map of :class:`sklearn.isotonic.IsotonicRegression`."""
@@ -99,6 +103,10 @@ class TemperatureMap:
     def predict(self, scores):
         """Return the probabilities of scores."""
         return expit(self.beta_ * self._logits(scores))
+
+    def line(self):
+        """Return slope and intercept of the logits in the scores, or None."""
+        return None if self.of_probabilities else (2 * self.beta_, 0.0)
 
     def _logits(self, scores):
         if not self.of_probabilities:

@@ -6,6 +6,7 @@ from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
 from .._fitted import of_one_fit
+from ._additive import additive_parts
 from ._net import threads_for
 
 # A block of predictions holds at most so many rows, and logits.
@@ -198,6 +199,18 @@ class PredictionMixin:
                 result = np.empty((X.shape[0], self.n_labels_), part.dtype)
             result[rows] = part
         return result
+
+    @of_one_fit
+    def _additive(self, X, labels):
+        """Return X as the module takes it, and the weights of some labels.
+
+        X may be None; see :func:`~sklearn_masked.classifier._additive.additive_parts`.
+        """
+        if X is not None:
+            X = self._check_X(X, reset=False)
+            if getattr(self.net_.module_, "takes_sparse", None):
+                X = sp.csr_array(X)
+        return X, additive_parts(self, labels)
 
     def _block_rows(self):
         """Return how many rows a block of whole rows has."""

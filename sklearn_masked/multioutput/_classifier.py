@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
-from sklearn.utils import get_tags
+from sklearn.utils import check_array, get_tags
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -29,6 +29,7 @@ from .._targets import check_learnable, check_same_labels, check_y_given, encode
 from ..labels.names import check_same_features, check_same_rows
 from ._columns import Columns, has_fractions, is_weighted, training_set
 from ._constants import ConstantLabel, constant_labels, warn_constant_labels
+from ._linear import linear_weights
 
 
 def _estimator_has(method):
@@ -407,6 +408,16 @@ default=None
             validate_data(self, X, reset=False, skip_check_array=True)
             check_same_features(self, X, reset=False)
         return X
+
+    @of_one_fit
+    def _additive(self, X, labels):
+        """Return X as an array or CSR, and the weights of some linear classifiers.
+
+        X may be None.
+        """
+        if X is not None:
+            X = check_array(self._check_X(X), accept_sparse="csr", dtype=np.float64)
+        return X, linear_weights([self.estimators_[label] for label in labels])
 
     def _columnwise(self, method, X, dtype):
         """Return what a method of the labels' classifiers gives, a column a label."""

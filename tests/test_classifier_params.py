@@ -401,7 +401,7 @@ HOOKS = pytest.mark.parametrize(
 @HOOKS
 @MAKERS
 def test_interrupt_keeps_the_finished_epochs_and_says_how_many(make, hook):
-    model = make(callbacks=[Interrupts(3, hook)], max_epochs=10)
+    model = make(callbacks=[Interrupts(3, hook)], max_epochs=7)
     with pytest.warns(InterruptedFitWarning) as caught:
         model.fit(X, Y)
     assert [str(w.message) for w in caught] == [
@@ -414,7 +414,7 @@ def test_interrupt_keeps_the_finished_epochs_and_says_how_many(make, hook):
         if make is own_module:
             np.testing.assert_array_equal(model.predict_proba(X), two.predict_proba(X))
     model.set_params(callbacks=None).fit(X, Y)
-    assert len(model.history_) == 10
+    assert len(model.history_) == 7
 
 
 @MAKERS

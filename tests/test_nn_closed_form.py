@@ -71,6 +71,20 @@ def test_a_label_whose_products_overflow_is_nan_and_leaves_the_others():
     want = leave_folds_out(K, prior, target, cost, 5)
     K[1] *= torch.inf
     got = leave_folds_out(K, prior, target, cost, 5)
-    for one, other in zip(got, want, strict=True):
+    for one, other in zip(got[:2], want[:2], strict=True):
         torch.testing.assert_close(one[0], other[0])
         assert one[1].isnan().all()
+
+
+def test_where_the_search_starts_does_not_matter():
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(2, 20, 9))
+    K = torch.from_numpy(X @ X.transpose(0, 2, 1))
+    target = torch.from_numpy(rng.integers(2, size=(2, 20)).astype(float))
+    parts = torch.zeros(2, 20).double(), target, torch.ones(2, 20).double(), 5
+    want = leave_folds_out(K, *parts)
+    got = leave_folds_out(
+        K, *parts, start=torch.from_numpy(3 * rng.normal(size=(2, 20)))
+    )
+    for one, other in zip(got, want, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-2, rtol=1e-2)

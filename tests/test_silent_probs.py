@@ -106,7 +106,7 @@ def test_copies_of_rows_change_the_log_loss_little(sparse, params):
             model = make(**params).fit(X[rows], y[rows])
             losses.append(log_loss(truth[120:], model.predict_proba(X[120:])))
         change.append(losses[1] - losses[0])
-    assert np.mean(change) < 0.01
+    assert np.mean(change) < 0.015
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1e3])

@@ -20,7 +20,7 @@ from . import _net
 # a saved model at most.
 _MOST_CELLS, _MOST_DIGESTS = 2_000, 512
 # Folds are made of batches: there are at least this many.
-_FEWEST_BATCHES = 12
+_FEWEST_BATCHES = 6
 
 
 def calibrate(estimator, data):

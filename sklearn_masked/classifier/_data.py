@@ -33,14 +33,17 @@ class AutoSizes:
         Epochs of dual coordinate ascent, at most, and of an optimizer.
     rows : int
         Rows per batch of an optimizer.
+    joint_cells : int
+        Dual coordinate ascent takes all rows in one batch if no label has more cells.
     max_rows, cells_per_label, min_batches : int
-        Of dual coordinate ascent: rows per batch at most, cells of a label in a batch,
-        and batches per epoch at least.
+        Otherwise: rows per batch at most, cells of a label in a batch, and batches per
+        epoch at least.
     """
 
     dual_epochs: int = 100
     epochs: int = 5
     rows: int = 512
+    joint_cells: int = 192
     max_rows: int = 1024
     cells_per_label: int = 32
     min_batches: int = 12
@@ -139,9 +142,10 @@ def prepare(estimator, X, targets, *, first, whole):
 def _sizes(estimator, data):
     """Return `lr`, `batch_size` and `max_epochs`, by rules where they are "auto".
 
-    Steps of dual coordinate ascent solve for all cells that a label has in a batch:
-    some 32 of them are few enough for the small systems, and many enough to move
-    together.
+    Steps of dual coordinate ascent solve for all cells that a label has in a batch.
+    Where these are all that it has, a few steps reach the optimum, however ill
+    conditioned X is. Of more, some 32 are few enough for the small systems, and many
+    enough to move together.
     """
     is_dual, targets, n_rows = data.solver == DUAL, data.targets, len(data.train)
     batch_size, max_epochs = estimator.batch_size, estimator.max_epochs
@@ -150,11 +154,13 @@ def _sizes(estimator, data):
     if batch_size == "auto" and not is_dual:
         batch_size = SIZES.rows
     elif batch_size == "auto":
-        labels = max((np.add(*targets.totals()) > 0).sum(), 1)
+        counts = np.bincount(targets.indices, minlength=1)
         cells_per_row = max(len(targets.indices) / max(n_rows, 1), 1)
         most = min(SIZES.max_rows, -(-n_rows // SIZES.min_batches))
-        wanted = SIZES.cells_per_label * labels / cells_per_row
+        wanted = SIZES.cells_per_label * np.count_nonzero(counts) / cells_per_row
         batch_size = int(np.clip(wanted, 1, max(most, 1)))
+        if counts.max() <= SIZES.joint_cells:
+            batch_size = max(n_rows, 1)
     lr = learning_rate(estimator)
     return {"lr": lr, "batch_size": batch_size, "max_epochs": max_epochs}
 

@@ -160,13 +160,13 @@ default=None
         elsewhere.
     max_epochs : int or "auto", default="auto"
         Passes over the rows that have a labeled cell, at most; "auto" is 100 for dual
-        coordinate ascent and 5 for an optimizer. Dual coordinate ascent ends after 100
-        steps or more where it leaves a duality gap of about 0.001 nats per cell or
-        less, unless rows are set aside by `early_stopping`.
+        coordinate ascent and 5 for an optimizer. Dual coordinate ascent ends after 8
+        epochs or 100 steps, or later, where it leaves a duality gap of about 0.001 nats
+        per cell or less, unless rows are set aside by `early_stopping`.
     batch_size : int or "auto", default="auto"
-        Rows a step; -1 takes all at once. "auto" takes 512, for dual coordinate ascent
-        up to 1,024, but fewer where a label would have more than some 32 cells in a
-        batch.
+        Rows per step; -1 takes all at once. "auto" takes 512. For dual coordinate
+        ascent it takes all rows where no label has more than 192 cells, else up to
+        1,024, but fewer where a label would have more than some 32 cells in a batch.
     early_stopping : bool, default=False
         Whether `fit` sets rows aside, stops when their loss no longer falls and goes
         back to the best epoch. `net_params` may name rows of your own instead.

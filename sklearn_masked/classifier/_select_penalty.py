@@ -31,13 +31,14 @@ class Penalty(NamedTuple):
 
 # Where nothing can be told; also the first candidate.
 USUAL = Penalty(0.5, 0.3, 5.0)
+# Neighbors are alike: each solution starts from the one before.
 _CANDIDATES = (
     USUAL,
-    Penalty(1.0, 0.3, 0.5),
-    Penalty(1.0, 0.1, 5.0),
-    Penalty(0.0, 0.3, 50.0),
-    Penalty(1.0, 0.0, 5.0),
     Penalty(0.5, 0.6, 5.0),
+    Penalty(1.0, 0.1, 5.0),
+    Penalty(1.0, 0.0, 5.0),
+    Penalty(0.0, 0.3, 50.0),
+    Penalty(1.0, 0.3, 0.5),
 )
 # Most labels and cells per label that are compared, folds, and comparison rows.
 _LABELS, _CELLS, N_FOLDS, _ROWS = 12, 300, 5, 500
@@ -202,7 +203,7 @@ class _Problem(LeftOutRanks):
         Z_cells, Z_others = Z[at[: self.rows.size]], Z[at[self.rows.size :]]
         Z_cells = Z_cells.view(*self.rows.shape, -1)
         self.shared = Z_cells @ Z_cells.mT, Z_others @ Z_cells.mT
-        self.direct = {}
+        self.direct, self.fitted = {}, None
 
     def score(self, penalty, scales):
         """Return each label's score of a candidate."""
@@ -215,8 +216,9 @@ class _Problem(LeftOutRanks):
         prior = self.prior.expand_as(self.target)
         costs = penalty.C * self.weight
         left_out = leave_folds_out(
-            own + BIAS_VARIANCE, prior, self.target, costs, N_FOLDS
+            own + BIAS_VARIANCE, prior, self.target, costs, N_FOLDS, self.fitted
         )
+        self.fitted = left_out.fitted
         bias = self.prior + BIAS_VARIANCE * left_out.coefficients.sum(2)
         margins = left_out.margins - bias[:, :, None]
         others = left_out.coefficients @ across.mT

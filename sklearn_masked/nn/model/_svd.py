@@ -67,8 +67,13 @@ def singular_directions(X, dim, device, scales=None, generator=None):
     A.data *= (idf[columns] / largest).astype(np.float32)[A.indices]
     rows = _on(device, bag_inputs(A))
     transposed = _on(device, bag_inputs(sp.csr_array(A.T)))
-    gram = functools.partial(_gram_times, rows, transposed)
-    vectors = _krylov(gram, len(columns), dim, device, generator)
+    if n < len(columns):  # the left singular vectors are shorter
+        gram = functools.partial(_gram_times, transposed, rows)
+        vectors = _product(transposed, _krylov(gram, n, dim, device, generator))
+        vectors = F.normalize(vectors, dim=0)
+    else:
+        gram = functools.partial(_gram_times, rows, transposed)
+        vectors = _krylov(gram, len(columns), dim, device, generator)
     weights = torch.from_numpy(idf[columns].astype(np.float32)).to(device)
     return columns, vectors * weights[:, None]
 

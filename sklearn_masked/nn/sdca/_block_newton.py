@@ -158,8 +158,22 @@ def _is_tame(products, cell_C):
 def _newton(products, margin, target, cell_C, old):
     """Return the new probabilities, and whether they surely are the maximum."""
     fixed = margin - _times(products, cell_C * (target - old))
-    f = margin
-    identity = torch.eye(margin.shape[1], dtype=f.dtype, device=f.device)
+    f, is_maximum = kernel_logistic(products, fixed, target, cell_C, margin)
+    return torch.sigmoid(f), is_maximum
+
+
+def kernel_logistic(products, fixed, target, cell_C, start):
+    """Return margins of kernel logistic regressions, and if they surely are optimal.
+
+    Parameters
+    ----------
+    products : tensor of shape (n_groups, m, m)
+    fixed, target, cell_C, start : tensors of shape (n_groups, m)
+        The margins without these cells' own part, the targets, the weights times C, and
+        the margins that Newton's method starts from.
+    """
+    f = start
+    identity = torch.eye(f.shape[1], dtype=f.dtype, device=f.device)
     watched = not f.is_cuda
     for _ in range(_NEWTON if watched else _UNWATCHED):
         p = torch.sigmoid(f)
@@ -178,8 +192,8 @@ def _newton(products, margin, target, cell_C, old):
         move = (goal - f).clamp(-_FARTHEST, _FARTHEST)
         f = f + move
         if watched and move.abs().max() < _STILL:
-            return torch.sigmoid(f), bool(is_sound.all())
-    return torch.sigmoid(f), False
+            return f, bool(is_sound.all())
+    return f, False
 
 
 def _best_share(products, margin, cell_C, old, new):

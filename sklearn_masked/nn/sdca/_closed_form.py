@@ -11,21 +11,23 @@ from typing import NamedTuple
 
 import torch
 
-from ._block_newton import _newton
+from ._block_newton import kernel_logistic
 
 
 class LeftOut(NamedTuple):
     """What models without a fold each give, for a batch of labels.
 
     `margins` of shape (n_labels, n_folds, size), of each fold's cells, and
-    `coefficients` of shape (n_labels, n_folds, n_folds * size), 0 at the fold.
+    `coefficients` of shape (n_labels, n_folds, n_folds * size), 0 at the fold; and
+    `fitted` of shape (n_labels, n_folds * size), the margins with all folds.
     """
 
     margins: torch.Tensor
     coefficients: torch.Tensor
+    fitted: torch.Tensor
 
 
-def leave_folds_out(products, prior, target, cell_C, n_folds):
+def leave_folds_out(products, prior, target, cell_C, n_folds, start=None):
     """Return margins and coefficients without each fold.
 
     Parameters
@@ -35,6 +37,8 @@ def leave_folds_out(products, prior, target, cell_C, n_folds):
     prior, target, cell_C : tensors of shape (n_labels, n_cells)
         Prior means of the margins, targets, and costs, 0 where there is no cell.
     n_folds : int
+    start : tensor of shape (n_labels, n_cells), default=None
+        Margins that may be near the optimum; None takes the prior means.
 
     Returns
     -------
@@ -42,7 +46,9 @@ def leave_folds_out(products, prior, target, cell_C, n_folds):
     """
     n_labels, n_cells = target.shape
     size = n_cells // n_folds
-    probability, _ = _newton(products, prior, target, cell_C, target)
+    start = prior if start is None else start
+    fitted, _ = kernel_logistic(products, prior, target, cell_C, start)
+    probability = torch.sigmoid(fitted)
     a = cell_C * (target - probability)
     W = (cell_C * probability * (1 - probability)).clamp_min(1e-10)
     root = torch.where(cell_C > 0, W, 0).sqrt()
@@ -66,5 +72,9 @@ def leave_folds_out(products, prior, target, cell_C, n_folds):
         without[:, own] = 0
         margins.append(f_and_step[:, own] - x[..., 0])
         coefficients.append(without)
-    left_out = LeftOut(torch.stack(margins, dim=1), torch.stack(coefficients, dim=1))
-    return LeftOut(*(torch.where(is_sound, part, torch.nan) for part in left_out))
+    margins, coefficients = (
+        torch.stack(margins, dim=1),
+        torch.stack(coefficients, dim=1),
+    )
+    parts = (torch.where(is_sound, part, torch.nan) for part in (margins, coefficients))
+    return LeftOut(*parts, fitted)

@@ -38,8 +38,8 @@ class SDCASettings:
         more than lets it stand still: it is re-optimized after each epoch.
     gap_tol : float
         Nats per unit of weight: an epoch that leaves a smaller duality gap is the last.
-    min_steps : int
-        Steps before that, since biases take small ones.
+    min_steps, min_epochs : int
+        Steps or epochs before that, since biases take small ones.
     max_joint : int
         Cells that move jointly, which costs the cube of their number.
     block : int
@@ -51,6 +51,7 @@ class SDCASettings:
     bias_norm: float = 0.25
     gap_tol: float = 1e-3
     min_steps: int = 100
+    min_epochs: int = 8
     max_joint: int = 192
     block: int = 4096
     cache: int = 1 << 26
@@ -101,7 +102,8 @@ class SDCASolver:
         self.direct = direct_weights(module, self.cache, self.row_of_cell, cols)
         self.parts, self.blocks, self.n_kept = {}, {}, 0
         self.margin = torch.zeros_like(self.target)
-        self.duality_gap, self.n_steps = self.prior_mean.new_zeros(()), 0
+        self.duality_gap = self.prior_mean.new_zeros(())
+        self.n_steps = self.n_epochs = 0
         self.previous_gap = self.duality_gap
         self.predicted_gap = self.duality_gap + torch.inf
         if cold:
@@ -291,6 +293,7 @@ class SDCASolver:
 
         Steps of single batches overshoot in what acts on many cells alike.
         """
+        self.n_epochs += 1
         shifts, length_step = bias_steps(self, self.C * self.prior_precision)
         self.module.bias += share * shifts
         if self.row_length is not None:
@@ -304,8 +307,10 @@ class SDCASolver:
     @property
     def has_converged(self):
         """Whether another epoch would change little."""
-        enough = self.n_steps >= self.settings.min_steps
-        return enough and self.gap_per_cell <= self.settings.gap_tol
+        settings = self.settings
+        enough = self.n_steps >= settings.min_steps
+        enough |= self.n_epochs >= settings.min_epochs
+        return enough and self.gap_per_cell <= settings.gap_tol
 
     @property
     def gap_per_cell(self):

@@ -83,7 +83,9 @@ html_context = {"default_mode": "auto"}
 OUTSIDE = {
     "benchmarks": "benchmarks/README.md",
     "changes": "CHANGELOG.md",
+    "conduct": "CODE_OF_CONDUCT.md",
     "contributing": "CONTRIBUTING.md",
+    "security": "SECURITY.md",
 }
 LINK = re.compile(r"\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 

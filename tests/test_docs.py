@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from sklearn_masked import __version__
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -61,6 +63,18 @@ def test_links_between_pages_lead_somewhere():
             if "://" not in target and not target.startswith("#"):
                 path = page.parent / target.split("#")[0]
                 assert path.exists(), f"{page.name}: {target}"
+
+
+def test_every_page_of_the_guide_has_its_place():
+    listed = (ROOT / "docs" / "guide.rst").read_text()
+    listed += (ROOT / "docs" / "project.rst").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        placed = page.stem == "index" or f"   {page.stem}\n" in listed
+        assert placed, f"docs/{page.name} has no line in docs/guide.rst"
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def test_the_page_of_the_algorithm_names_what_exists():

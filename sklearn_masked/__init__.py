@@ -31,6 +31,7 @@ _MODULES = (
     "multioutput",
     "nn",
     "plotting",
+    "serving",
     "thresholds",
 )
 

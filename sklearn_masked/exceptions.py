@@ -1,7 +1,5 @@
 """Public warnings and errors of the package."""
 
-from sklearn.exceptions import UndefinedMetricWarning
-
 __all__: list[str] = [
     "AnswerNotSavedError",
     "AssumedBaseRateWarning",
@@ -21,12 +19,14 @@ __all__: list[str] = [
     "RareLabelWarning",
     "RefitThresholdWarning",
     "RowOrderWarning",
+    "ServedFileError",
     "SolverFallbackWarning",
     "TornAnswerWarning",
     "UnknownSeedWarning",
     "UnlabeledLabelWarning",
     "UnreadableModelWarning",
-    "UnscoredLabelsWarning",
+    "UnscoredLabelsWarning",  # noqa: F822, made below
+    "UnservableModelError",
     "VersionWarning",
 ]
 
@@ -56,17 +56,6 @@ class RowOrderWarning(UserWarning):
     Rows are matched by position, so that each row would get the labels, or the weight,
     of another one. Only pandas objects have a row index, and `MaskedLabels` made from
     one, or with `sample_ids`.
-    """
-
-
-# Metrics.
-
-
-class UnscoredLabelsWarning(UndefinedMetricWarning):
-    """Labels with too few labeled cells for a metric are left out of its average.
-
-    One warning per call, which names ten labels at most. A subclass of scikit-learn's
-    :class:`~sklearn.exceptions.UndefinedMetricWarning`.
     """
 
 
@@ -153,3 +142,37 @@ class UnreadableModelWarning(UserWarning):
 
 class UnknownSeedWarning(UserWarning):
     """The seeds of a label share no word with the texts of the pool."""
+
+
+# Files of predictors.
+
+
+class ServedFileError(ValueError):
+    """A file is not that of a predictor, is truncated, was changed, or is too new."""
+
+
+class UnservableModelError(ValueError):
+    """A model cannot be exported, or its file would not predict as it does."""
+
+
+# Metrics.
+
+
+def __getattr__(name: str) -> type:
+    """Make the warning that is one of scikit-learn's: labels and predictors need none.
+
+    They load where scikit-learn is not installed.
+    """
+    if name != "UnscoredLabelsWarning":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from sklearn.exceptions import UndefinedMetricWarning
+
+    class UnscoredLabelsWarning(UndefinedMetricWarning):
+        """Labels with too few labeled cells for a metric are left out of its average.
+
+        One warning per call, which names ten labels at most. A subclass of
+        scikit-learn's :class:`~sklearn.exceptions.UndefinedMetricWarning`.
+        """
+
+    UnscoredLabelsWarning.__qualname__ = name
+    return globals().setdefault(name, UnscoredLabelsWarning)

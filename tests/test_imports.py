@@ -33,6 +33,7 @@ TABLE = [
     "calibration",
     "thresholds",
     "annotation",
+    "serving",
     "inspection",
     "plotting",
     "annotate",
@@ -149,8 +150,9 @@ def test_warnings_and_errors_are_public_and_in_one_module():
     }
 
 
-def test_labels_do_not_load_scikit_learn():
-    code = "import sys, sklearn_masked.labels; print('sklearn' in sys.modules)"
+@pytest.mark.parametrize("name", ["exceptions", "labels", "serving"])
+def test_labels_and_predictors_do_not_load_scikit_learn(name):
+    code = f"import sys, sklearn_masked.{name}; print('sklearn' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, "False")
 

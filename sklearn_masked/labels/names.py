@@ -14,6 +14,7 @@ from numbers import Integral
 
 import numpy as np
 
+from ..exceptions import RowOrderWarning
 from ._values import is_missing
 
 _NONE = object()
@@ -174,8 +175,6 @@ def check_same_rows(*, sample_ids=None, **given):
     ids = [(name, index) for name, index in ids.items() if hasattr(index, "__len__")]
     for (name, index), (other, others) in itertools.combinations(ids, 2):
         if _is_another_order(index, others):
-            from ..exceptions import RowOrderWarning  # loads scikit-learn
-
             pairs = enumerate(zip(_plain(index), _plain(others), strict=True))
             row, (a, b) = next(pair for pair in pairs if not _is_same(*pair[1]))
             warnings.warn(

@@ -1,0 +1,355 @@
+"""Fitted models as parts of a file: which are known, and what their arrays are."""
+
+from numbers import Integral
+
+import numpy as np
+import scipy.sparse as sp
+
+from ..exceptions import UnservableModelError
+from ._file import Part
+
+_LINKS = {
+    "LogisticRegression": "logistic",
+    "LogisticRegressionCV": "logistic",
+    "LinearSVC": None,
+    "Perceptron": None,
+    "RidgeClassifier": None,
+    "RidgeClassifierCV": None,
+    "SGDClassifier": None,
+}
+_VECTORIZERS = "CountVectorizer", "TfidfVectorizer", "HashingVectorizer"
+
+
+def part_of(model):
+    """Return a fitted model or transformer as a part.
+
+    Raises
+    ------
+    UnservableModelError
+        If it, or a parameter of it, is none of those that a predictor computes.
+    """
+    kind = type(model)
+    home, name = kind.__module__.partition(".")[0], kind.__qualname__
+    # Of exactly this class: what another one overrides, nobody knows.
+    found = _PARTS.get((home, name))
+    if found is None:
+        refuse(
+            f"{home}.{name} is none of the models and transformers that a predictor "
+            f"computes, which are {', '.join(sorted(name for _, name in _PARTS))}"
+        )
+    return found(model)
+
+
+def refuse(why):
+    """Raise the error of a model that cannot be exported."""
+    raise UnservableModelError(f"`model` cannot be exported: {why}.")
+
+
+def _vectorizer(model):
+    """Return a vectorizer, its vocabulary in the order of the columns."""
+    name = type(model).__name__
+    for parameter in ("preprocessor", "tokenizer", "strip_accents", "analyzer"):
+        if callable(getattr(model, parameter)):
+            refuse(
+                f"`{parameter}` of {name} is a function, and a file holds none; pass "
+                "texts through it before, or choose a `token_pattern`"
+            )
+    if model.input != "content":
+        refuse(f"`input` of {name} is {model.input!r}; a predictor takes texts")
+    low, high = model.ngram_range
+    if not (isinstance(low, Integral) and isinstance(high, Integral) and low >= 1):
+        refuse(f"`ngram_range` of {name} is {model.ngram_range}, not of 1 and more")
+    settings = {
+        "encoding": model.encoding,
+        "decode_error": model.decode_error,
+        "lowercase": bool(model.lowercase),
+        "strip_accents": model.strip_accents or None,
+        "analyzer": model.analyzer,
+        "min_n": int(low),
+        "max_n": int(high),
+        "binary": bool(model.binary),
+        "dtype": np.dtype(model.dtype).name,
+    }
+    part = Part(name, settings)
+    if model.analyzer == "word":
+        settings["token_pattern"] = model.token_pattern
+        stop_words = model.get_stop_words()
+        if stop_words is not None:
+            part.lists["stop_words"] = sorted(stop_words)
+    if name == "HashingVectorizer":
+        settings["n_features"] = int(model.n_features)
+        settings["alternate_sign"] = bool(model.alternate_sign)
+        settings["norm"], settings["sublinear_tf"] = model.norm, False
+    else:
+        vocabulary = model.vocabulary_
+        part.lists["vocabulary"] = sorted(vocabulary, key=vocabulary.get)
+    if name == "TfidfVectorizer":
+        _add_weighting(part, model)
+    return part
+
+
+def _add_weighting(part, model):
+    part.settings["norm"] = model.norm
+    part.settings["sublinear_tf"] = bool(model.sublinear_tf)
+    if model.use_idf:
+        part.arrays["idf"] = np.asarray(model.idf_)
+
+
+def _tfidf(model):
+    part = Part("TfidfTransformer", {"n_features": int(model.n_features_in_)})
+    _add_weighting(part, model)
+    return part
+
+
+def _normalizer(model):
+    settings = {"norm": model.norm, "n_features": int(model.n_features_in_)}
+    return Part("Normalizer", settings)
+
+
+def _scaler(model):
+    """Return a scaler: x -> (x - shift) / divisor * factor + offset."""
+    name = type(model).__name__
+    names = {
+        "StandardScaler": {"shift": "mean_", "divisor": "scale_"},
+        "MaxAbsScaler": {"divisor": "scale_"},
+        "MinMaxScaler": {"factor": "scale_", "offset": "min_"},
+    }[name]
+    part = Part("Scaler", {"n_features": int(model.n_features_in_)})
+    kept = {"shift": getattr(model, "with_mean", True)}
+    kept["divisor"] = getattr(model, "with_std", True)
+    for array, attribute in names.items():
+        if kept.get(array, True):
+            part.arrays[array] = np.asarray(getattr(model, attribute), np.float64)
+    if getattr(model, "clip", False):
+        low, high = getattr(model, "feature_range", (-1, 1))
+        part.settings |= {"low": float(low), "high": float(high)}
+    return part
+
+
+def _union(model):
+    factors = model.transformer_weights or {}
+    kept = [(name, one) for name, one in model.transformer_list if one != "drop"]
+    factors = np.array([float(factors.get(name, 1)) for name, _ in kept])
+    parts = [part_of(one) for _, one in kept]
+    return Part("FeatureUnion", arrays={"factors": factors}, parts=parts)
+
+
+def _pipeline(model):
+    steps = [one for _, one in model.steps if one is not None and one != "passthrough"]
+    return Part("Pipeline", parts=[part_of(one) for one in steps])
+
+
+def _classifier(model):
+    """Return the module of a MaskedMultiLabelClassifier."""
+    module = model.net_.module_
+    name = type(module).__name__
+    home = type(module).__module__.partition(".")[0]
+    if home != "sklearn_masked" or name not in _MODULES:
+        refuse(
+            f"its `module`, {name}, is one of your own; torch.export writes it, and a "
+            "predictor computes the default module and 'embedding_bag'"
+        )
+    state = {
+        name: tensor.detach().cpu().float().numpy()
+        if tensor.is_floating_point()
+        else tensor.cpu().numpy()
+        for name, tensor in module.state_dict().items()
+    }
+    part = _MODULES[name](module, state, int(model.n_features_in_))
+    absent = ~model._has_cells()
+    if absent.any():
+        constant = np.where(absent, model._pooled_logit(), np.nan)
+        part.arrays["constant"] = constant.astype(np.float32)
+    return part
+
+
+def _embedding_bag(module, state, n_features):
+    arrays = {
+        "embedding": state["embedding"],
+        "output": state["output.weight"].T,
+        "bias": state["output.bias"],
+    }
+    settings = {"n_features": n_features, "mode": module.mode}
+    return Part("EmbeddingBag", settings, arrays, weights=("embedding", "output"))
+
+
+def _direct_shared(module, state, n_features):
+    """Return the default module; what is one number is multiplied into the arrays."""
+    dim = state["embedding"].shape[1]
+    names = ("bias", "slope", "intercept", "feature_scale")
+    arrays = {name: state[name] for name in names}
+    arrays["embedding"] = state["embedding"]
+    if np.array_equal(state["embedding_row"], np.arange(1, n_features + 1)):
+        arrays["embedding"] = state["embedding"][1:]
+    else:
+        arrays["embedding_row"] = state["embedding_row"].astype(np.int32)
+    arrays["output"] = (state["shared_weight"] * state["output"][:, :dim]).T
+    for name, attribute in (
+        ("shift", "feature_shift"),
+        ("std", "feature_std"),
+        ("common", "common_weight"),
+    ):
+        if len(state[attribute]):
+            arrays[name] = state[attribute]
+    if "direct.starts" in state:
+        arrays["pair_starts"] = state["direct.starts"]
+        arrays["pair_label"] = state["direct.labels"]
+        arrays["pair_weight"] = state["direct.weight"]
+    elif "direct.weight" in state:
+        arrays["direct"] = state["direct.weight"]
+    settings = {"n_features": n_features}
+    if len(state["row_length_scale"]):
+        mean, std = state["row_length_scale"].tolist()
+        settings |= {"length_mean": mean, "length_std": std}
+        arrays["length_weight"] = state["output"][:, dim]
+    if "quadratic.weight" in state:
+        arrays["quadratic"] = _triangles(
+            np.sqrt(state["interactions"]) * state["quadratic.weight"]
+        )
+    weights = ("embedding", "output", "direct", "pair_weight", "common", "quadratic")
+    return Part("DirectShared", settings, arrays, weights=weights)
+
+
+def _triangles(matrices):
+    """Return the coefficient of each product of two dimensions, of each label."""
+    rows, cols = np.triu_indices(matrices.shape[1])
+    both = matrices[:, rows, cols] + matrices[:, cols, rows]
+    return np.where(rows == cols, both / 2, both).astype(np.float32)
+
+
+_MODULES = {
+    "DirectSharedModule": _direct_shared,
+    "EmbeddingBagModule": _embedding_bag,
+}
+
+
+def _multi_output(model):
+    """Return the linear models of the labels, stacked."""
+    n_features = getattr(model, "n_features_in_", None)
+    if n_features is None:
+        refuse("MaskedMultiOutputClassifier was fitted on texts; vectorize them before")
+    columns, links = [], set()
+    for estimator in model.estimators_:
+        if type(estimator).__name__ == "ConstantLabel":
+            logit = estimator.decision_function([0])[0]
+            columns.append((np.zeros(n_features), logit))
+            continue
+        coef, intercept, link = _binary(estimator)
+        columns.append((coef, intercept))
+        links.add(link)
+    coef, intercept = (np.array(part) for part in zip(*columns, strict=True))
+    # Where all labels are constants, their logits give their probabilities.
+    link = links.pop() if links else "logistic"
+    return _stacked(coef, intercept, link)
+
+
+def _linear(model):
+    coef, intercept, link = _binary(model)
+    return _stacked(coef[None], np.array([intercept]), link)
+
+
+def _stacked(coef, intercept, link):
+    arrays = {"coef": coef.T, "intercept": intercept.astype(coef.dtype)}
+    return Part("Linear", {"link": link}, arrays, weights=("coef",))
+
+
+def _binary(model):
+    """Return coefficients, intercept and link of a binary classifier.
+
+    Scalers before it are multiplied in.
+    """
+    name, home = type(model).__name__, type(model).__module__.partition(".")[0]
+    if (home, name) == ("sklearn", "Pipeline"):
+        *scalers, last = [one for _, one in model.steps]
+        coef, intercept, link = _binary(last)
+        for part in reversed([part_of(one) for one in scalers]):
+            if part.kind != "Scaler" or "low" in part.settings:
+                refuse(f"a label's pipeline has a step {part.kind} of its own")
+            get = part.arrays.get
+            scale = get("factor", 1) / get("divisor", np.ones(len(coef)))
+            intercept += coef @ (get("offset", 0) - get("shift", 0) * scale)
+            coef = coef * scale
+        return coef, intercept, link
+    if home != "sklearn" or name not in _LINKS:
+        refuse(
+            f"MaskedMultiOutputClassifier of {name} is not one of linear models, "
+            f"{', '.join(_LINKS)}, or of pipelines of scalers and one of these"
+        )
+    if len(model.classes_) != 2:
+        refuse(f"{name} has {len(model.classes_)} classes, and no labels")
+    coef = model.coef_.toarray() if sp.issparse(model.coef_) else model.coef_
+    link = _LINKS[name]
+    if name == "SGDClassifier" and model.loss == "log_loss":
+        link = "logistic"
+    if link is None and hasattr(model, "predict_proba"):
+        refuse(f"the probabilities of {name}(loss={model.loss!r}) are not logistic")
+    intercept = float(np.ravel(model.intercept_)[0])
+    return np.ravel(coef), intercept, link
+
+
+def _calibrated(model):
+    """Return the models of a calibrator, and after them their maps."""
+    pairs = model.calibrated_classifiers_
+    has_decision = hasattr(pairs[0].estimator, "decision_function")
+    settings = {"scores": "decision" if has_decision else "proba"}
+    arrays = {"shift": np.asarray(model.prior_shift_, np.float64)}
+    parts = [part_of(pair.estimator) for pair in pairs]
+    parts += [_maps(pair.calibrators) for pair in pairs]
+    return Part("Calibrated", settings, arrays, parts=parts)
+
+
+def _maps(maps):
+    """Return the maps of all labels, which may share some."""
+    name = type(maps[0]).__name__
+    if name == "SigmoidMap":
+        slope, offset = np.array([(one.a_, one.b_) for one in maps]).T
+        return Part(name, arrays={"slope": slope, "offset": offset})
+    if name == "TemperatureMap":
+        factor = np.array([one.beta_ for one in maps])
+        settings = {"of_probabilities": bool(maps[0].of_probabilities)}
+        return Part(name, settings, {"factor": factor})
+    places = {id(one): one.regression_ for one in maps}
+    order = {place: number for number, place in enumerate(places)}
+    steps = [one.X_thresholds_ for one in places.values()]
+    proba = [one.y_thresholds_ for one in places.values()]
+    arrays = {
+        "score": np.concatenate(steps).astype(np.float64),
+        "proba": np.concatenate(proba).astype(np.float64),
+        "starts": np.append(0, np.cumsum([len(one) for one in steps])),
+        "map": np.array([order[id(one)] for one in maps], np.int32),
+    }
+    return Part(name, arrays=arrays)
+
+
+def _tuned(model):
+    """Return the models whose scores thresholds cut, and these."""
+    members = getattr(model.estimator_, "estimators", None)
+    is_folds = type(model.estimator_).__name__ == "FoldEstimators"
+    members = members if is_folds else [model.estimator_]
+    method = next(name for name in model._methods() if hasattr(members[0], name))
+    settings = {
+        "scores": "decision" if method == "decision_function" else "proba",
+        "ties": model.scoring == "precision_at_recall",
+    }
+    arrays = {"thresholds": np.asarray(model.thresholds_, np.float64)}
+    parts = [part_of(one) for one in members]
+    return Part("Tuned", settings, arrays, parts=parts)
+
+
+_PARTS = {
+    **{("sklearn", name): _vectorizer for name in _VECTORIZERS},
+    **{("sklearn", name): _linear for name in _LINKS},
+    ("sklearn", "TfidfTransformer"): _tfidf,
+    ("sklearn", "Normalizer"): _normalizer,
+    ("sklearn", "StandardScaler"): _scaler,
+    ("sklearn", "MaxAbsScaler"): _scaler,
+    ("sklearn", "MinMaxScaler"): _scaler,
+    ("sklearn", "FeatureUnion"): _union,
+    ("sklearn", "Pipeline"): _pipeline,
+    ("sklearn", "FrozenEstimator"): lambda model: part_of(model.estimator),
+    ("sklearn_masked", "MaskedMultiLabelClassifier"): _classifier,
+    ("sklearn_masked", "MaskedMultiOutputClassifier"): _multi_output,
+    ("sklearn_masked", "MaskedCalibratedClassifierCV"): _calibrated,
+    ("sklearn_masked", "MaskedTunedThresholdClassifierCV"): _tuned,
+    ("sklearn_masked", "DescribedLabelsClassifier"): lambda m: part_of(m.estimator_),
+}

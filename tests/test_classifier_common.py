@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 
 from sklearn_masked import MaskedMultiLabelClassifier
-from sklearn_masked.classifier import _select_correlation
+from sklearn_masked.classifier import _select_representation
 from sklearn_masked.datasets import load_brand_safety_snippets
 from sklearn_masked.metrics import masked_roc_auc_score
 
@@ -168,11 +168,11 @@ def test_a_cell_that_weighs_nothing_leaves_what_the_number_of_features_counts():
 
 
 def test_of_many_cells_some_rows_are_looked_at(monkeypatch):
-    module = "sklearn_masked.classifier._select_correlation."
+    module = "sklearn_masked.classifier._select_representation."
     monkeypatch.setattr(module + "_MOST_CELLS", 600)
     X, y, _ = task(True)
     assert (~np.isnan(y)).sum() > 1200
-    seen, counted = [], _select_correlation.residuals
+    seen, counted = [], _select_representation.residuals
 
     def spy(rows, *args, **kwargs):
         seen.append((len(rows), kwargs["shape"][1]))
@@ -186,12 +186,14 @@ def test_of_many_cells_some_rows_are_looked_at(monkeypatch):
 
 def test_weak_negatives_are_no_evidence(monkeypatch):
     X, y, _ = task(True, n=300)
-    seen, counted = [], _select_correlation.residuals
+    seen, counted = [], _select_representation.residuals
 
     def spy(rows, *args, **kwargs):
         seen.append(len(rows))
         return counted(rows, *args, **kwargs)
 
-    monkeypatch.setattr("sklearn_masked.classifier._select_correlation.residuals", spy)
+    monkeypatch.setattr(
+        "sklearn_masked.classifier._select_representation.residuals", spy
+    )
     make(unlabeled_weight=0.1, max_epochs=1, interactions=0).fit(X, y)
     assert seen == [(~np.isnan(y)).sum()]

@@ -140,7 +140,7 @@ def test_sparse_rows_of_a_model_of_arrays_are_read_batch_by_batch(monkeypatch):
         )
     few_at_once = SDCASettings(block=64)
     monkeypatch.setattr("sklearn_masked.nn.sdca._solver.SETTINGS", few_at_once)
-    monkeypatch.setattr("sklearn_masked.nn.sdca._row_digests._NUMBERS", 64 * X.shape[1])
+    monkeypatch.setattr("sklearn_masked.nn.sdca._batches._NUMBERS", 64 * X.shape[1])
     monkeypatch.setattr(
         "sklearn_masked.classifier._prediction.PredictionMixin._block_rows",
         lambda self: 64,

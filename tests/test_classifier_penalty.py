@@ -6,7 +6,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import roc_auc_score
 
 from sklearn_masked import MaskedMultiLabelClassifier
-from sklearn_masked.nn.sdca._leave_out import held_out_margins
+from sklearn_masked.nn.sdca._calibration import held_out_margins
 
 
 def make(**params):

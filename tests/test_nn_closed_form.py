@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from sklearn_masked.nn.sdca._closed_form import leave_folds_out
+from sklearn_masked.nn.sdca._block_newton import leave_folds_out
 
 
 def slow_coefficients(K, prior, target, cost):

@@ -13,12 +13,12 @@ from nn_problems import (
     trained,
 )
 
-from sklearn_masked.nn.sdca._leave_out import held_out_margins
+from sklearn_masked.nn.sdca._calibration import held_out_margins
 
 
 def test_held_out_cells_are_not_in_the_weights_in_common(monkeypatch):
     for name in ("_EPOCHS", "_ANEW", "_ON"):
-        monkeypatch.setattr("sklearn_masked.nn.sdca._leave_out." + name, 100)
+        monkeypatch.setattr("sklearn_masked.nn.sdca._calibration." + name, 100)
     rng = np.random.default_rng(11)
     X, targets = random_rows(rng, n=60, m=12), random_targets(rng, 60, 3, known=0.8)
     for kind in ("pairs", "dense"):
@@ -43,8 +43,8 @@ def test_held_out_cells_are_not_in_the_weights_in_common(monkeypatch):
 
 def held_out_case(monkeypatch, epochs, alike=0.9):
     for name in ("_EPOCHS", "_ANEW", "_ON"):
-        monkeypatch.setattr("sklearn_masked.nn.sdca._leave_out." + name, epochs)
-    monkeypatch.setattr("sklearn_masked.nn.sdca._leave_out._ALIKE", alike)
+        monkeypatch.setattr("sklearn_masked.nn.sdca._calibration." + name, epochs)
+    monkeypatch.setattr("sklearn_masked.nn.sdca._calibration._ALIKE", alike)
     rng = np.random.default_rng(9)
     X = random_rows(rng, n=60, m=12, density=0.5)
     targets = random_targets(rng, 60, 2, known=0.8, weights=True)
@@ -104,7 +104,7 @@ def test_the_look_at_what_is_remembered_is_the_first_epoch(monkeypatch, n_more, 
 
 def test_many_cells_are_held_out_in_part_and_one_batch_not_at_all(monkeypatch):
     _, _, _, trainer, batches = held_out_case(monkeypatch, epochs=1)
-    monkeypatch.setattr("sklearn_masked.nn.sdca._leave_out._ENOUGH", 10)
+    monkeypatch.setattr("sklearn_masked.nn.sdca._calibration._ENOUGH", 10)
     _, _, cells, _ = held_out_margins(trainer, batches)
     part = [range(batch.start, batch.stop) for batch in batches[::3]]
     assert cells.tolist() == [cell for each in part for cell in each]

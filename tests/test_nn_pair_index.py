@@ -7,8 +7,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from sklearn_masked.nn.model._direct import PairDirect
-from sklearn_masked.nn.model._pair_index import PairIndex
+from sklearn_masked.nn.model._direct import PairDirect, PairIndex
 from sklearn_masked.nn.sdca._direct_weights import ActivePairWeights
 
 N_ROWS, N_FEATURES, N_LABELS = 30, 12, 9
@@ -45,7 +44,7 @@ def slowly(X, rows, cols):
 
 @pytest.fixture(params=[7, 1 << 20], ids=["small blocks", "one block"])
 def block(request, monkeypatch):
-    for module in ("model._pair_index", "sdca._direct_weights"):
+    for module in ("model._direct", "sdca._direct_weights"):
         monkeypatch.setattr(f"sklearn_masked.nn.{module}.BLOCK", request.param)
 
 

@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from sklearn_masked.nn.sdca._platt import PRIOR, base_log_odds, platt_lines
+from sklearn_masked.nn.sdca._calibration import PRIOR, base_log_odds, platt_lines
 
 
 def lines_of(rows, base, y, label, bias, weight=None, label_base=None, train_rms=0.0):

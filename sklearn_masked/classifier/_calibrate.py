@@ -1,7 +1,7 @@
 """Platt scaling of the default model, and its upkeep by later calls.
 
 The first call fits the lines to cells that were held out; see
-:mod:`sklearn_masked.nn.sdca._leave_out`. Later calls judge the model as it was before
+:mod:`sklearn_masked.nn.sdca._calibration`. Later calls judge the model as it was before
 them on their cells, unless they have been seen: then the lines follow the logits'
 growth.
 """
@@ -11,9 +11,8 @@ import torch
 from skorch.utils import to_tensor
 
 from ..nn.batches import concatenated_ranges, model_input
-from ..nn.sdca._leave_out import held_out_margins
-from ..nn.sdca._platt import base_log_odds, platt_lines
-from ..nn.sdca._row_digests import cell_digests
+from ..nn.sdca._batches import cell_digests
+from ..nn.sdca._calibration import base_log_odds, held_out_margins, platt_lines
 from . import _net
 
 # Held-out cells, and digests of training cells, that are kept for later calls: 44 KB of

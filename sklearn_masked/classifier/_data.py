@@ -11,7 +11,7 @@ from ..labels import cell_weights, check_sample_weight
 from ..nn.batches import CellDataset, CellTargets
 from ..nn.model._scaling import RarityScales, SpreadScales
 from ..nn.sdca import SDCADataset
-from ..nn.sdca._row_digests import grouped_permutation
+from ..nn.sdca._batches import grouped_permutation
 from ..nn.sgd.losses import MaskedBCEWithLogitsLoss
 from . import _net
 from ._select_penalty import USUAL, Penalty, given_penalty

@@ -53,7 +53,8 @@ def fit(estimator, X, targets, *, first, whole):
         if data.solver == DUAL:
             with _kept_if_interrupted(estimator):
                 calibrate(estimator, data)
-                apply_prior(estimator, data.X)
+                if estimator._label_prior is not None:
+                    apply_prior(estimator, data.X)
         set_fitted(estimator, data)
 
 

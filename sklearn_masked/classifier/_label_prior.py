@@ -298,8 +298,6 @@ def apply_prior(estimator, X):
     `base_rates` states, or the assumed one where they are described.
     """
     prior, net, module = estimator._label_prior, estimator.net_, estimator.net_.module_
-    if prior is None:
-        return
     has_cells = estimator._n_positive + estimator._n_negative > 0
     if not has_cells.any() and prior.scores is not None:
         prior.assume(module, estimator.calibrate)

@@ -17,7 +17,7 @@ import torch
 
 from ..nn.batches import concatenated_ranges
 from ..nn.model._module import embedded_rows
-from ..nn.sdca._closed_form import leave_folds_out
+from ..nn.sdca._block_newton import leave_folds_out
 from . import _net
 
 

@@ -280,7 +280,7 @@ def sum_bags(table, indices, offsets, weights):
     if not len(indices):
         return table.new_zeros(len(offsets), table.shape[1])
     offsets = offsets.to(indices.dtype)
-    found = kernels.for_table(table)
+    found = kernels.for_table(table) if table.is_cuda else None
     if found is not None:
         return found.sum_bags(table, indices, offsets, weights)
     if weights is not None:

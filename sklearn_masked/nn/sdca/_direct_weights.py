@@ -12,8 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from ..model._direct import PairDirect
-from ..model._pair_index import BLOCK
+from ..model._direct import BLOCK, PairDirect
 from ._block_newton import PairGram, RowGram
 
 

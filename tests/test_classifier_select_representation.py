@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from sklearn_masked.nn.model._label_correlation import correlation_z_score, residuals
+from sklearn_masked.classifier._select_representation import (
+    correlation_z_score,
+    residuals,
+)
 
 
 def draw(seed, n=40, n_labels=4, known=0.6):
@@ -95,7 +98,9 @@ def test_where_nothing_can_be_told_the_z_score_is_0(labels, targets):
 
 def test_labels_without_a_cell_and_fewer_cells_than_others_are_left_out(monkeypatch):
     X, cells = draw(0)
-    monkeypatch.setattr("sklearn_masked.nn.model._label_correlation._MOST_LABELS", 4)
+    monkeypatch.setattr(
+        "sklearn_masked.classifier._select_representation._MOST_LABELS", 4
+    )
     rows, labels, *rest = cells
     moved = np.append(np.array([1, 2, 5, 9])[labels], [0, 0, 8])
     wider = np.append(rows, [0, 1, 2]), moved, *(np.append(p, [0, 1, 1]) for p in rest)

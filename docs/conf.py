@@ -38,6 +38,7 @@ source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["GALLERY_HEADER.rst"]
 default_role = "py:obj"  # links what has a page, and shows the rest as code
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"  # numpydoc's sections say more
 numpydoc_show_class_members = False
 myst_heading_anchors = 3
@@ -51,6 +52,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",
     "abort_on_example_error": True,
     "download_all_examples": False,
+    "default_thumb_file": str(HERE / "_static" / "cells.png"),
     # CI runs the examples as programs, and builds their pages without output.
     "plot_gallery": os.environ.get("GALLERY", "run") == "run",
     "within_subsection_order": "FileNameSortKey",
@@ -113,6 +115,12 @@ def lead_inside(app, docname, source):
         source[0] = LINK.sub(lead, source[0])
 
 
+def escape_underscores(app, what, name, thing, options, lines):
+    """Keep reStructuredText from reading `(n_features_in_,)` as a link."""
+    for i, line in enumerate(lines):
+        lines[i] = re.sub(r"(?<=[\w(])_(?=,\))", r"\_", line)
+
+
 def resolve(app, env, node, contnode):
     """Link scikit-learn's names to its site, and report names of ours without a page.
 
@@ -144,4 +152,5 @@ def setup(app):
     reference.write(HERE / "api")
     app.add_lexer("csv", TextLexer)
     app.connect("source-read", lead_inside)
+    app.connect("autodoc-process-docstring", escape_underscores, priority=900)
     app.connect("missing-reference", resolve)

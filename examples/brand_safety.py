@@ -108,8 +108,10 @@ def use_elsewhere(model):
         file = Path(folder) / "brand_safety.joblib"
         joblib.dump(model, file)
         print(f"\nmodel file: {file.stat().st_size / 1e6:.1f} MB")
-        print(f"another process reads {NEW_TEXT!r}:", flush=True)
-        subprocess.run([sys.executable, "-c", ELSEWHERE, file, NEW_TEXT], check=True)
+        print(f"another process reads {NEW_TEXT!r}:")
+        command = [sys.executable, "-c", ELSEWHERE, file, NEW_TEXT]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        print(done.stdout, end="")
 
 
 if __name__ == "__main__":

@@ -73,6 +73,15 @@ def test_every_page_of_the_guide_has_its_place():
         assert placed, f"docs/{page.name} has no line in docs/guide.rst"
 
 
+def test_every_example_has_a_title_for_the_gallery():
+    examples = sorted((ROOT / "examples").glob("*.py"))
+    assert len(examples) >= 12
+    for example in examples:
+        doc = ast.get_docstring(ast.parse(example.read_text()))
+        title, line = doc.splitlines()[:2]
+        assert line == "=" * len(title), example.name
+
+
 def test_the_version_is_the_same_everywhere():
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text()
 

@@ -2,6 +2,7 @@
 
     python benchmarks/annotation.py simulate --data FOLDER --out RUNS.jsonl
     python benchmarks/annotation.py curves RUNS.jsonl --image CURVES.png
+    python benchmarks/annotation.py cost --data FOLDER --out COSTS.jsonl
     python benchmarks/annotation.py audit --data FOLDER --json AUDIT.json
     python benchmarks/annotation.py query --json QUERY.json
 
@@ -9,6 +10,8 @@ FOLDER has a folder a set: `arxiv_cs` and `goemotions` with `texts.csv.gz` (id, 
 split) and either `labels.npz` (CSR, stored 1 = positive) or `labels.csv.gz`; `tox21`
 with `molecules.csv.gz`, `labels.csv.gz` (empty = unknown) and `X_ecfp4_1024.npz`.
 `simulate` writes a line a run (set, strategy, seed) and goes on where it was stopped.
+`cost` compares one label per question with several labels per reading, with the
+package's default model, by what they cost a person: reading a text 1, a key 0.1.
 The column of cleanlab is empty where cleanlab is not installed.
 """
 
@@ -251,6 +254,102 @@ def _draw(image, sets):
     print(f"{image}: means over seeds; the bands reach from the least to the largest.")
 
 
+# Costs
+
+# Title, strategy, labels that are shown with a text (None: one per question), and how
+# many times the cells are asked for: nine of a text cost about as much as one.
+WAYS = [
+    ("random cells", "random", None, 1),
+    ("one label per question", "default", None, 1),
+    ("up to 9 labels per reading", "default", 9, 3),
+]
+
+
+def run_costs(args):
+    """Simulate each way of asking, with and without words, and print the costs."""
+    from sklearn_masked import MaskedMultiLabelClassifier
+
+    out = Path(args.out)
+    lines = out.read_text().splitlines() if out.exists() else []
+    runs = [json.loads(line) for line in lines]
+    done = {tuple(run["run"]) for run in runs}
+    for name in args.sets:
+        for seed in args.seeds:
+            X, y, X_test, y_test, queries = load_pool(
+                Path(args.data) / name, args.rows, seed
+            )
+            for words in (False, True):
+                features = queries if words else None
+                for title, strategy, max_labels, times in WAYS:
+                    if (name, words, title, seed) in done:
+                        continue
+                    curve = simulate(
+                        MaskedMultiLabelClassifier(
+                            label_features=features, random_state=0
+                        ),
+                        X,
+                        y,
+                        X_test,
+                        y_test,
+                        strategy=strategy,
+                        queries=features if strategy != "random" else None,
+                        n_cells=times * args.cells,
+                        batch_cells=args.batch,
+                        max_labels=max_labels,
+                        random_state=seed,
+                    )
+                    run = {"run": [name, words, title, seed]}
+                    run |= {field: curve[field].tolist() for field in curve.dtype.names}
+                    runs.append(run)
+                    with out.open("a") as file:
+                        file.write(json.dumps(run) + "\n")
+                    print(*run["run"], curve[-1], flush=True)
+    _print_costs(runs, args.sets)
+
+
+def _print_costs(runs, sets):
+    """Print the cost at which each way first has the AP that random cells end with."""
+    print(
+        "| set | words | asked | positives | AP at the end | cost at the end |", end=""
+    )
+    print(" cost to random's AP without words | cost to random's AP with words |")
+    print("| --- " * 8 + "|")
+    for name in sets:
+        ends = {
+            words: np.mean([run["macro_ap"][-1] for run in found])
+            for words in (False, True)
+            if (found := _runs(runs, name, words, WAYS[0][0]))
+        }
+        for words, (title, *_) in ((w, way) for w in (False, True) for way in WAYS):
+            found = _runs(runs, name, words, title)
+            mean = {
+                field: np.mean([run[field][-1] for run in found])
+                for field in ("n_positive", "macro_ap", "cost")
+            }
+            reached = [_cost_to(found, ends[target]) for target in (False, True)]
+            print(
+                f"| {name} | {'yes' if words else 'no'} | {title} | "
+                f"{mean['n_positive']:.0f} | {mean['macro_ap']:.3f} | "
+                f"{mean['cost']:.0f} | {reached[0]} | {reached[1]} |"
+            )
+
+
+def _runs(runs, name, words, title):
+    return [run for run in runs if run["run"][:3] == [name, words, title]]
+
+
+def _cost_to(runs, target):
+    """Return the cost at which the mean over seeds reaches an AP, if it does."""
+    n = min(len(run["cost"]) for run in runs)
+    ap, cost = (
+        np.mean([run[field][:n] for run in runs], axis=0)
+        for field in ("macro_ap", "cost")
+    )
+    reached = np.flatnonzero(ap >= target - 1e-12)
+    when = f"{cost[reached[0]]:.0f}" if len(reached) else "-"
+    return f"{when} (to {target:.3f})"
+
+
 # Audits
 
 
@@ -461,6 +560,16 @@ def main():
     command.add_argument("runs")
     command.add_argument("--image")
     command.set_defaults(run=show_curves)
+
+    command = commands.add_parser("cost")
+    command.add_argument("--data", required=True)
+    command.add_argument("--out", required=True)
+    command.add_argument("--sets", nargs="+", default=["goemotions", "arxiv_cs"])
+    command.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    command.add_argument("--rows", type=int, default=10_000)
+    command.add_argument("--cells", type=int, default=5000)
+    command.add_argument("--batch", type=int, default=250)
+    command.set_defaults(run=run_costs)
 
     command = commands.add_parser("audit")
     command.add_argument("--data", required=True)

@@ -3,7 +3,8 @@
     python benchmarks/loop_crash.py --kills 200
 
 Killed. A child process opens the loop of a folder and works: it takes batches, says
-yes, no or skip, one answer or several at a time, corrects, undoes, and fits. It tells
+yes, no or skip, one answer or several at a time, or a screen of answers that belong
+together, corrects, undoes, and fits. It tells
 its parent of each step before it begins and once the method has returned. The parent
 kills it (SIGKILL) after a random time, opening included; reads the file of answers by
 code of its own, and compares it with what it was told, entry by entry; and starts the
@@ -112,7 +113,17 @@ class Child:
         elif self.trouble == "slow disk":
             _log.os = SlowOs()
         while True:
-            self.work_on(self.step("batch", self.loop.next_batch, 20))
+            if self.random.random() < 0.5:
+                batch = self.step("batch", self.loop.next_batch, 20)
+            else:
+                batch = self.step("batch", self.screens)
+            self.work_on(batch)
+
+    def screens(self):
+        """Take 5 samples with 4 labels each, or what is left of a batch."""
+        return self.loop.next_screens(
+            20 if self.loop.report().n_open else 5, max_labels=4
+        )
 
     def work_on(self, batch):
         """Answer the cells of a batch."""
@@ -121,6 +132,14 @@ class Child:
         )
         self.tell("got", cells)
         while cells:
+            if self.random.random() < 0.3:  # a screen, taken back now and then
+                screen = [cell for cell in cells if cell[0] == cells[0][0]]
+                self.answer(screen, together=True)
+                if self.random.random() < 0.3:
+                    self.step("undo", self.loop.undo)
+                    self.answer(screen, together=True)
+                cells = [cell for cell in cells if cell not in screen]
+                continue
             if self.random.random() < 0.1:  # several in one call
                 some, cells = cells[:3], cells[3:]
                 self.answer(some)
@@ -135,12 +154,14 @@ class Child:
             if self.random.random() < 0.1:
                 self.fit()
 
-    def answer(self, cells, value="the truth"):
+    def answer(self, cells, value="the truth", together=False):
         """Answer cells in one call."""
         values = [truth(*cell) if value == "the truth" else value for cell in cells]
         given = [[*cell, one] for cell, one in zip(cells, values, strict=True)]
         rows, cols = zip(*cells, strict=True)
-        self.step("answer", self.loop.answer, rows, cols, values, told=given)
+        answer = partial(self.loop.answer, together=together)
+        name = "screen" if together and len(given) > 1 else "answer"
+        self.step(name, answer, rows, cols, values, told=given)
 
     def step(self, name, function, *args, told=None):
         """Call a function, again if the disk was full, and tell of it."""
@@ -249,15 +270,18 @@ class Expected:
     def __init__(self):
         self.steps = []  # what must be in the file, in this order
         self.given = []  # answers that stand, (row, col, value)
+        self.screens = []  # and which of them were given together, a number each
         self.batch = []
 
-    def take(self, step):
+    def take(self, step, screen=None):
         """Take note of a step that is in the file."""
         self.steps.append(step)
         if step[0] == "answer":
             self.given.append(step)
-        elif step[0] == "undo":
-            self.given.remove(step[1])
+            self.screens.append(len(self.steps) if screen is None else screen)
+        elif step[0] == "undo":  # of the last that stand
+            assert self.given.pop() == step[1]
+            self.screens.pop()
         else:
             self.batch = step[1]
 
@@ -273,10 +297,11 @@ class Expected:
     def may_follow(self, step):
         """Return the entries that a step may have left in the file."""
         name, given = step
-        if name == "answer":
+        if name in ("answer", "screen"):
             return [["answer", one, None] for one in given]
         if name == "undo":
-            return [["undo", self.given[-1]]]
+            n = self.screens.count(self.screens[-1])
+            return [["undo", one] for one in reversed(self.given[-n:])]
         return []
 
 
@@ -345,8 +370,9 @@ class Judge:
                 at += 1
         else:
             possible = self.expected.may_follow(self.trying)
+            screen = -len(self.expected.steps) if name == "screen" else None
             while at < len(found) and possible and found[at] == possible[0]:
-                self.expected.take(possible.pop(0))
+                self.expected.take(possible.pop(0), screen)
                 at += 1
         self.count["  between saving and telling"] += at > n_before
         return at
@@ -354,11 +380,12 @@ class Judge:
     def acknowledged(self, found, at):
         """Look for a step that was acknowledged."""
         step, self.trying = self.trying, None
+        screen = -len(self.expected.steps) if step[0] == "screen" else None
         for entry in self.expected.may_follow(step):
             self.count["steps acknowledged"] += 1
             here = at < len(found) and found[at] == entry
             self.count["  of these found" if here else "lost"] += 1
-            self.expected.take(entry)
+            self.expected.take(entry, screen)
             at += here
         return at
 
@@ -366,7 +393,8 @@ class Judge:
         """Look at a batch: what was open, or a new one that is in the file."""
         left, self.trying = self.expected.open_cells(), None
         if left:
-            self.count["batches not asked again"] += cells != left
+            again = sorted(cells) == sorted(left)
+            self.count["batches not asked again"] += not again
             return at
         return self.acknowledged_batch(cells, found, at)
 

@@ -113,14 +113,29 @@ def test_columns_that_are_not_there(tmp_path):
 
 def test_labels_and_their_words_are_read(tmp_path):
     text = "\ufeffsport\r\n\n  politics :  vote  party\nre:zero\ncrime:\n賭博: 籤\n"
-    names, words = read_labels(written(tmp_path, "labels.txt", text))
+    names, words, *_ = read_labels(written(tmp_path, "labels.txt", text))
     assert names == ["sport", "politics", "re:zero", "crime", "賭博"]
     assert words == {"politics": "vote  party", "賭博": "籤"}
+
+
+def test_a_hierarchy_and_exclusive_groups_are_read(tmp_path):
+    text = "sport: game\nsport > football: goal\nsport > ball > tennis\na | b | sport\n"
+    found = read_labels(written(tmp_path, "labels.txt", text + "ball: round\n"))
+    assert found.names == ["sport", "football", "ball", "tennis", "a", "b"]
+    assert found.words == {"sport": "game", "football": "goal", "ball": "round"}
+    assert found.parents == {"football": "sport", "ball": "sport", "tennis": "ball"}
+    assert found.exclusive == [["a", "b", "sport"]]
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("a > \n", "line 1: a label must have a name"),
+        ("a |  | b\n", "line 1: a label must have a name"),
+        ("a > b\nc > b\n", "line 2: labels must all differ; 'b' stands on line 1"),
+        ("a > b\nc > b > d\n", "line 2: a label is below one other at most; 'b' is"),
+        ("a | b: words\n", "line 1: labels of which at most one applies stand alone"),
+        ("a | b > c\n", "line 1: labels of which at most one applies stand alone"),
         ("\n", "labels.txt has no label; one a line is expected."),
         (
             "a\n\na: b\n",

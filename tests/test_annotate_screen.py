@@ -24,7 +24,9 @@ def session(text="A war, and a warning.", label="war", **others):
     given = {
         "loop": SimpleNamespace(label_names=[label]),
         "texts": [text],
-        "question": Question(0, 0),
+        "question": Question(0, (0,)),
+        "max_labels": None,
+        "marked": set(),
         "is_new_label": False,
         "place": (3, 24),
         "n_all": 212,
@@ -63,6 +65,62 @@ def test_a_question_at_80_columns():
     assert drawn(screen)[2].startswith("New label: [war]")
 
 
+def many(names, marked=(), **others):
+    loop = SimpleNamespace(label_names=names)
+    question = Question(0, tuple(range(len(names))))
+    return session(
+        loop=loop,
+        question=question,
+        max_labels=9,
+        marked=set(marked),
+        pace=SimpleNamespace(n=1, a_minute=None),
+        **others,
+    )
+
+
+def test_labels_to_be_marked_at_80_columns():
+    names = ["war", "crime", "rain and sun", "sport", "x" * 20, "a", "b", "c", "d"]
+    lines = drawn(Screen(many(names, {1, 8}), {"war": "battle", "a": "warning"}))
+    assert lines[0].startswith("1 text this session, 212 answers in all   ")
+    assert lines[0].endswith("text 3 of 24")
+    assert lines[2] == (
+        "Which apply? Mark with 1-9; Enter answers: marked yes, not marked NO"
+    )
+    assert lines[3:6] == [
+        "1 [ ] war    3 [ ] rain and sun  5 [ ] xxxxxxxxxxxxxxxxxxxx  7 [ ] b  9 [x] d",
+        "2 [x] crime  4 [ ] sport         6 [ ] a                     8 [ ] c",
+        "",
+    ]
+    assert lines[6] == "A war, and a warning."
+    assert lines[23] == (
+        "1-9 mark  Enter answer  o other labels  s skip  u undo  r report  ? help  "
+        "q quit"
+    )
+
+
+@given(
+    names=st.lists(TEXTS.filter(bool), min_size=1, max_size=9),
+    width=st.integers(2, 130),
+    height=st.integers(1, 40),
+)
+def test_no_label_leaves_the_screen(names, width, height):
+    lines = Screen(many(names, {0}), {}).draw(width, height)
+    assert len(lines) <= height
+    for line in lines:
+        assert get_cwidth("".join(text for _, text in line)) <= width
+
+
+def test_words_of_all_labels_on_the_screen_are_underlined():
+    screen = Screen(many(["war", "crime"]), {"war": "war", "crime": "warning"})
+    marked = [
+        text
+        for line in screen.draw(80, 24)
+        for style, text in line
+        if style == "class:hit"
+    ]
+    assert marked == ["war", "warning"]
+
+
 def test_words_of_the_label_are_marked_as_whole_words():
     screen = Screen(session("War, warning, 賭 and (war)!"), {"war": "war peace"})
     marked = [
@@ -92,10 +150,10 @@ def test_a_long_text_is_scrolled_to_its_end_and_back():
     assert drawn(screen)[4] == "line 1"
     assert drawn(screen)[19].startswith("-- lines 1-15 of 60, space: more -- training")
     screen.scroll(1)
-    screen.session.question = Question(0, 0)._replace(label=0)
+    screen.session.question = Question(0, (0,))._replace(sample=0)
     assert drawn(screen)[4] == "line 15"  # the same question stays where it is
     screen.session.texts.append("another")
-    screen.session.question = Question(1, 0)
+    screen.session.question = Question(1, (0,))
     assert drawn(screen)[4] == "another"
 
 

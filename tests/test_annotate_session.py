@@ -92,21 +92,23 @@ def test_answers_are_in_the_loop_at_once(make):
         asked.append(session.question)
         assert give(session, value)
     said = session.loop.answers()
-    assert [(one.sample, NAMES.index(one.label)) for one in said] == asked
+    assert [(one.sample, (NAMES.index(one.label),)) for one in said] == asked
     assert [one.value for one in said] == [1, 0, None]
     assert {one.annotator for one in said} == {"ann"}
     assert session.n_all == session.pace.n == 3
-    assert session.message == f"{NAMES[asked[2].label]}: skipped.  (u takes it back)"
+    assert (
+        session.message == f"{NAMES[asked[2].labels[0]]}: skipped.  (u takes it back)"
+    )
 
 
 def test_a_round_goes_label_by_label(make):
     session = make(n_round=24)
-    cols = [one.label for one in session._questions]
+    cols = [one.labels for one in session._questions]
     assert cols == sorted(cols)
     assert len(set(session._questions)) == 24
     ranked = make(n_round=24, order="loop")._questions
     assert sorted(ranked) == sorted(session._questions)
-    assert [one.label for one in ranked] != cols
+    assert [one.labels for one in ranked] != cols
 
 
 def test_the_next_round_begins_with_the_label_at_hand(make):
@@ -115,11 +117,11 @@ def test_the_next_round_begins_with_the_label_at_hand(make):
     while session.place[0] < 6:
         new.append(session.is_new_label)
         give(session, 0)
-    last = session.question.label
+    last = session.question.labels[0]
     give(session, 0)
     settle(session)
     assert not new[0] and any(new)
-    labels = [one.label for one in session._questions]
+    labels = [one.labels[0] for one in session._questions]
     assert last not in labels or labels[0] == last
 
 
@@ -139,7 +141,7 @@ def test_undo_asks_again_and_goes_back_past_the_session(make):
     second = session.question
     give(session, None)
     session.undo()
-    assert session.message == f"Taken back: {NAMES[second.label]}, skipped."
+    assert session.message == f"Taken back: {NAMES[second.labels[0]]}: skipped."
     assert session.question == second and session.place == (2, 4)
     give(session, 0)
     session = make(n_round=4)  # another day
@@ -163,7 +165,7 @@ def test_undo_while_the_next_round_is_chosen(make):
     settle(session)
     assert session._questions.count(asked) == 1
     give(session, 0)
-    assert session.loop.labels.to_dense()[asked] == 0
+    assert session.loop.labels.to_dense()[asked.cells()[0]] == 0
 
 
 def test_training_runs_in_the_background(make):
@@ -281,6 +283,128 @@ def test_warnings_are_shown_where_they_can_be_seen(make):
         assert session.notice
         give(session, 0)
     assert not session.notice
+
+
+# Several labels at once
+
+
+def press(session, *labels, seconds=2.0):
+    session._clock.now += seconds
+    for label in labels:
+        session.toggle(label)
+
+
+def test_enter_answers_every_label_on_the_screen(make):
+    session = make(max_labels=2, n_round=4, annotator="ann")
+    first = session.question
+    assert len(first.labels) == 2 and session.place == (1, 4)
+    press(session, 0, 1, 1)
+    assert session.marked == {first.labels[0]}
+    assert session.submit()
+    yes = NAMES[first.labels[0]]
+    assert session.message == f"Yes: {yes}. No to the other 1.  (u takes it back)"
+    said = {(one.sample, one.label): one.value for one in session.loop.answers()}
+    assert said == {
+        (first.sample, NAMES[one]): int(one in first.labels[:1]) for one in first.labels
+    }
+    assert len({one.screen for one in session.loop.answers()}) == 1
+    assert session.marked == set()
+    assert (session.pace.n, session.n_given, session.n_all) == (1, 2, 2)
+    session._clock.now += 2
+    assert session.submit()
+    assert session.message.startswith("No to all 2.")
+    press(session, 0, 1)
+    assert session.submit() and session.message.startswith("Yes to all 2.")
+    assert give(session, None) and session.message.startswith("Skipped: all 2.")
+
+
+def test_undo_brings_a_screen_back_with_its_marks(make):
+    session = make(max_labels=3, n_round=3)
+    first = session.question
+    press(session, 1)
+    assert session.submit()
+    press(session, seconds=2)
+    assert session.submit()
+    session.undo()
+    assert session.marked == set() and session.place == (2, 3)
+    session.undo()
+    assert session.question == first and session.marked == {first.labels[1]}
+    assert session.message == f"Taken back: Yes: {NAMES[first.labels[1]]}. " + (
+        "No to the other 2."
+    )
+    assert session.n_given == session.n_all == session.loop.labels.n_cells == 0
+    # Another day, one label at a time: each of them is asked again.
+    press(session, 1)
+    assert session.submit()
+    session = make(n_round=3)
+    session.undo()
+    asked = [one.cells()[0] for one in session._questions[:3]]
+    assert asked == first.cells()
+    session = make(max_labels=3, n_round=3)
+    assert session.question == first
+
+
+def test_other_labels_of_a_text_are_asked_for_next(make):
+    session = make(max_labels=2, n_round=3)
+    first = session.question
+    press(session, 0)
+    session.ask_others()
+    assert session.message == "Other labels of this text come next: 1."
+    session.ask_others()
+    assert session.message.startswith("All labels of this text are on the screen")
+    assert session.marked == {first.labels[0]}
+    assert session.submit()
+    [other] = {0, 1, 2} - set(first.labels)
+    assert session.question == (first.sample, (other,))
+    assert give(session, 0)
+    said = {one.label: one.reason for one in session.loop.answers()}
+    assert said[NAMES[other]] is None  # nobody had asked for it
+    assert session.question.sample != first.sample
+
+
+def test_marks_that_come_too_quickly_are_not_taken(make):
+    session = make(max_labels=3, n_round=3)
+    press(session, 0)
+    assert session.submit()
+    press(session, 0, seconds=MIN_SECONDS / 2)
+    assert session.marked == set() and session.message.startswith("Not taken:")
+    assert not session.submit()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_masked.exceptions.FewerCellsWarning")
+def test_screens_end_when_every_cell_is_answered(make):
+    session = make(max_labels=2, n_round=9)
+    while not session.finished:
+        press(session, 0)
+        assert session.submit()
+        settle(session, training=True)
+    assert session.loop.labels.n_cells == 36
+
+
+def test_what_is_implied_is_said_and_asked_no_more(tmp_path):
+    names = ["sport", "football", "rain"]
+    with LabelingLoop(
+        Model(),
+        TEXTS,
+        folder=tmp_path / "f",
+        label_names=names,
+        label_parents={"football": "sport"},
+        exclusive_labels=[["sport", "rain"]],
+        random_state=0,
+    ) as loop:
+        loop.next_batch(36)
+        session = Session(loop, TEXTS, clock=Clock(), n_round=36)
+        settle(session)
+        while session.question.labels != (0,):
+            give(session, None)
+        sample = session.question.sample
+        left = [one for one in session._questions if one.sample == sample]
+        assert give(session, 0)
+        assert session.message.startswith("sport: no. So also no: football.")
+        after = [one for one in session._questions if one.sample == sample]
+        assert after == [one for one in left if one.labels == (2,)]
+        session.undo()
+        assert session.question == (sample, (0,))
 
 
 def test_pace_leaves_breaks_out():

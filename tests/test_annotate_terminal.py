@@ -26,7 +26,7 @@ termios = pytest.importorskip("termios", reason="no pseudo-terminals here")
 
 from sklearn_masked.annotate import main  # noqa: E402
 from sklearn_masked.annotation import LabelingLoop  # noqa: E402
-from sklearn_masked.annotation.terminal._screen import HELP  # noqa: E402
+from sklearn_masked.annotation.terminal._screen import HELP, HELP_MANY, INTRO  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 # As a shell would start it: the terminal is its own, and it is told when that closes.
@@ -209,7 +209,8 @@ def start(tmp_path):
     (tmp_path / "l.txt").write_text("war: battle war\ncrime: thief\nrain\n")
     programs = []
 
-    def start(*options, **others):
+    def start(*options, one_label=True, **others):
+        options = (*options, *["--one-label"] * one_label)
         programs.append(Program(tmp_path, *options, **others))
         return programs[-1]
 
@@ -243,7 +244,7 @@ def test_from_an_empty_folder_to_a_trained_model(start, tmp_path):
     program = start("--round", "12", "--annotator", "ann", "--no-color")
     program.wait("does it apply? y/n", "0 this session, 0 in all", "question 1 of 12")
     program.press("y", ": yes.  (u takes it back)", "1 this session, 1 in all")
-    program.press("u", "Taken back: ", ", yes.", "question 1 of 12")
+    program.press("u", "Taken back: ", ": yes.", "question 1 of 12")
     program.press("s", ": skipped.")
     program.press("x", "The key x does nothing. ? shows the keys.")
     program.press("?", "Help", "s  skip: I cannot tell.", "Any other key: back")
@@ -279,6 +280,57 @@ def test_from_an_empty_folder_to_a_trained_model(start, tmp_path):
     for row in rows:
         sure[row["value"]].append(proba[int(row["sample"]), LABELS.index(row["label"])])
     assert np.mean(sure["yes"]) > np.mean(sure["no"])  # it has learned
+
+
+def mark(program):
+    """Press the keys of the labels that apply to the text, and return how many."""
+    program.rest()
+    shown = str(program.screen)
+    right = LABELS[int(re.search(r"text (\d+)", shown)[1]) % 3]
+    keys = re.findall(rf"(\d) \[ \] {right}\b", shown)
+    for key in keys:
+        program.press(key, f"{key} [x] {right}", "Enter answers: yes to what is marked")
+    return len(keys)
+
+
+def test_several_labels_of_a_text_are_answered_by_one_enter(start, tmp_path):
+    (tmp_path / "l.txt").write_text(
+        "war: battle war\ncrime: thief\nrain > drizzle\ncrime | war\n"
+    )
+    program = start("--round", "4", "--no-color", one_label=False)
+    program.wait("Before the first text", "those not\nmarked with no", "Any other key")
+    program.press("\r", "Which apply?", "0 texts this session", "text 1 of 4")
+    program.wait("1 [ ] war", "2 [ ] crime", "3 [ ] rain", "4 [ ] drizzle")
+    program.press("4", "4 [x] drizzle", "3 [x] rain")  # what is above it, too
+    program.press("3", "4 [ ] drizzle", "3 [ ] rain")
+    program.press("1", "1 [x] war")
+    program.press("2", "1 [ ] war", "2 [x] crime")  # at most one applies
+    program.press("7", "There is no label 7 here: nothing was marked.")
+    program.press("y", "The key y does nothing.")
+    program.press("\r", "Yes: crime. No to the other 3.  (u takes it back)")
+    program.wait("1 text this session, 4 answers in all", "text 2 of 4")
+    program.press("u", "Taken back: Yes: crime.", "2 [x] crime", "text 1 of 4")
+    program.press("2", "2 [ ] crime")
+    program.press("\r", "No to all 4.")
+    for _ in range(4):
+        mark(program)
+        program.press("\r", "answers in all")
+    program.press("s", "Skipped: all 4.")
+    program.press("q")
+    assert program.end() == 0
+    program.wait("Answers and skips: 24 in this session, 24 in all; saved.")
+    assert said(tmp_path)[:8] == [0, 1, 0, 0, *["undo"] * 4]
+    with open(tmp_path / "texts-answers" / "labels.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 24 and {row["value"] for row in rows} == {"yes", "no", "skip"}
+    assert {row["reason"] for row in rows} <= {
+        "similar",
+        "likely",
+        "random",
+        "uncertain",
+    }
+    program = start("--round", "4", one_label=False)  # the introduction is known
+    program.wait("Which apply?", "24 answers in all")
 
 
 def test_scripts_of_unsure_width_leave_nothing_on_the_screen(start, tmp_path):
@@ -468,8 +520,9 @@ def test_the_page_names_what_there_is(capsys):
     out = capsys.readouterr().out
     named = set(re.findall(r"--[a-z]+(?:-[a-z]+)*", page))
     assert len(named) > 9 and all(f"{option} " in out for option in named)
-    assert HELP.count("\n") == 16  # with two lines above and two below, 24 at most
-    screen = re.search(r"```text\n(12 this session.*?)```", page, re.S)[1]
+    for text in (HELP, HELP_MANY, INTRO):  # with two lines above and two below
+        assert text.count("\n") <= 18 and max(map(len, text.splitlines())) <= 80
+    screen = re.search(r"```text\n(12 texts this session.*?)```", page, re.S)[1]
     assert max(map(len, screen.splitlines())) <= 80
 
 

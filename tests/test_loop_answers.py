@@ -93,14 +93,14 @@ def test_undo_takes_back_the_last_answer_that_stands(tmp_path):
         loop.answer(0, "war", 1)
         loop.answer(1, "war", 0)
         loop.answer(0, "war", 0)  # a correction
-        undone = loop.undo()
+        [undone] = loop.undo()
         assert (undone.sample, undone.label, undone.value) == (0, "war", 0)
         assert dense(loop)[:2, 0].tolist() == [1, 0]  # the first one stands again
-        assert loop.undo().sample == 1
+        assert loop.undo()[0].sample == 1
         assert np.isnan(dense(loop)[1, 0])
     with make(tmp_path) as loop:  # after a restart too
-        assert loop.undo().value == 1
-        assert loop.undo() is None
+        assert loop.undo()[0].value == 1
+        assert loop.undo() == []
         assert loop.labels.n_cells == 0
         loop.answer(0, "war", 1)  # may be given again
         assert dense(loop)[0, 0] == 1
@@ -113,10 +113,10 @@ def test_undo_by_annotator_and_by_id(tmp_path):
     with make(tmp_path) as loop:
         loop.answer(0, "war", 1, annotator="ann", answer_id="a")
         loop.answer(1, "war", 1, annotator="bob")
-        assert loop.undo() is None  # one without a name gave none
-        assert loop.undo(annotator="ann").id == "a"
-        assert loop.undo(annotator="ann") is None
-        assert loop.undo(answer_id="a").id == "a"  # stays undone
+        assert loop.undo() == []  # one without a name gave none
+        assert loop.undo(annotator="ann")[0].id == "a"
+        assert loop.undo(annotator="ann") == []
+        assert loop.undo(answer_id="a")[0].id == "a"  # stays undone
         assert [one.annotator for one in loop.answers()] == ["bob"]
         with pytest.raises(ValueError, match="must be that of an answer; got 'z'."):
             loop.undo(answer_id="z")

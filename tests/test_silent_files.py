@@ -548,7 +548,7 @@ def end_of_session(place, capsys):
     """Do what a session does when it ends; return what it says."""
     from sklearn_masked.annotation.terminal._command import _say_goodbye
 
-    session = SimpleNamespace(pace=SimpleNamespace(n=0), n_all=4)
+    session = SimpleNamespace(pace=SimpleNamespace(n=0), n_given=0, n_all=4)
     with make(place / "loop") as loop:
         _say_goodbye(loop, Pool(TEXTS, None), session, True)
     captured = capsys.readouterr()
@@ -641,11 +641,11 @@ def test_a_line_removed_by_hand_is_said_to_count_still(place, capsys):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("9,war,yes,,,", "sample '9' is none of the texts."),
-        ("0,peace,yes,,,", "label 'peace' is none of the labels."),
-        ("0,war,no,,,", "got two for sample '0', label 'war'. Remove one of the"),
-        ("0,war,perhaps,,,", "or nothing where nobody has answered; got 'perhaps'."),
-        (",war,yes,,,", "labels.csv, line 6"),
+        ("9,war,yes,,,,", "sample '9' is none of the texts."),
+        ("0,peace,yes,,,,", "label 'peace' is none of the labels."),
+        ("0,war,no,,,,", "got two for sample '0', label 'war'. Remove one of the"),
+        ("0,war,perhaps,,,,", "or nothing where nobody has answered; got 'perhaps'."),
+        (",war,yes,,,,", "labels.csv, line 6"),
     ],
 )
 def test_files_that_cannot_be_brought_in_change_nothing(place, capsys, line, sentence):

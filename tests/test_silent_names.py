@@ -103,8 +103,9 @@ PLAIN = set(
     callbacks classes clip cols columns confidence_level confirmed cost_matrix criterion
     curve cv delimiter device encode_params encoder encoder_id ensemble estimator
     fallback fit_params folder format highlight id_field idf_power implicit interactions
-    interval kwargs label label_correlation lr mask max_epochs max_per_sample method
-    metric metrics module n_cells n_jobs n_labels n_more_cells n_samples n_topics
+    exclusive_labels interval kwargs label label_correlation label_parents lr mask
+    max_epochs max_labels max_per_sample
+    method metric metrics module n_cells n_jobs n_labels n_more_cells n_samples n_topics
     net_params on_conflict on_disagreement optimizer options params partial_fit_params
     parts pre_dispatch query_params question random_state records reduction
     response_method rows sample samples score_func score_name scoring seeds
@@ -283,8 +284,10 @@ IGNORE_GROUPS = {
 EXTRA = {
     "model_selection.MaskedStratifiedGroupKFold.split": {"groups": np.arange(N) // 2},
     "annotation.query_cells": {"n_cells": 5},
+    "annotation.query_samples": {"n_samples": 2},
     "metrics.masked_report": {"confidence_level": 0.9},
     "annotation.seed_cells": {"queries": np.eye(3, 4), "n_cells": 3},
+    "annotation.seed_samples": {"queries": np.eye(3, 4), "n_samples": 2},
     "plotting.LearningCurveByCellsDisplay.from_estimator": {
         "cv": KFold(2),
         "random_state": 0,

@@ -137,6 +137,12 @@ REFUSING = {
     ),
     "annotation.audit_cells": lambda y: annotation.audit_cells(SCORES, y),
     "annotation.query_cells": lambda y: annotation.query_cells(SCORES, y, n_cells=1),
+    "annotation.query_samples": lambda y: annotation.query_samples(
+        SCORES, y, n_samples=1
+    ),
+    "annotation.seed_samples": lambda y: annotation.seed_samples(
+        X, X[:2], y, n_samples=1
+    ),
     "annotation.seed_cells": lambda y: annotation.seed_cells(
         X, np.eye(2, 3), labels=y, n_cells=1
     ),

@@ -1,8 +1,9 @@
 """Which cells to label next, and which labeled cells look wrong."""
 
 from ._audit import CellAudit, audit_cells
-from ._cold_start import seed_cells
+from ._cold_start import seed_cells, seed_samples
 from ._query import query_cells
+from ._query_samples import query_samples
 from ._selection_weights import weigh_chosen_negatives
 from ._simulate import simulate
 from ._table import CellTable
@@ -29,8 +30,10 @@ __all__ = [
     "SalvageReport",
     "audit_cells",
     "query_cells",
+    "query_samples",
     "read_annotations",
     "seed_cells",
+    "seed_samples",
     "simulate",
     "weigh_chosen_negatives",
     "write_annotations",

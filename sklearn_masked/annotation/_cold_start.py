@@ -20,6 +20,7 @@ from ..metrics.cells import label_name
 from ._blocks import BLOCK_CELLS, unlabeled_mask
 from ._candidates import Pool, ranked
 from ._query import check_count, label_quotas, similar_rows
+from ._query_samples import SampleRows, Screens
 from ._quotas import Choice
 from ._random import as_generator, draw_random
 from ._table import query_table
@@ -136,6 +137,95 @@ def seed_cells(
             stacklevel=2,
         )
     return query_table([drawn, found], labels.label_names)
+
+
+def seed_samples(
+    X,
+    queries,
+    labels=None,
+    *,
+    n_samples=20,
+    max_labels=9,
+    random_share=0.0,
+    random_state=None,
+):
+    """Choose the first samples without a model, each with several labels to answer.
+
+    The samples are those of :func:`seed_cells`, one cell of each. It is shown with the
+    unlabeled cells of its sample that have the largest cosine with the query of their
+    label; their reason is "likely".
+
+    Parameters
+    ----------
+    X, queries, labels, random_share, random_state : see seed_cells
+        With `random_share` a share of the samples.
+    n_samples : int, default=20
+        Samples to choose.
+    max_labels : int, default=9
+        Labels to show with a sample at most.
+
+    Returns
+    -------
+    CellTable
+        As of :func:`seed_cells`, with the cells of a sample next to each other.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`seed_cells`.
+
+    Warns
+    -----
+    FewerCellsWarning
+        If too few samples share a feature with the queries.
+
+    See Also
+    --------
+    query_samples : The next samples, by a model.
+
+    Examples
+    --------
+    >>> from sklearn.feature_extraction.text import TfidfVectorizer
+    >>> from sklearn_masked.annotation import seed_samples
+    >>> texts = ["the war goes on", "a thief was arrested", "rain and sun"]
+    >>> vectorizer = TfidfVectorizer()
+    >>> X = vectorizer.fit_transform(texts)
+    >>> queries = {
+    ...     "conflict": vectorizer.transform(["war battle"]),
+    ...     "crime": vectorizer.transform(["thief", "arrested for robbery"]),
+    ... }
+    >>> table = seed_samples(X, queries, n_samples=1)
+    >>> table["sample"], table.label_names[table["label"]]
+    (array([1, 1]), array(['crime', 'conflict'], dtype=object))
+    >>> table["reason"].tolist()
+    ['similar', 'likely']
+    """
+    check_count(n_samples, "n_samples")
+    check_count(max_labels, "max_labels")
+    rng = as_generator(random_state)
+    check_same_rows(X=X, labels=labels)
+    features = column_names(X)
+    X = _matrix(X, "X")
+    labels = _labels(labels, X, queries)._without_row_ids()
+    _check_names(queries, labels, features)
+    cells = seed_cells(
+        X,
+        queries,
+        labels,
+        n_cells=n_samples,
+        random_share=random_share,
+        max_per_sample=1,
+        random_state=rng,
+    )
+    rows = np.unique(cells["sample"])
+    cosine = _cosines(X[rows], query_directions(queries, labels, X.shape[1]))
+    free = [unlabeled_mask(labels, row, row + 1)[0] for row in rows.tolist()]
+    # Where no word says anything, chance decides, and not the order of the labels.
+    chance = np.maximum(cosine, 1e-9 * rng.random(cosine.shape))
+    some = SampleRows(rows, chance, cosine, np.reshape(free, cosine.shape))
+    screens = Screens(labels, len(rows), max_labels, 1, None)
+    found = screens.around(cells, some, "utility")
+    return query_table(found, labels.label_names)
 
 
 def _check_names(queries, labels, features):
@@ -265,12 +355,16 @@ def _similar_cells(X, directions, labels, n_cells, per_sample, seed):
     pool = Pool(_Cosine(), size, **shape, seed=seed)
     step = max(1, BLOCK_CELLS // max(labels.n_labels, 1))
     for start in range(0, len(labels), step):
-        block = _unit_rows(X[start : start + step])
-        cosine = block @ directions.T
-        cosine = cosine.toarray() if sp.issparse(cosine) else np.asarray(cosine)
+        cosine = _cosines(X[start : start + step], directions)
         free = unlabeled_mask(labels, start, start + len(cosine))
         pool.add(start, cosine, free & (cosine > 0))
     return pool.finish()
+
+
+def _cosines(X, directions):
+    """Return the cosine of each row with each direction, dense."""
+    cosine = _unit_rows(X) @ directions.T
+    return cosine.toarray() if sp.issparse(cosine) else np.asarray(cosine)
 
 
 def _take_turns(cells, labels, choice, n_cells):

@@ -2,6 +2,7 @@
 
 import warnings
 from functools import partial
+from numbers import Real
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,6 +11,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from .._rows import count_rows
 from ..exceptions import (
+    AssumedBaseRateWarning,
     FewerCellsWarning,
     OneClassLabelWarning,
     OneSidedLabelsWarning,
@@ -20,8 +22,9 @@ from ..labels.names import check_same_names, check_same_rows
 from ..metrics import masked_average_precision_score, masked_roc_auc_score
 from ..metrics.cells import label_name
 from ..model_selection.fitting import explain_labels
-from ._cold_start import seed_cells
+from ._cold_start import seed_cells, seed_samples
 from ._query import check_count, query_cells
+from ._query_samples import query_samples
 from ._random import as_generator
 from ._row_baselines import random_rows, uncertain_rows
 from ._selection_weights import (
@@ -40,6 +43,7 @@ _METRICS = {
 }
 _ROWS = {"random_rows": random_rows, "uncertain_rows": uncertain_rows}
 _EXPECTED = (
+    AssumedBaseRateWarning,
     OneClassLabelWarning,
     OneSidedLabelsWarning,
     UndefinedMetricWarning,
@@ -60,6 +64,9 @@ def simulate(
     queries=None,
     n_cells=1000,
     batch_cells=100,
+    max_labels=None,
+    cost_per_reading=1.0,
+    cost_per_key=0.1,
     chosen_negative_weight=CHOSEN_NEGATIVE_WEIGHT,
     metrics=None,
     random_state=None,
@@ -69,8 +76,8 @@ def simulate(
 
     Each round asks for the next cells, takes their values from `y`, fits a clone of
     the estimator on all cells so far and scores it on the test samples: a learning
-    curve by labeled cells, for comparing strategies before paying for one. Warnings
-    about labels without cells are not shown.
+    curve by labeled cells and by what they cost a person, for comparing strategies
+    before paying for one. Warnings about labels without cells are not shown.
 
     Parameters
     ----------
@@ -97,6 +104,15 @@ def simulate(
         Cells labeled at the end.
     batch_cells : int, default=100
         Cells asked for in a round.
+    max_labels : int, default=None
+        If given, a sample is shown with up to so many labels, as of
+        :func:`query_samples` and :func:`seed_samples`: it is read once, and the keys
+        are one for each label that applies, and one to go on. A round asks for as
+        many samples as make up its cells, so that the last may pass `n_cells` by some.
+        If None, a label is asked for at a time: one key a cell, and a sample is read
+        again unless the cell before was of it too.
+    cost_per_reading, cost_per_key : float, default=1.0 and 0.1
+        What reading a sample costs, and pressing a key.
     chosen_negative_weight : float, default=0.2
         Weight in a fit of the negatives that the table gives a reason other than
         "random" for: see :func:`weigh_chosen_negatives`. 1 gives the labels no
@@ -112,7 +128,8 @@ def simulate(
     Returns
     -------
     CellTable with a row a round
-        Its fields are `n_cells`, `n_positive` (int64) and a float64 for each metric.
+        Its fields are `n_cells`, `n_positive`, `n_readings`, `n_keys` (int64), `cost`
+        and a float64 for each metric.
 
     Raises
     ------
@@ -149,34 +166,46 @@ def simulate(
     check_count(n_cells, "n_cells")
     check_count(batch_cells, "batch_cells")
     check_weight(chosen_negative_weight, "chosen_negative_weight")
+    if max_labels is not None:
+        check_count(max_labels, "max_labels")
+        max_labels = min(max_labels, oracle.n_labels)
+    _check_cost(cost_per_reading, "cost_per_reading")
+    _check_cost(cost_per_key, "cost_per_key")
     if n_cells > oracle.n_cells:
         raise ValueError(
             f"`n_cells` accepts at most the {oracle.n_cells} cells of `y`; got "
             f"{n_cells}."
         )
     metrics = _METRICS if metrics is None else metrics
-    ask = _strategy(strategy, query_params)
-    ask_first = _first(strategy, X, queries)
+    ask = _strategy(strategy, max_labels, query_params)
+    ask_first = _first(strategy, X, queries, max_labels)
+    by_sample = max_labels is not None or strategy in tuple(_ROWS)
     truth = _positives(oracle)
     rng = as_generator(random_state)
     known = MaskedLabels.from_cells([], [], [], shape=oracle.shape)
     known = known._named_like(oracle)
     records, model, chosen = [], None, np.empty((0, 2), np.int64)
+    work = np.zeros(2, np.int64)  # readings, keys
     while known.n_cells < n_cells:
         target = min((len(records) + 1) * batch_cells, n_cells)
         params = {"n_cells": target - known.n_cells, "random_state": rng}
+        if max_labels is not None:
+            params["n_samples"] = -(-params.pop("n_cells") // max_labels)
         if model is None:
             table = ask_first(None, known, **params)
         else:
             table = ask(model.predict_proba(X), known, **params)
         if not len(table):
             break
+        work += _work(table, truth, by_sample)
         known = _label(known, table, truth)
         chosen = np.concatenate([chosen, _chosen(table)])
         to_fit = weigh(known, *chosen.T, chosen_negative_weight)
         model, scores = _fit_and_score(estimator, X, to_fit, X_test, y_test, metrics)
-        records.append((known.n_cells, known.n_positive.sum(), *scores))
-    fields = [("n_cells", np.int64), ("n_positive", np.int64)]
+        cost = work @ [cost_per_reading, cost_per_key]
+        records.append((known.n_cells, known.n_positive.sum(), *work, cost, *scores))
+    counts = ("n_cells", "n_positive", "n_readings", "n_keys")
+    fields = [*((name, np.int64) for name in counts), ("cost", float)]
     return CellTable(np.array(records, fields + [(name, float) for name in metrics]))
 
 
@@ -201,29 +230,64 @@ def _positives(labels):
     return sp.csr_array(parts, shape=labels.shape)
 
 
-def _strategy(strategy, params):
+def _check_cost(cost, name):
+    real = isinstance(cost, Real) and not isinstance(cost, bool)
+    if not real or not 0 <= cost < np.inf:
+        raise ValueError(f"`{name}` accepts finite numbers from 0; got {cost!r}.")
+
+
+def _strategy(strategy, max_labels, params):
     """Return what is asked from the second round on."""
     if isinstance(strategy, str) and strategy in _ROWS:
+        if max_labels is not None:
+            raise ValueError(
+                f"`max_labels` accepts None for the strategy {strategy!r}, which asks "
+                f"for whole rows; got {max_labels}."
+            )
         return _ROWS[strategy]
     if callable(strategy):
         return partial(strategy, **params)
     parse_strategy(strategy, 1)  # judged before the first fit
+    if max_labels is not None:
+        params = {"max_labels": max_labels, **params}
+        if strategy == "random":
+            return partial(_random_samples, **params)
+        return partial(query_samples, strategy=strategy, **params)
     return partial(query_cells, strategy=strategy, **params)
 
 
-def _first(strategy, X, queries):
+def _first(strategy, X, queries, max_labels):
     """Return what is asked in the first round, without a model."""
     if queries is not None:
-        return partial(_seed, X, queries)
+        seed, params = seed_cells, {}
+        if max_labels is not None:
+            seed, params = seed_samples, {"max_labels": max_labels}
+        return partial(_seed, seed, X, queries, **params)
     if isinstance(strategy, str) and strategy in _ROWS:
         return random_rows
+    if max_labels is not None:
+        return partial(query_samples, max_labels=max_labels)
     return partial(query_cells, strategy="random")
 
 
-def _seed(X, queries, proba, known, **params):
+def _random_samples(proba, known, **params):
+    return query_samples(None, known, **params)
+
+
+def _seed(seed, X, queries, proba, known, **params):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewerCellsWarning)  # the next round goes on
-        return seed_cells(X, queries, known, random_share=_FIRST_RANDOM, **params)
+        return seed(X, queries, known, random_share=_FIRST_RANDOM, **params)
+
+
+def _work(table, truth, by_sample):
+    """Return how often a sample was read for these cells, and how many keys pressed."""
+    rows = np.asarray(table["sample"])
+    n_readings = 1 + np.count_nonzero(np.diff(rows))
+    if not by_sample:
+        return n_readings, len(rows)
+    n_positive = np.asarray(truth[rows, np.asarray(table["label"])]).sum()
+    return n_readings, n_readings + n_positive
 
 
 def _chosen(table):

@@ -43,10 +43,10 @@ class Answers:
             self._asked_for.release(cells)
         else:
             cell = self._known_cell(entry["sample"], entry["label"])
-            values = (entry[name] for name in Answer._fields)
-            if is_chosen(entry.get("reason")):
+            answer = Answer(*(entry.get(name) for name in Answer._fields))
+            if is_chosen(answer.reason):
                 self._chosen.add(cell)
-            self._kept.add(cell, Answer(*values))
+            self._kept.add(cell, answer)
             self._asked_for.answered(cell)
 
     def _known_cell(self, sample, label):
@@ -73,7 +73,9 @@ class Answers:
         self._read_log()
         return self._asked_for
 
-    def answer(self, sample, label, value, *, annotator=None, answer_id=None):
+    def answer(
+        self, sample, label, value, *, annotator=None, answer_id=None, together=False
+    ):
         """Save an answer, or several; when this returns, they are on disk.
 
         The same answer of the same annotator to the same cell is saved once, however
@@ -95,10 +97,16 @@ class Answers:
         answer_id : str, default=None
             An id for a single answer, chosen by who gives it: given again after an
             unknown outcome, it is not saved twice.
+        together : bool, default=False
+            Whether the answers were given as one, such as those to the labels of one
+            screen: they keep a common `screen`, and :meth:`undo` takes all back.
 
         Returns
         -------
-        None
+        list of Answer
+            Those that were saved. By `label_parents` and `exclusive_labels`, an answer
+            says something of other labels of its sample: that is saved with it, as an
+            answer with the reason "implied", unless the cell has an answer already.
 
         Raises
         ------
@@ -132,9 +140,10 @@ class Answers:
         ]
         values = [_checked_value(one) for one in values]
         given = zip(cells, values, strict=True)
-        self._save([(cell, value, annotator, answer_id) for cell, value in given])
+        given = [(cell, value, annotator, answer_id) for cell, value in given]
+        return self._save(given, together)
 
-    def _save(self, given):
+    def _save(self, given, together):
         """Append those among (cell, value, annotator, id) that say something new."""
         with self._guard:
             entries, newest = [], {}
@@ -152,12 +161,38 @@ class Answers:
                 if newest[key] != value or answer_id is not None:
                     newest[key] = value
                     entries.append(self._entry(cell, value, annotator, answer_id))
+            groups = [entries] if together else [[entry] for entry in entries]
+            entries = [entry for group in groups for entry in self._closed_group(group)]
             if entries:
                 self._log.append(entries, "answer")
                 self._read_log()
+            return [self._ledger.by_id[entry["id"]][1] for entry in entries]
 
-    def _entry(self, cell, value, annotator, answer_id):
+    def _closed_group(self, group):
+        """Return entries given together, those that they imply after them.
+
+        They are in this order on disk, so that what a crash leaves of them has the
+        answers before what these imply.
+        """
+        by_row = {}
+        for entry in group if self.relations else ():
+            row, col = self._known_cell(entry["sample"], entry["label"])
+            if entry["value"] is not None:
+                by_row.setdefault(row, {})[col] = entry["value"]
+        implied = [
+            self._entry((row, col), value, group[0]["annotator"], None, "implied")
+            for row, values in by_row.items()
+            for col, value in self.relations.implied(values).items()
+            if not self._ledger.standing((row, col))
+        ]
+        if len(group) + len(implied) > 1:
+            screen = uuid.uuid4().hex
+            group = [{**entry, "screen": screen} for entry in group + implied]
+        return group
+
+    def _entry(self, cell, value, annotator, answer_id, reason=None):
         sample, label = self._cell_id(cell)
+        why = self._asked.why(cell) if reason is None else {"reason": reason}
         return {
             "id": uuid.uuid4().hex if answer_id is None else answer_id,
             "sample": sample,
@@ -166,7 +201,7 @@ class Answers:
             "annotator": annotator,
             "time": now(),
             # Why it was asked for: cells by chance make unbiased estimates possible.
-            **self._asked.why(cell),
+            **why,
         }
 
     def _is_known(self, answer_id, cell, value, annotator):
@@ -186,6 +221,8 @@ class Answers:
     def undo(self, *, annotator=None, answer_id=None):
         """Take back the last answer of an annotator that stands, or the one of an id.
 
+        What was given together with it, or is implied by it, is taken back too.
+
         Parameters
         ----------
         annotator : str, default=None
@@ -195,9 +232,9 @@ class Answers:
 
         Returns
         -------
-        Answer or None
-            What was undone; None if there was nothing. The answer before it to the
-            same cell, if there is one, stands again.
+        list of Answer
+            What was undone, in the order it was given; empty if there was nothing. An
+            answer before it to the same cell, if there is one, stands again.
 
         Raises
         ------
@@ -211,15 +248,23 @@ class Answers:
             if answer_id is None:
                 answer_id = self._ledger.last(annotator)
                 if answer_id is None:
-                    return None
+                    return []
             elif answer_id not in self._ledger.by_id:
                 raise ValueError(
                     f"`answer_id` must be that of an answer; got {answer_id!r}."
                 )
-            if not self._ledger.is_undone(answer_id):
-                entry = {"id": uuid.uuid4().hex, "undo": answer_id, "time": now()}
-                self._log.append([entry], "undo")
-            return self._ledger.by_id[answer_id][1]
+            ids = self._ledger.together(answer_id)
+            standing = [one for one in ids if not self._ledger.is_undone(one)]
+            if standing:
+                # The last one first: what a crash leaves undone can be undone still.
+                self._log.append(
+                    [
+                        {"id": uuid.uuid4().hex, "undo": one, "time": now()}
+                        for one in reversed(standing)
+                    ],
+                    "undo",
+                )
+            return [self._ledger.by_id[one][1] for one in standing or [answer_id]]
 
     def answers(self):
         """Return the answers that stand, skips too, in the order they were given.

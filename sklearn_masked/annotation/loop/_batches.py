@@ -9,7 +9,12 @@ from .._audit import audit_cells
 from .._query import check_count
 from .._table import query_table
 from ._answers import check_annotator, now
-from ._choose_batch import choose_cells, model_proba, read_seeds
+from ._choose_batch import (
+    choose_cells,
+    choose_screens,
+    model_proba,
+    read_seeds,
+)
 from ._open_cells import packed, table_rows
 
 
@@ -56,11 +61,65 @@ class Asking:
             If fewer cells are left.
         """
         check_count(n_cells, "n_cells")
-        check_annotator(annotator)
         with self._guard:
-            waiting = self._asked.open_cells(annotator)
+            waiting = self._waiting(annotator)
             if waiting:
                 return self._asked.table(waiting[:n_cells], self.label_names)
+        return self._choose(choose_cells, annotator, proba, n_cells, options)
+
+    def next_screens(
+        self, n_samples=20, *, max_labels=9, annotator=None, proba=None, **options
+    ):
+        """Hand out the next samples to read, each with the labels to answer at once.
+
+        As :meth:`next_batch`, but several cells of a sample: those that the model, or
+        before there is one the seeds, find likely; without either, random ones. The
+        answers to a screen are best given in one call of :meth:`answer`, with
+        ``together=True``.
+
+        Parameters
+        ----------
+        n_samples : int, default=20
+            How many samples at most.
+        max_labels : int, default=9
+            Labels to show with a sample at most.
+        annotator, proba : see next_batch
+        **options : keyword arguments
+            Of :func:`query_samples` where there is a model, such as `reading_cost`.
+
+        Returns
+        -------
+        CellTable
+            As of :func:`query_samples`: the cells of a sample stand together.
+
+        Raises
+        ------
+        AnswerNotSavedError
+            As in :meth:`next_batch`.
+
+        Warns
+        -----
+        FewerCellsWarning
+            If fewer samples are left.
+        """
+        check_count(n_samples, "n_samples")
+        check_count(max_labels, "max_labels")
+        with self._guard:
+            waiting = self._waiting(annotator)
+            if waiting:
+                rows = list(dict.fromkeys(row for row, _ in waiting))[:n_samples]
+                cells = [cell for row in rows for cell in waiting if cell[0] == row]
+                return self._asked.table(cells, self.label_names)
+        options = {"max_labels": max_labels, **options}
+        return self._choose(choose_screens, annotator, proba, n_samples, options)
+
+    def _waiting(self, annotator):
+        check_annotator(annotator)
+        return self._asked.open_cells(annotator)
+
+    def _choose(self, choose, annotator, proba, n, options):
+        """Choose new cells, save that they are asked for, and return them."""
+        with self._guard:
             labels, closed = self.labels, self._closed(annotator)
             n_entries = self._n_read
         # Answers may come in meanwhile, from another thread.
@@ -72,7 +131,7 @@ class Asking:
                 proba = model_proba(fitted.predictor, fitted.rows, labels.n_labels)
         rng = np.random.default_rng([self.random_state, n_entries])
         options = {"strategy": self.strategy, **options}
-        table = choose_cells(labels, closed, proba, seeds, n_cells, rng, **options)
+        table = choose(labels, closed, proba, seeds, n, rng, **options)
         return self._hand_out(table, annotator, n_entries)
 
     def review_batch(self, n_cells=20, *, annotator=None, cv=5):

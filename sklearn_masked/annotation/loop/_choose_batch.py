@@ -1,14 +1,18 @@
 """The next cells to ask for, in view of what is answered, skipped or handed out."""
 
 import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from ..._rows import count_rows, take_rows
 from ...exceptions import FewerCellsWarning, UnknownSeedWarning
 from .._blocks import BLOCK_CELLS
-from .._cold_start import seed_cells
+from .._cold_start import seed_cells, seed_samples
 from .._query import query_cells
+from .._query_samples import query_samples
 from .._table import CellTable
 from ._ledger import QueryLabels
 
@@ -34,36 +38,87 @@ def choose_cells(labels, closed, proba, seeds, n_cells, rng, **options):
     seeds : (matrix, dict of matrices) or None
         For :func:`seed_cells`.
     """
+    return _choose(_CELLS, labels, closed, proba, seeds, n_cells, rng, options)
+
+
+def choose_screens(labels, closed, proba, seeds, n_samples, rng, **options):
+    """Return a table of n_samples samples at most, each with several cells.
+
+    As :func:`choose_cells`, by :func:`seed_samples` and :func:`query_samples`.
+    """
+    return _choose(_SCREENS, labels, closed, proba, seeds, n_samples, rng, options)
+
+
+class _Way(NamedTuple):
+    """How cells are chosen: one by one, or several of a sample."""
+
+    seed: Callable
+    query: Callable
+    random: Callable
+    size: str  # the parameter that says how many
+    taken: Callable  # the cells of a table that are not to be chosen again
+    count: Callable  # how many a table has
+
+
+def _choose(way, labels, closed, proba, seeds, n, rng, options):
+    """Return n cells or samples, by each function in turn what is left to choose."""
     query = QueryLabels.close(labels, closed)
-    tables, n_left = [], n_cells
+    tables, n_left = [], n
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewerCellsWarning)
         for choose in (_by_seeds, _by_model, _by_chance):
-            table = choose(query, proba, seeds, n_left, n_cells, rng, options)
+            table = choose(way, query, proba, seeds, n_left, n, rng, options)
             if table is not None and len(table):
                 tables.append(table)
-                n_left -= len(table)
-                query = _without(query, table)
-            if not n_left:
+                n_left -= way.count(table)
+                query = QueryLabels.close(query, way.taken(table, query))
+            if n_left <= 0:
                 break
-    if n_left:
+    if n_left > 0:
         warnings.warn(
-            f"{n_cells} cells were asked for, and {n_cells - n_left} are left that are "
+            f"{n} {way.size[2:]} were asked for, and {n - n_left} are left that are "
             "neither answered, skipped, nor handed out.",
             FewerCellsWarning,
-            stacklevel=3,
+            stacklevel=5,
         )
     if not tables:
         return table
     return CellTable(np.concatenate(tables), query.label_names)
 
 
-def _without(query, table):
-    cells = zip(table["sample"].tolist(), table["label"].tolist(), strict=True)
-    return QueryLabels.close(query, set(cells))
+def _cells_of(table, query):
+    return set(zip(table["sample"].tolist(), table["label"].tolist(), strict=True))
 
 
-def _by_seeds(query, proba, seeds, n_left, n_cells, rng, options):
+def _all_of_samples(table, query):
+    """Return all cells of the samples of a table: none comes on a second screen."""
+    cols = range(query.n_labels)
+    return {(row, col) for row in set(table["sample"].tolist()) for col in cols}
+
+
+def _n_samples(table):
+    return len(np.unique(table["sample"]))
+
+
+_CELLS = _Way(
+    seed_cells,
+    query_cells,
+    partial(query_cells, None, strategy="random", max_per_label=None),
+    "n_cells",
+    _cells_of,
+    len,
+)
+_SCREENS = _Way(
+    seed_samples,
+    query_samples,
+    partial(query_samples, None),
+    "n_samples",
+    _all_of_samples,
+    _n_samples,
+)
+
+
+def _by_seeds(way, query, proba, seeds, n_left, n, rng, options):
     """Return cells of the labels whose seeds are all that is known of them."""
     if seeds is None:
         return None
@@ -73,34 +128,28 @@ def _by_seeds(query, proba, seeds, n_left, n_cells, rng, options):
         random_share = 0.0  # the strategy has its own
         found = dict(zip(query.label_names, query.n_positive > 0, strict=True))
         queries = {name: some for name, some in queries.items() if not found[name]}
-        n_left = -(-n_cells * len(queries) // query.n_labels)
+        n_left = -(-n * len(queries) // query.n_labels)
     if not queries:
         return None
-    return seed_cells(
-        matrix,
-        queries,
-        query,
-        n_cells=n_left,
-        random_share=random_share,
-        random_state=rng,
-    )
+    params = {way.size: n_left, "random_share": random_share, **_shown(options)}
+    return way.seed(matrix, queries, query, random_state=rng, **params)
 
 
-def _by_model(query, proba, seeds, n_left, n_cells, rng, options):
+def _by_model(way, query, proba, seeds, n_left, n, rng, options):
     if proba is None:
         return None
-    return query_cells(proba, query, n_cells=n_left, random_state=rng, **options)
+    params = {way.size: n_left, "random_state": rng, **options}
+    return way.query(proba, query, **params)
 
 
-def _by_chance(query, proba, seeds, n_left, n_cells, rng, options):
-    return query_cells(
-        None,
-        query,
-        n_cells=n_left,
-        strategy="random",
-        max_per_label=None,
-        random_state=rng,
-    )
+def _by_chance(way, query, proba, seeds, n_left, n, rng, options):
+    params = {way.size: n_left, "random_state": rng, **_shown(options)}
+    return way.random(query, **params)
+
+
+def _shown(options):
+    """Return how many labels a screen has, of options for a query by the model."""
+    return {name: options[name] for name in ("max_labels",) if name in options}
 
 
 def model_proba(model, X, n_labels):
@@ -150,7 +199,7 @@ def read_seeds(seeds, X, texts, label_names):
             f"for {', '.join(map(repr, unknown[:10]))}. These labels begin with cells "
             "by chance.",
             UnknownSeedWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return known
 

@@ -17,6 +17,11 @@ class Answer(NamedTuple):
     annotator: str | None
     time: str
     n: int  # place among all answers
+    # Why the cell was asked for; "implied" if another answer says so. None if it was
+    # answered without being asked for.
+    reason: str | None = None
+    propensity: float | None = None  # of cells by chance
+    screen: str | None = None  # of answers given together, the same id
 
 
 class Ledger:
@@ -32,6 +37,7 @@ class Ledger:
         self.seen = {}  # annotator -> cells answered or skipped
         self._standing = {}  # annotator -> {id: None}, in order
         self._undone = set()
+        self._screens = {}  # screen -> ids of its answers, in order
 
     # Both may be done again after an interrupt, and come to the same.
 
@@ -43,6 +49,8 @@ class Ledger:
         self.seen.setdefault(answer.annotator, set()).add(cell)
         self._standing.setdefault(answer.annotator, {})[answer.id] = None
         self.by_id[answer.id] = (cell, answer)
+        if answer.screen is not None:
+            self._screens.setdefault(answer.screen, {})[answer.id] = None
 
     def undo(self, answer_id):
         """Let an answer count no more."""
@@ -66,6 +74,11 @@ class Ledger:
     def last(self, annotator):
         """Return the id of the last answer of an annotator that stands, or None."""
         return next(reversed(self._standing.get(annotator, {})), None)
+
+    def together(self, answer_id):
+        """Return the ids of the answers given together with one, itself among them."""
+        screen = self.by_id[answer_id][1].screen
+        return [answer_id] if screen is None else list(self._screens[screen])
 
     def said(self, cell, annotator):
         """Return the answer of an annotator to a cell that stands, or None."""

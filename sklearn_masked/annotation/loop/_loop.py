@@ -6,6 +6,7 @@ import threading
 from numbers import Integral
 from pathlib import Path
 
+from .._label_relations import LabelRelations
 from .._selection_weights import CHOSEN_NEGATIVE_WEIGHT, check_weight
 from .._strategies import parse_strategy
 from ..files import make_folder, read_json, remove_parts, write_atomically
@@ -146,11 +147,18 @@ class LabelingLoop(Asking, Answers):
         seeds=None,
         on_disagreement="unlabeled",
         chosen_negative_weight=CHOSEN_NEGATIVE_WEIGHT,
+        label_parents=None,
+        exclusive_labels=None,
         random_state=None,
     ):
         self._prepare(
             estimator, X, label_names, sample_ids, strategy, seeds, on_disagreement
         )
+        self.relations = LabelRelations(
+            self.label_names, label_parents, exclusive_labels
+        )
+        self.label_parents = dict(label_parents or {})
+        self.exclusive_labels = [list(group) for group in exclusive_labels or []]
         check_weight(chosen_negative_weight, "chosen_negative_weight")
         self.chosen_negative_weight = float(chosen_negative_weight)
         if random_state is not None and (
@@ -202,6 +210,8 @@ class LabelingLoop(Asking, Answers):
             chosen_negative_weight=settings.get(
                 "chosen_negative_weight", CHOSEN_NEGATIVE_WEIGHT
             ),
+            label_parents=settings.get("label_parents"),
+            exclusive_labels=settings.get("exclusive_labels"),
             random_state=settings["random_state"],
         )
 
@@ -302,6 +312,8 @@ class LabelingLoop(Asking, Answers):
                 strategy=self.strategy,
                 on_disagreement=self.on_disagreement,
                 chosen_negative_weight=self.chosen_negative_weight,
+                label_parents=self.label_parents,
+                exclusive_labels=self.exclusive_labels,
                 random_state=self.random_state,
             )
         except BaseException:

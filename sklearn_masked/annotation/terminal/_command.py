@@ -14,11 +14,12 @@ from ._wording import Refused, count, note, plain, say
 
 _PROGRAM = "python -m sklearn_masked.annotate"
 _DESCRIPTION = """\
-Label texts in the terminal: one key an answer, each saved at once.
+Label texts in the terminal. Each answer is saved at once.
 
-A question is one text and one label: does it apply? A model is trained in the
-background, and chooses what is worth asking next. Start the same command
-again to go on where you stopped."""
+A text is shown with its likely labels: mark those that apply, and Enter
+answers for all of them. Or, with --one-label, one text and one label: does it
+apply? A model is trained in the background, and chooses what is worth asking
+next. Start the same command again to go on where you stopped."""
 _EPILOG = """\
 files:
   TEXTS    .csv or .tsv with a header line, .jsonl (an object a line), .txt (a
@@ -26,19 +27,25 @@ files:
            --text-column. With ids, from a column "id" or --id-column, answers
            are kept by id; without, by position, and the texts must stay as they
            are. Either way new texts may be added at the end only.
-  LABELS   a label a line, and if you like words that point to it, for the first
-           questions:
+  LABELS   a label per line, and if you like words that point to it:
                sport
                politics: election parliament minister
+           A label below another, and labels of which at most one applies; what
+           an answer says of other labels is then saved with it:
+               sport > football: goal striker
+               football | tennis
 
 keys:
-  y yes   n no   s skip   u undo   space more   r report   ? help   q quit
+  1-9 mark a label   Enter answer: marked yes, not marked no
+  with --one-label: y yes   n no
+  s skip   u undo   space more   r report   ? help   q quit
 
 in the folder, when you quit:
   model.joblib   the model with its vectorizer, one pipeline that takes texts:
                  joblib.load("news-answers/model.joblib").predict_proba(texts)
   labels.csv     the answers, a line each: sample, label, value, annotator,
-                 timestamp, text; corrections made there come in by --import
+                 timestamp, reason, text; corrections made there come in by
+                 --import
   answers.jsonl  the log that the program goes on from: leave it as it is
 
 examples:
@@ -101,17 +108,23 @@ def _parser():
     add("--id-column", metavar="NAME", help='default: "id", if there is one')
     add("--annotator", metavar="NAME", help="who answers; is saved with each answer")
     add(
+        "--one-label",
+        action="store_true",
+        help="ask for one label of a text at a time, instead of all likely ones",
+    )
+    add(
         "--round",
         type=_count,
         metavar="N",
-        help="questions from one training to the next (default: 3 a label, between 24 "
-        "and 60)",
+        help="questions from one training to the next (default: 15 texts; with "
+        "--one-label 3 per label, between 24 and 60)",
     )
     add(
         "--order",
         choices=["label", "loop"],
         default="label",
-        help="ask label by label (default), or as the model ranks the questions",
+        help="with --one-label, ask label by label (default), or as the model ranks "
+        "the questions",
     )
     add("--no-color", action="store_true", help="no colors (or set NO_COLOR)")
     _add_file_options(parser)
@@ -166,7 +179,7 @@ def _count(text):
 
 def _run(options):
     asks = not (options.export or options.model or options.bring or options.repair)
-    names, words = read_labels(options.labels)
+    labels = read_labels(options.labels)
     pool = read_texts(options.texts, options.text_column, options.id_column)
     if asks:
         _check_terminal()
@@ -184,16 +197,16 @@ def _run(options):
     check_options(options, folder)
     if options.repair:
         repair(folder)
-    with opened(folder, pool, names, words) as loop:
+    with opened(folder, pool, labels) as loop:
         if not asks:
             write(loop, pool, options)
             return 0
-        n_texts, n_labels = count(len(pool.texts), "text"), count(len(names), "label")
-        say(f"{n_texts}, {n_labels}. Loading...")
+        n_labels = count(len(labels.names), "label")
+        say(f"{count(len(pool.texts), 'text')}, {n_labels}. Loading...")
         note_changes(loop, pool)
         # Later, keys would be heard late while it loads.
         importlib.import_module("sklearn_masked.classifier")
-        return _ask(loop, pool, words, options)
+        return _ask(loop, pool, labels.words, options)
 
 
 def _check_terminal():
@@ -225,6 +238,7 @@ def _ask(loop, pool, words, options):
             pool.texts,
             annotator=options.annotator,
             n_round=options.round,
+            max_labels=None if options.one_label else 9,
             order=options.order,
             wake=wake,
         ),
@@ -252,7 +266,7 @@ def _say_goodbye(loop, pool, session, trained):
 
     if session.pace.n:
         say(session.report() + "\n")
-    n, n_all = session.pace.n, session.n_all
+    n, n_all = session.n_given, session.n_all
     say(f"Answers and skips: {n} in this session, {n_all} in all; saved.")
     written = True
     if session.n_all:

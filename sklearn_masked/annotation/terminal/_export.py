@@ -8,7 +8,7 @@ import joblib
 
 from ..files import keep_copy, write_atomically
 
-FIELDS = ("sample", "label", "value", "annotator", "timestamp", "text")
+FIELDS = ("sample", "label", "value", "annotator", "timestamp", "reason", "text")
 WORDS = {1: "yes", 0: "no", None: "skip"}
 # What the program keeps in its folder, and reads again.
 _OWN = (
@@ -50,8 +50,8 @@ def write_answers(loop, pool, path):
         writer.writerow(FIELDS)
         for one in answers:
             word, who = WORDS[one.value], one.annotator or ""
-            about = pool.texts[rows[one.sample]]
-            writer.writerow([one.sample, one.label, word, who, one.time, about])
+            about = one.reason or "", pool.texts[rows[one.sample]]
+            writer.writerow([one.sample, one.label, word, who, one.time, *about])
         text.flush()
         text.detach()
 

@@ -34,7 +34,7 @@ def repair(folder):
         raise Refused(str(error)) from None
 
 
-def opened(folder, pool, names, words):
+def opened(folder, pool, labels):
     """Return the loop of a folder; raise with what a person can do about it."""
     ours = any((folder / name).exists() for name in ("settings.json", "answers.jsonl"))
     if folder.is_dir() and not ours and any(folder.iterdir()):
@@ -47,9 +47,11 @@ def opened(folder, pool, names, words):
             None,
             pool.texts,
             folder=folder,
-            label_names=names,
+            label_names=labels.names,
             sample_ids=pool.ids,
-            seeds=words or None,
+            seeds=labels.words or None,
+            label_parents=labels.parents,
+            exclusive_labels=labels.exclusive,
         )
     except FolderInUseError as error:
         raise Refused(str(error)) from None

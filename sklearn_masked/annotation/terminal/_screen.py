@@ -5,6 +5,7 @@ import unicodedata
 
 from prompt_toolkit.utils import get_cwidth
 
+from ._wording import count
 from ._wrap import clean, fit, wrap_text
 
 # On a very wide screen, the eye would lose the line.
@@ -12,9 +13,7 @@ _WIDEST = 100
 # Lines for what came of a key, with what is heard from the background; and for the
 # longest names of labels.
 _SAID = 3
-KEYS = (
-    ("y", "yes"),
-    ("n", "no"),
+_COMMON = (
     ("s", "skip"),
     ("u", "undo"),
     ("space", "more"),
@@ -22,11 +21,20 @@ KEYS = (
     ("?", "help"),
     ("q", "quit"),
 )
-HELP = """\
-Does the label apply to the text? One key says so, and it is saved at once.
-
-y  yes, it applies (also 1)
-n  no, it does not (also 0)
+_ASKED_MANY = (
+    "Which apply? Mark with 1-9; Enter answers: marked yes, not marked NO",
+    "Which apply? Enter: marked yes, not marked NO",
+    "Enter: marked yes, others NO",
+)
+KEYS = (("y", "yes"), ("n", "no"), *_COMMON)
+# That space shows more is said where there is more.
+KEYS_MANY = (
+    ("1-9", "mark"),
+    ("Enter", "answer"),
+    ("o", "other labels"),
+    *(one for one in _COMMON if one[0] != "space"),
+)
+_HELP = """\
 s  skip: I cannot tell. A skip is no answer; you are not asked again
 u  undo: take back the last answer, then the one before it, and so on
 
@@ -40,6 +48,30 @@ Ctrl-C  stop at once: answers are saved, the model waits for next time
 A model is trained in the background while you answer, and chooses what to
 ask next. Words of the label file that stand in a text are underlined.
 To go on another day, start the same command again."""
+HELP = f"""\
+Does the label apply to the text? One key says so, and it is saved at once.
+
+y  yes, it applies (also 1)
+n  no, it does not (also 0)
+{_HELP}"""
+HELP_MANY = f"""\
+Which of these labels apply to the text?
+
+1 to 9  mark a label, or mark it no more
+Enter   answer ALL labels on the screen: the marked ones yes, the others no
+o       ask next for other labels of this text, that are not on the screen
+{_HELP}"""
+INTRO = """\
+Each text comes with the labels that may apply to it. Mark those that do with
+the keys 1 to 9, and press Enter.
+
+Enter answers ALL labels on the screen: the marked ones with yes, those not
+marked with no. It is saved at once, and u takes it back. About labels that
+are not on the screen nothing is said; o asks for them next.
+
+s skips the text, if you cannot tell. ? shows all keys.
+
+To be asked for one label at a time, start with --one-label."""
 
 
 class Screen:
@@ -55,7 +87,7 @@ class Screen:
 
     def __init__(self, session, words):
         self.session = session
-        self._hits = {name: _pattern(some) for name, some in words.items()}
+        self._words, self._hits = words, {}
         self._page = None  # (title, text) of what is shown instead of the question
         self._top, self._shown, self._n_rows, self._n_lines = 0, None, 1, 0
         self._n_drawn = 0
@@ -140,13 +172,15 @@ class Screen:
     def _progress(self, width):
         session = self.session
         pace = session.pace
-        left = f"{pace.n} this session"
+        many = session.max_labels is not None
+        left = f"{count(pace.n, 'text') if many else pace.n} this session"
         if pace.a_minute is not None:
             left += f", {pace.a_minute:.0f} a minute"
-        left += f", {session.n_all} in all"
+        left += f", {session.n_all} {'answers ' * many}in all"
         right = ""
         if session.question is not None:
-            right = "question {} of {}".format(*session.place)
+            what = "text" if many else "question"
+            right = what + " {} of {}".format(*session.place)
         gap = width - len(left) - len(right)
         if gap < 2:
             return [("", fit(left, width))]
@@ -154,7 +188,9 @@ class Screen:
 
     def _asked(self, width):
         """Return the lines that ask: one, unless the name of the label is long."""
-        name = clean(self.session.loop.label_names[self.session.question.label])
+        if self.session.max_labels is not None:
+            return [_first_that_fits(_ASKED_MANY, width), *self._boxes(width)]
+        name = clean(self.session.loop.label_names[self.session.question.labels[0]])
         name = f"[{name}]".replace("\n", " ")
         # That it has changed is easily overlooked after ten alike.
         before = "New label: " if self.session.is_new_label else "Label: "
@@ -165,6 +201,32 @@ class Screen:
             return [[("class:label", name)]]
         lines = wrap_text(f"{before}{name} y/n?", width)
         return [[("class:label", line)] for line in lines[:_SAID]]
+
+    def _boxes(self, width):
+        """Return the labels to be marked, in as few rows as there is room for."""
+        width, names, boxes = min(width, _WIDEST), self.session.loop.label_names, []
+        for key, label in enumerate(self.session.question.labels, 1):
+            is_marked = label in self.session.marked
+            name = clean(names[label]).replace("\n", " ")
+            box = fit(f"{key} [{'x' if is_marked else ' '}] {name}", width)
+            boxes.append(("class:label" if is_marked else "", box))
+        for n_rows in range(1, len(boxes) + 1):
+            columns = [boxes[i : i + n_rows] for i in range(0, len(boxes), n_rows)]
+            widths = [max(get_cwidth(box) for _, box in column) for column in columns]
+            if sum(widths) + 2 * (len(widths) - 1) <= width:
+                break
+        lines = []
+        for row in range(n_rows):
+            parts = [
+                (column[row], size)
+                for column, size in zip(columns, widths, strict=True)
+                if row < len(column)
+            ]
+            line = []
+            for (style, box), size in parts:
+                line += [(style, box), ("", " " * (size - get_cwidth(box) + 2))]
+            lines.append(line[:-1])
+        return lines
 
     def _waiting(self):
         if self.session.finished:
@@ -183,8 +245,16 @@ class Screen:
             return []
         text = self.session.texts[question.sample]
         lines = wrap_text(text if text.strip() else "(an empty text)", width)
-        hits = self._hits.get(self.session.loop.label_names[question.label])
+        hits = self._pattern(question.labels)
         return [_marked(line, hits) for line in lines]
+
+    def _pattern(self, labels):
+        """Return what finds the words of labels."""
+        if labels not in self._hits:
+            names = (self.session.loop.label_names[label] for label in labels)
+            words = " ".join(self._words.get(name, "") for name in names)
+            self._hits[labels] = _pattern(words)
+        return self._hits[labels]
 
     # The lines below it
 
@@ -195,7 +265,8 @@ class Screen:
         said = wrap_text(self.session.message, width)[:room] or [""]
         said += wrap_text(self.session.notice, width)
         said = [*said[:_SAID], *[""] * (_SAID - len(said))]
-        return [None, *([("", line)] for line in said), _keys(width)]
+        keys = KEYS if self.session.max_labels is None else KEYS_MANY
+        return [None, *([("", line)] for line in said), _keys(keys, width)]
 
     def _rule(self, width):
         """Return the line below the text: what is hidden of it, and what goes on."""
@@ -223,15 +294,23 @@ def _is_unsure(line):
     )
 
 
-def _keys(width):
+def _first_that_fits(lines, width):
+    """Return the first line that is not too wide, or what fits of the last."""
+    for line in lines:
+        if len(line) <= width:
+            return [("", line)]
+    return [("", fit(lines[-1], width))]
+
+
+def _keys(keys, width):
     """Return the line of keys, with as many words as there is room for."""
-    line = [part for key, word in KEYS for part in (key, word)]
-    if len(" ".join(line)) + 2 * len(KEYS) > width:
-        return [("", fit(" ".join(key for key, _ in KEYS if key != "space"), width))]
+    line = [part for key, word in keys for part in (key, word)]
+    if len(" ".join(line)) + len(keys) - 1 > width:
+        return [("", fit(" ".join(key for key, _ in keys if key != "space"), width))]
     styled = []
-    for key, word in KEYS:
+    for key, word in keys:
         styled += [("class:key", key), ("", f" {word}   ")]
-    styled[-1] = ("", f" {KEYS[-1][1]}")
+    styled[-1] = ("", f" {keys[-1][1]}")
     if sum(len(text) for _, text in styled) > width:
         styled = [(style, text.replace("   ", "  ")) for style, text in styled]
     return styled

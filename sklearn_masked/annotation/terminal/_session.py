@@ -15,13 +15,23 @@ MIN_SECONDS = 0.15
 # After that many answers, what was said of the background has been read.
 _SEEN = 6
 _PER_LABEL, _FEWEST, _MOST = 3, 24, 60
+_SCREENS = 15
 
 
 class Question(NamedTuple):
-    """One cell: whether this label applies to this text."""
+    """One label of a text, or several: whether each applies to it."""
 
     sample: int
-    label: int
+    labels: tuple
+
+    def without(self, cells):
+        """Return the question less some cells, given as (sample, label)."""
+        left = (one for one in self.labels if (self.sample, one) not in cells)
+        return Question(self.sample, tuple(left))
+
+    def cells(self):
+        """Return its cells, as (sample, label)."""
+        return [(self.sample, label) for label in self.labels]
 
 
 class Session:
@@ -40,9 +50,13 @@ class Session:
     annotator : str, default=None
         Who answers.
     n_round : int, default=None
-        Questions in a round; None for three a label, between 24 and 60.
+        Questions in a round. None for 15 texts with several labels each; with one
+        label per question, for three per label, between 24 and 60.
+    max_labels : int or None, default=None
+        Labels of a text to ask for at once. None asks for one.
     order : {"label", "loop"}, default="label"
-        Whether a round goes label by label, or as the loop ranks its cells.
+        With one label per question, whether a round goes label by label, or as the
+        loop ranks its cells.
     wake : callable, default=None
         Called when something has happened in the background.
     clock : callable, default=time.monotonic
@@ -52,6 +66,8 @@ class Session:
     ----------
     question : Question or None
         What is asked now.
+    marked : set of int
+        Labels of the question that are marked, to be answered by :meth:`submit`.
     message : str
         What came of the last key.
     notice : str
@@ -67,22 +83,28 @@ class Session:
         *,
         annotator=None,
         n_round=None,
+        max_labels=None,
         order="label",
         wake=None,
         clock=time.monotonic,
     ):
         self.loop, self.texts, self.annotator = loop, texts, annotator
-        by_labels = min(max(_PER_LABEL * len(loop.label_names), _FEWEST), _MOST)
-        self.n_round = by_labels if n_round is None else n_round
-        self.order = order
+        if n_round is None:
+            n_round = min(max(_PER_LABEL * len(loop.label_names), _FEWEST), _MOST)
+            n_round = n_round if max_labels is None else _SCREENS
+        self.n_round, self.max_labels, self.order = n_round, max_labels, order
+        self.marked = set()
         self._clock = clock
         self.pace = Pace(clock)
         self.chooser, self.trainer = Background(wake), Background(wake)
         self._questions, self._n_asked, self._last_label = [], 0, None
         self.message = "One key answers, and the answer is saved at once. ? shows help."
+        if max_labels is not None:
+            self.message = "Mark what applies, then press Enter. ? shows help."
         self.notice, self._n_noticed, self._is_good_news = "", 0, False
         self.finished = False
-        self._n_before, self._n_given = len(loop.answers()), 0
+        # Answers and skips of this session that stand, and by how many they changed.
+        self.n_given, self._n_before, self._n_change = 0, len(loop.answers()), 0
         self._n_untrained = self._untrained()
         self._n_training = 0
         self._shown_at = clock()
@@ -103,46 +125,132 @@ class Session:
     @property
     def n_all(self):
         """Answers and skips that stand, of everybody, those of before too."""
-        return max(0, self._n_before + self._n_given)
+        return max(0, self._n_before + self._n_change)
+
+    @property
+    def knows_screens(self):
+        """Whether several labels of a text were answered at once before."""
+        return any(one.screen is not None for one in self.loop.answers())
 
     def _choose(self):
         self._n_asked = 0
-        self.chooser.start(
-            lambda: self.loop.next_batch(self.n_round, annotator=self.annotator)
-        )
+        self.chooser.start(self._next)
+
+    def _next(self):
+        if self.max_labels is None:
+            return self.loop.next_batch(self.n_round, annotator=self.annotator)
+        options = {"max_labels": self.max_labels, "annotator": self.annotator}
+        return self.loop.next_screens(self.n_round, **options)
 
     def _take_round(self, done):
         if done.error is not None:
             self._notify(f"No questions could be chosen: {plain(done.error)}")
             return
-        cells = zip(done.result["sample"], done.result["label"], strict=True)
-        new = [Question(int(sample), int(label)) for sample, label in cells]
-        new = [one for one in new if one not in self._questions]
-        if self.order == "label":
+        cells = zip(
+            done.result["sample"].tolist(), done.result["label"].tolist(), strict=True
+        )
+        known = {cell for one in self._questions for cell in one.cells()}
+        new = self._as_questions([cell for cell in cells if cell not in known])
+        if self.max_labels is None and self.order == "label":
             # A stable sort: within a label, as the loop ranks them. The label that
             # the person has in mind comes first.
-            new.sort(key=lambda one: (one.label != self._last_label, one.label))
+            new.sort(key=lambda one: (one.labels[0] != self._last_label, one.labels))
         if not self._questions:
-            self._shown_at = self._clock()
+            self._show()
         self._questions += new
         self.finished = not self._questions
+
+    def _as_questions(self, cells):
+        """Return the questions that ask for these cells, (sample, label)."""
+        if self.max_labels is None:
+            return [Question(sample, (label,)) for sample, label in cells]
+        by_sample = {}
+        for sample, label in cells:
+            by_sample.setdefault(sample, []).append(label)
+        # In the order of the file of labels, where the eye finds each again.
+        return [
+            Question(sample, tuple(sorted(labels[i : i + self.max_labels])))
+            for sample, labels in by_sample.items()
+            for i in range(0, len(labels), self.max_labels)
+        ]
+
+    def _show(self, marked=()):
+        """Note that another question is seen from now on."""
+        self._shown_at = self._clock()
+        self.marked = set(marked)
 
     @property
     def is_new_label(self):
         """Whether the question is about another label than the one before."""
         return self.question is not None and self._last_label not in (
             None,
-            self.question.label,
+            self.question.labels[0],
         )
 
     # What is answered
 
     def answer(self, value):
-        """Save an answer to the question: 1, 0 or None; tell whether it was.
+        """Save an answer to all labels of the question: 1, 0 or None.
 
-        It is on disk when this returns. One that comes too quickly to be meant is not
-        taken.
+        It is on disk when this returns; tell whether it was saved. One that comes too
+        quickly to be meant is not taken.
         """
+        if not self._may_answer():
+            return False
+        return self._save([value] * len(self.question.labels))
+
+    def toggle(self, nth):
+        """Mark a label of the question, the first is 0, or mark it no more.
+
+        What the label says of others on the screen is marked with it.
+        """
+        if not self._may_answer():
+            return
+        if nth >= len(self.question.labels):
+            self.message = f"There is no label {nth + 1} here: nothing was marked."
+            return
+        label = self.question.labels[nth]
+        value = int(label not in self.marked)
+        said = {**self.loop.relations.implied({label: value}), label: value}
+        for col in self.question.labels:
+            if said.get(col) == 1:
+                self.marked.add(col)
+            elif said.get(col) == 0:
+                self.marked.discard(col)
+        self.message = "Enter answers: yes to what is marked, no to the others here."
+
+    def ask_others(self):
+        """Ask next for labels of the text that are not on the screen."""
+        if not self._may_answer():
+            return
+        sample, shown = self.question
+        dense = self.loop.labels[[sample]].to_dense()[0]
+        later = {
+            label
+            for one in self._questions
+            for _, label in one.cells()
+            if one.sample == sample
+        }
+        others = [
+            (sample, label)
+            for label, value in enumerate(dense.tolist())
+            if value != value and label not in later
+        ]
+        if not others:
+            self.message = "All labels of this text are on the screen, or answered."
+            return
+        [again, *_] = self._as_questions(others)
+        self._questions.insert(1, again)
+        self.message = f"Other labels of this text come next: {len(again.labels)}."
+
+    def submit(self):
+        """Save yes for the marked labels of the question, and no for its others."""
+        if not self._may_answer():
+            return False
+        return self._save([int(one in self.marked) for one in self.question.labels])
+
+    def _may_answer(self):
+        """Tell whether there is a question that a person can have read."""
         if self.question is None:
             self.message = "There is no question: nothing was answered."
             if not self.finished and not self.chooser.busy:
@@ -153,45 +261,93 @@ class Session:
                 "Not taken: the key came before the text could be read. Once more?"
             )
             return False
-        sample, label = self.question
+        return True
+
+    def _save(self, values):
+        sample, labels = self.question
         try:
-            self.loop.answer(sample, label, value, annotator=self.annotator)
+            saved = self.loop.answer(
+                [sample] * len(labels),
+                list(labels),
+                values,
+                annotator=self.annotator,
+                together=len(labels) > 1,
+            )
         except OSError as error:
             self.message = f"NOT SAVED, please answer again: {plain(error)}"
             return False
-        self.message = f"{self._name(label)}: {WORDS[value]}.  (u takes it back)"
-        self._note(1)
-        self._last_label = label
+        implied = [one for one in saved if one.reason == "implied"]
+        given = list(zip(labels, values, strict=True))
+        self.message = f"{self._said(given, implied)}  (u takes it back)"
+        self._note(1, len(labels) + len(implied))
+        self._last_label = labels[-1]
         del self._questions[0]
+        self._drop(
+            {(sample, self.loop.label_names.index(one.label)) for one in implied}
+        )
         self._n_asked += 1
         self._go_on()
         return True
 
+    def _said(self, given, implied):
+        """Return answers in words: (label, value) given, and those that they imply."""
+        if len(given) == 1:
+            [(label, value)] = given
+            said = f"{self._name(label)}: {WORDS[value]}."
+        else:
+            yes = [self._name(label) for label, value in given if value]
+            if given[0][1] is None:
+                said = f"Skipped: all {len(given)}."
+            elif not yes:
+                said = f"No to all {len(given)}."
+            else:
+                n_no = len(given) - len(yes)
+                said = f"Yes: {', '.join(yes)}. No to the other {n_no}."
+                said = said if n_no else f"Yes to all {len(given)}."
+        for value in (1, 0):
+            names = [one.label for one in implied if one.value == value]
+            if names:
+                said += f" So also {WORDS[value]}: {', '.join(names)}."
+        return said
+
+    def _drop(self, cells):
+        """Ask no more for cells, (sample, label), that were answered otherwise."""
+        left = (one.without(cells) for one in self._questions)
+        self._questions = [one for one in left if one.labels]
+
     def undo(self):
-        """Take back the last answer, and ask again."""
+        """Take back the last answers given at once, and ask again."""
         try:
             undone = self.loop.undo(annotator=self.annotator)
         except OSError as error:
             self.message = f"NOT TAKEN BACK, please press u again: {plain(error)}"
             return
-        if undone is None:
+        if not undone:
             self.message = "There is nothing to take back."
             return
-        sample = undone.sample
-        if isinstance(sample, str):
-            [sample] = self.loop.positions([sample])
-        label = self.loop.label_names.index(undone.label)
-        again = Question(int(sample), label)
-        self._questions = [again] + [one for one in self._questions if one != again]
+        given = [one for one in undone if one.reason != "implied"] or undone
+        values = {self._cell(one): one.value for one in given}
+        again = self._as_questions(list(values))
+        self._drop(set(values))
+        self._questions = again + self._questions
         self.finished = False
         self._n_asked = max(0, self._n_asked - 1)
-        self._shown_at = self._clock()
-        self._note(-1)
-        self.message = f"Taken back: {self._name(label)}, {WORDS[undone.value]}."
+        self._show({label for (_, label), value in values.items() if value})
+        self._note(-1, -len(undone))
+        said = [(label, value) for (_, label), value in values.items()]
+        self.message = f"Taken back: {self._said(said, [])}"
 
-    def _note(self, change):
+    def _cell(self, answer):
+        """Return the cell of an answer, (sample, label) by position."""
+        sample = answer.sample
+        if isinstance(sample, str):
+            [sample] = self.loop.positions([sample])
+        return int(sample), self.loop.label_names.index(answer.label)
+
+    def _note(self, change, n_answers):
         self.pace.note(change)
-        self._n_given += change
+        self.n_given = max(0, self.n_given + n_answers)
+        self._n_change += n_answers
         self._n_untrained += 1  # a model that has seen what was taken back is stale
 
     def _name(self, label):
@@ -200,7 +356,7 @@ class Session:
 
     def _go_on(self):
         """After an answer: the next question, and what runs in the background."""
-        self._shown_at = self._clock()
+        self._show()
         self._n_noticed += 1
         if self._n_noticed >= _SEEN:
             self.notice = ""

@@ -12,7 +12,7 @@ from prompt_toolkit.layout import FormattedTextControl, Layout, Window
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.styles import Style
 
-from ._screen import HELP, Screen
+from ._screen import HELP, HELP_MANY, INTRO, Screen
 
 # What is styled is told by words or marks too.
 _STYLE = Style.from_dict({"label": "bold", "key": "bold", "hit": "underline"})
@@ -56,6 +56,8 @@ def label_in_terminal(make_session, words, *, color=True, **streams):
     )
     session = make_session(app.invalidate)
     screen = Screen(session, words)
+    if session.max_labels is not None and not session.knows_screens:
+        screen.open_page("Before the first text", INTRO)
     app.layout = Layout(_window(app, screen))
     app.key_bindings = _bindings(screen)
     app.before_render += lambda _: session.poll()
@@ -125,7 +127,7 @@ def _bindings(screen):
         return add
 
     def act_on_question(action):
-        """Do it; on a page of help, only go back, lest an answer be given unseen."""
+        """Do it; on a page of help, only go back, so that no answer is unseen."""
 
         def act(event):
             if not screen.close_page():
@@ -133,17 +135,24 @@ def _bindings(screen):
 
         return act
 
-    for key, value in _ANSWERS.items():
+    many = session.max_labels is not None
+    for key, value in ({"s": None} if many else _ANSWERS).items():
         on(key, key.upper())(
             act_on_question(lambda _, value=value: session.answer(value))
         )
+    if many:
+        for nth in range(9):
+            on(str(nth + 1))(act_on_question(lambda _, nth=nth: session.toggle(nth)))
+        on("o", "O")(act_on_question(lambda _: session.ask_others()))
+        on("enter")(act_on_question(lambda _: session.submit()))
     for key, pages in _SCROLL.items():
         on(key)(lambda _, pages=pages: screen.scroll(pages))
     on("u", "U")(act_on_question(lambda _: session.undo()))
     on("r", "R")(
         act_on_question(lambda _: screen.open_page("Report", session.report()))
     )
-    on("?", "h", "H")(act_on_question(lambda _: screen.open_page("Help", HELP)))
+    page = HELP_MANY if many else HELP
+    on("?", "h", "H")(act_on_question(lambda _: screen.open_page("Help", page)))
     on("q", "Q", "c-d")(act_on_question(lambda event: event.app.exit(result=True)))
     on("c-c", "<sigint>")(lambda event: event.app.exit(result=False))
 

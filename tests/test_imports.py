@@ -32,9 +32,9 @@ TABLE = [
     "classifier",
     "calibration",
     "thresholds",
+    "inspection",
     "annotation",
     "serving",
-    "inspection",
     "plotting",
     "annotate",
 ]

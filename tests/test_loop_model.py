@@ -205,13 +205,14 @@ def test_report_scores_by_cross_validation_and_remembers(tmp_path):
             expected = metric(labels, proba, average=None)
             np.testing.assert_array_equal(report.labels[name], expected)
         assert report.scored_at == 60
-        assert str(report).splitlines()[0].endswith("skipped  ROC AUC     AP")
+        assert str(report).splitlines()[0].endswith("skipped  ROC AUC (95 %)       AP")
     with make(tmp_path, estimator) as loop:
         loop.answer(39, "war", 1)
         again = loop.report()
         np.testing.assert_array_equal(again.labels["roc_auc"], report.labels["roc_auc"])
         assert again.scored_at == 60
-        assert str(again).endswith("scores by cross-validation on 60 cells")
+        assert "scores by cross-validation on 60 cells\nmean over" in str(again)
+        assert "more answers" not in str(again) and "by chance" not in str(again)
         (tmp_path / "scores.json").write_text("{")
         assert loop.report().scored_at is None
 

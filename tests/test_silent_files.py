@@ -601,7 +601,7 @@ def test_a_second_corrected_file_is_kept_too(place, capsys):
 def test_labels_csv_itself_may_be_brought_in(place, capsys):
     end_of_session(place, capsys)
     path = correct(place)
-    path.write_text(path.read_text() + "4,war,yes,bob,2026-01-01T00:00:00+00:00,x\n")
+    path.write_text(path.read_text() + "4,war,yes,bob,2026-01-01T00:00:00+00:00,,x\n")
     status, out, error = run(capsys, place, "--import", path)
     assert (status, out) == (
         0,

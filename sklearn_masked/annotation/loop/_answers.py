@@ -296,6 +296,17 @@ class Answers:
         with self._guard:
             return [self._ledger.standing(cell) for cell in self._ledger.cells]
 
+    def _random_cells(self, labels):
+        """Return which of the labeled cells were asked for by chance, bool."""
+        cells = labels.cells()
+        return np.array(
+            [
+                any(one.reason == "random" for one in self._ledger.standing(cell))
+                for cell in zip(cells.rows.tolist(), cells.cols.tolist(), strict=True)
+            ],
+            dtype=bool,
+        )
+
     @property
     def labels(self):
         """What the answers say, as MaskedLabels."""

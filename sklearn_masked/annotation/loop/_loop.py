@@ -7,6 +7,7 @@ from numbers import Integral
 from pathlib import Path
 
 from .._label_relations import LabelRelations
+from .._query import check_count
 from .._selection_weights import CHOSEN_NEGATIVE_WEIGHT, check_weight
 from .._strategies import parse_strategy
 from ..files import make_folder, read_json, remove_parts, write_atomically
@@ -18,8 +19,9 @@ from ._lock import FolderLock
 from ._log import AnswerLog
 from ._model import fit_model, fitted_at, held_out_proba, load_model, save_model
 from ._open_cells import Asked
-from ._report import make_report, score_labels
+from ._report import make_report
 from ._salvage import salvage
+from ._score import SHARES, forecast, score_labels
 from ._settings import NAMES, SampleIds, Settings, check_names, check_new
 from ._texts import Texts, are_texts
 
@@ -379,16 +381,16 @@ class LabelingLoop(Asking, Answers):
     def _seed(self):
         return self.random_state % 2**32
 
-    def _held_out_proba(self, labels, cv):
+    def _held_out_proba(self, labels, cv, share=1.0):
         """Return a probability a labeled cell, by models that did not see its row."""
         data = self.X, self._texts, labels, self._descriptions()
-        return held_out_proba(self.estimator, *data, cv, self._seed())
+        return held_out_proba(self.estimator, *data, cv, self._seed(), share)
 
     def _descriptions(self):
         """Return the seeds, where the default model is to be fitted with them."""
         return self._read_seeds() if self.estimator is None else None
 
-    def report(self, *, cv=None):
+    def report(self, *, cv=None, n_more_cells=None):
         """Return where the loop stands, printed as a table.
 
         Parameters
@@ -398,27 +400,47 @@ class LabelingLoop(Asking, Answers):
             labeled cell, and the scores saved in the folder; an integer is the number
             of stratified folds. If None, the last scores are shown. Cells that a
             strategy has sought are not a sample of the pool, and neither are their
-            scores: the cells with reason "random" are.
+            scores: the cells with reason "random" are, and have a score of their own.
+        n_more_cells : int, default=None
+            With `cv`, also estimate what so many more labeled cells would add to the
+            macro average precision, by models of a quarter and of half of the cells
+            (:func:`~sklearn_masked.inspection.extrapolate_learning_curve`).
 
         Returns
         -------
         LoopReport
         """
         path = self.folder / "scores.json"
-        with self._guard:
-            labels, weighted = self.labels, self.training_labels
+        scores = read_json(path)
         if cv is not None:
-            scores = score_labels(self._held_out_proba(weighted, cv), labels)
+            scores = self._score(cv, n_more_cells, scores)
             text = json.dumps(scores).encode()
             self._log.check_open()
             write_atomically(path, lambda file: file.write(text))
-        else:
-            scores = read_json(path)
         n_fitted = fitted_at(self.folder)
         with self._guard:
             n_open = len(self._asked.all_open())
             n_since = None if n_fitted is None else self._n_answers_since(n_fitted)
             return make_report(self._ledger, self.labels, scores, n_open, n_since)
+
+    def _score(self, cv, n_more_cells, before):
+        """Return the scores of held-out cells, after those of earlier calls."""
+        if n_more_cells is not None:
+            check_count(n_more_cells, "n_more_cells")
+        with self._guard:
+            labels, weighted = self.labels, self.training_labels
+            random_cells = self._random_cells(labels)
+        proba = self._held_out_proba(weighted, cv)
+        scores = score_labels(proba, labels, random_cells)
+        if n_more_cells is not None:
+            probas = [self._held_out_proba(weighted, cv, one) for one in SHARES[:-1]]
+            n_train = [share * labels.n_cells for share in SHARES]
+            rise = forecast([*probas, proba], n_train, labels, n_more_cells)
+            scores |= {"n_more_cells": n_more_cells, "rise": rise}
+        history = (before or {}).get("history", [])
+        history = [one for one in history if one[0] < labels.n_cells]
+        now = [labels.n_cells, *scores["macro_average_precision"]]
+        return {**scores, "history": [*history, now]}
 
     def _n_answers_since(self, n_entries):
         entries = self._log.entries[n_entries : self._n_read]

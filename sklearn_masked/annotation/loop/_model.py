@@ -25,6 +25,7 @@ from ...model_selection.fitting import explain_labels
 from .._cold_start import query_directions
 from .._selection_weights import weights_explained
 from ..files import free_path, read_json, write_atomically
+from ._score import Thinned
 
 # Of course most labels have too few cells at first: the report counts them.
 _EXPECTED = (
@@ -77,11 +78,12 @@ def fit_model(estimator, X, texts, labels, seeds, seed):
     return Fitted(to_fit, to_fit, X)
 
 
-def held_out_proba(estimator, X, texts, labels, seeds, cv, seed):
+def held_out_proba(estimator, X, texts, labels, seeds, cv, seed, share=1.0):
     """Return a probability a labeled cell, by models that did not see its row.
 
-    Rows without a labeled cell take no part: they would cost time, and leave some
-    training folds without a cell.
+    With a `share` below 1, they see as much of the cells of the other folds. Rows
+    without a labeled cell take no part: they would cost time, and leave some training
+    folds without a cell.
     """
     _check_labeled(labels, "Cross-validation")
     to_fit, X = default_or_clone(estimator, X, texts, labels, seeds, seed)
@@ -89,6 +91,8 @@ def held_out_proba(estimator, X, texts, labels, seeds, cv, seed):
     labels = labels[rows]
     if isinstance(cv, Integral):
         cv = MaskedStratifiedKFold(int(cv), shuffle=True, random_state=seed)
+    if share < 1:
+        to_fit = Thinned(to_fit, share, seed)
     with warnings.catch_warnings(), weights_explained(labels):
         ignore_expected()
         proba = cross_val_predict(

@@ -1,17 +1,14 @@
 """Where a labeling loop stands."""
 
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from sklearn.exceptions import UndefinedMetricWarning
 
-from ...metrics import masked_average_precision_score, masked_roc_auc_score
-
-_METRICS = {
-    "roc_auc": masked_roc_auc_score,
-    "average_precision": masked_average_precision_score,
-}
+_SCORES = tuple(
+    f"{name}{end}"
+    for name in ("roc_auc", "average_precision")
+    for end in ("", "_low", "_high")
+)
 
 LABEL_DTYPE = [
     ("label", object),
@@ -19,9 +16,14 @@ LABEL_DTYPE = [
     ("no", np.int64),
     ("disputed", np.int64),
     ("skipped", np.int64),
-    ("roc_auc", np.float64),
-    ("average_precision", np.float64),
+    *((name, np.float64) for name in _SCORES),
 ]
+
+
+_ENDS = ("", "_low", "_high")
+_UNKNOWN = (np.nan, np.nan, np.nan)
+# Scores that come with their interval.
+_THREE = ("macro_roc_auc", "macro_average_precision", "random_roc_auc", "rise")
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class LoopReport:
     labels : structured array of shape (n_labels,)
         Of each label: its `label`, cells decided `yes` and `no`, `disputed` (cells on
         which annotators disagree), `skipped` (cells that were skipped and are not
-        decided), and the scores `roc_auc` and `average_precision`, NaN where unknown.
+        decided), and the scores `roc_auc` and `average_precision` with the ends of
+        their 95 % intervals over samples, `roc_auc_low` and so on; NaN where unknown.
     n_cells : int
         Cells of the pool.
     n_answers : int
@@ -47,6 +50,20 @@ class LoopReport:
         model.
     scored_at : int or None
         Labeled cells that the scores come from; None if none were asked for.
+    macro_roc_auc, macro_average_precision : tuple of float
+        Means over the labels, and the ends of their intervals.
+    n_random : int
+        Cells among those scored that were asked for by chance: a sample of the pool.
+    random_roc_auc : tuple of float
+        Of these alone, of all labels together, with the ends of its interval.
+    history : list of tuple
+        (labeled cells, macro average precision, ends of its interval) of each time
+        that the labels were scored, the last one too.
+    n_more_cells : int or None
+        Cells that `rise` is about; None if it was not asked for.
+    rise : tuple of float
+        What so many more labeled cells may add to the macro average precision, with
+        the ends of its interval. An extrapolation, as if cells came as those so far.
 
     See Also
     --------
@@ -76,17 +93,27 @@ class LoopReport:
     n_open: int
     n_since_fit: int | None
     scored_at: int | None
+    macro_roc_auc: tuple = _UNKNOWN
+    macro_average_precision: tuple = _UNKNOWN
+    n_random: int = 0
+    random_roc_auc: tuple = _UNKNOWN
+    history: list = field(default_factory=list)
+    n_more_cells: int | None = None
+    rise: tuple = _UNKNOWN
 
     def __str__(self):
-        width = max(5, *(min(len(name), 30) for name in self.labels["label"]))
-        head = f"{'label':{width}}    yes     no  disputed  skipped"
         scored = self.scored_at is not None
-        lines = [head + ("  ROC AUC     AP" if scored else "")]
+        longest = 22 if scored else 30  # 80 columns
+        width = max(5, *(min(len(name), longest) for name in self.labels["label"]))
+        head = f"{'label':{width}}    yes     no  disputed  skipped"
+        lines = [head + ("  ROC AUC (95 %)       AP" if scored else "")]
         for row in self.labels:
             counts = f"{row['yes']:7d}{row['no']:7d}{row['disputed']:10d}"
-            line = f"{row['label'][:30]:{width}}{counts}{row['skipped']:9d}"
+            line = f"{row['label'][:longest]:{width}}{counts}{row['skipped']:9d}"
             if scored:
-                line += f"{row['roc_auc']:9.3f}{row['average_precision']:7.3f}"
+                auc = _interval([row[f"roc_auc{end}"] for end in _ENDS], 2)
+                ap = row["average_precision"]
+                line += f"  {auc:16}{'-' if ap != ap else f'{ap:.3f}':>7}"
             lines.append(line)
         lines += self._summary(scored)
         return "\n".join(lines)
@@ -107,18 +134,39 @@ class LoopReport:
             else f"{self.n_since_fit} answers since the last fit"
         )
         if scored:
-            lines.append(f"scores by cross-validation on {self.scored_at} cells")
+            lines += self._scores()
+        return lines
+
+    def _scores(self):
+        """Return the lines on how good the model is."""
+        lines = [f"scores by cross-validation on {self.scored_at} cells"]
+        known = self.macro_average_precision[0]
+        if known == known:
+            auc, ap = map(_interval, (self.macro_roc_auc, self.macro_average_precision))
+            lines.append(f"mean over labels: ROC AUC {auc}, AP {ap}")
+        if len(self.history) > 1:
+            said = (f"{n} cells {ap:.3f}" for n, ap, *_ in self.history[-4:])
+            lines.append(f"mean AP so far: {', '.join(said)}")
+        rise, low, high = self.rise
+        if rise == rise:
+            lines.append(
+                f"{self.n_more_cells} more answers may add {rise:+.3f} ({low:+.3f} to "
+                f"{high:+.3f}) to the mean AP"
+            )
+        if self.random_roc_auc[0] == self.random_roc_auc[0]:
+            lines.append(
+                f"ROC AUC on the {self.n_random} cells drawn by chance: "
+                f"{_interval(self.random_roc_auc)}"
+            )
         return lines
 
 
-def score_labels(proba, labels):
-    """Return ROC AUC and average precision by label, as a file can hold them."""
-    scores = {"n_cells": labels.n_cells}
-    for name, metric in _METRICS.items():
-        with warnings.catch_warnings():  # the table shows where there is none
-            warnings.simplefilter("ignore", UndefinedMetricWarning)
-            scores[name] = metric(labels, proba, average=None).tolist()
-    return scores
+def _interval(three, digits=3):
+    """Return a score and its interval in words, "-" if there is none."""
+    if three[0] != three[0]:
+        return "-"
+    score, low, high = (f"{one:.{digits}f}" for one in three)
+    return f"{score} ({low}-{high})"
 
 
 def make_report(ledger, labels, scores, n_open, n_since_fit):
@@ -126,7 +174,8 @@ def make_report(ledger, labels, scores, n_open, n_since_fit):
     table = np.zeros(labels.n_labels, LABEL_DTYPE)
     table["label"] = labels.label_names
     table["yes"], table["no"] = labels.n_positive, labels.n_negative
-    table["roc_auc"] = table["average_precision"] = np.nan
+    for name in _SCORES:
+        table[name] = np.nan
     annotators, n_answers = {}, 0
     for (_, col), said in ledger.cells.items():
         values = [one[-1].value for one in said.values()]
@@ -135,10 +184,10 @@ def make_report(ledger, labels, scores, n_open, n_since_fit):
         n_answers += len(values) - values.count(None)
         for annotator in said:
             annotators[annotator] = annotators.get(annotator, 0) + 1
-    if scores:
-        for name in _METRICS:
-            known = scores[name]  # labels may have come since
-            table[name][: len(known)] = known
+    scores = scores or {}
+    for name in _SCORES:
+        known = scores.get(name, [])  # labels may have come since
+        table[name][: len(known)] = known
     return LoopReport(
         labels=table,
         n_cells=labels.shape[0] * labels.shape[1],
@@ -146,5 +195,9 @@ def make_report(ledger, labels, scores, n_open, n_since_fit):
         annotators=annotators,
         n_open=n_open,
         n_since_fit=n_since_fit,
-        scored_at=scores["n_cells"] if scores else None,
+        scored_at=scores.get("n_cells"),
+        n_random=scores.get("n_random", 0),
+        history=[tuple(one) for one in scores.get("history", [])],
+        n_more_cells=scores.get("n_more_cells"),
+        **{name: tuple(scores.get(name, _UNKNOWN)) for name in _THREE},
     )

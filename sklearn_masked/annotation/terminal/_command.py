@@ -252,7 +252,7 @@ def _ask(loop, pool, words, options):
         calmly = trained = False
     written = _say_goodbye(loop, pool, session, trained)
     status = 130 if not calmly else 0 if written else 2
-    if session.trainer.busy or session.chooser.busy:
+    if session.trainer.busy or session.chooser.busy or session.scorer.busy:
         # A thread in the middle of its work would hold up the end, or crash in it.
         loop.close()
         sys.stdout.flush()

@@ -16,6 +16,8 @@ MIN_SECONDS = 0.15
 _SEEN = 6
 _PER_LABEL, _FEWEST, _MOST = 3, 24, 60
 _SCREENS = 15
+# Scores: from so many answers on, by so many folds, and what so many more may add.
+_LEAST, _FOLDS, _MORE_CELLS = 50, 3, 100
 
 
 class Question(NamedTuple):
@@ -97,6 +99,8 @@ class Session:
         self._clock = clock
         self.pace = Pace(clock)
         self.chooser, self.trainer = Background(wake), Background(wake)
+        self.scorer = Background(wake)
+        self._n_scored = 0  # labeled cells of the last scores
         self._questions, self._n_asked, self._last_label = [], 0, None
         self.message = "One key answers, and the answer is saved at once. ? shows help."
         if max_labels is not None:
@@ -385,8 +389,36 @@ class Session:
         self._n_untrained = 0
         self.trainer.start(self.loop.fit)
 
+    def _score(self):
+        """Begin to score the answers, if there are enough more than the last time.
+
+        That takes nine fits: once for every fifth more answers, it costs in all a few
+        times what it costs for those of now.
+        """
+        n_cells = self.loop.labels.n_cells
+        if not self.scorer.busy and n_cells >= max(_LEAST, 1.2 * self._n_scored):
+            self._n_scored = n_cells
+            self.scorer.start(
+                lambda: self.loop.report(cv=_FOLDS, n_more_cells=_MORE_CELLS)
+            )
+
+    def _take_scores(self, done):
+        if done.error is not None:
+            self._notify(f"No scores, the answers are safe: {plain(done.error)}")
+            return
+        ap, low, high = done.result.macro_average_precision
+        if ap == ap and (not self.notice or self._is_good_news):
+            said = f"Average precision {ap:.2f} ({low:.2f} to {high:.2f})"
+            rise = done.result.rise[0]
+            if rise == rise:
+                said += f", {_MORE_CELLS} more answers may add {rise:+.3f}"
+            self._notify(f"{said}. r shows more.", True)
+
     def poll(self):
         """Take up what has happened in the background."""
+        done = self.scorer.take()
+        if done is not None:
+            self._take_scores(done)
         done = self.chooser.take()
         if done is not None:
             self._take_round(done)
@@ -400,6 +432,7 @@ class Session:
             if not self.notice or self._is_good_news:
                 learned_from = count(self._n_training, "answer")
                 self._notify(f"The model has learned from {learned_from}.", True)
+            self._score()
         else:
             self._n_untrained += 1
             self._notify(f"Training failed, the answers are safe: {plain(done.error)}")

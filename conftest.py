@@ -1,5 +1,6 @@
 """Settings of all tests: one thread, and generators that each test finds alike."""
 
+import importlib.util
 import os
 import sys
 
@@ -8,6 +9,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402  after the number of threads
 import pytest  # noqa: E402
+
+# Its modules import what the extra of that name installs.
+if importlib.util.find_spec("skl2onnx") is None:
+    collect_ignore = ["sklearn_masked/onnx"]
 
 
 @pytest.fixture(autouse=True)

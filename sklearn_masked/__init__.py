@@ -30,6 +30,7 @@ _MODULES = (
     "model_selection",
     "multioutput",
     "nn",
+    "onnx",
     "plotting",
     "serving",
     "thresholds",

@@ -36,7 +36,13 @@ def run_blocks(page):
 
 
 # Pages with tests of their own, and those whose code needs files of the reader.
-ELSEWHERE = {"annotate.md", "annotation_tools.md", "labeling.md", "weak_labels.md"}
+ELSEWHERE = {
+    "annotate.md",
+    "annotation_tools.md",
+    "labeling.md",
+    "onnx.md",
+    "weak_labels.md",
+}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 

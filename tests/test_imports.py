@@ -36,6 +36,7 @@ TABLE = [
     "annotation",
     "serving",
     "plotting",
+    "onnx",
     "annotate",
 ]
 TORCH = {"nn", "classifier"}

@@ -6,11 +6,10 @@ formula. Output lines are folded in.
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 
 from ..nn.model._direct import PairDirect
 from ..nn.model._embedding_bag import EmbeddingBagModule
-from ..nn.model._module import DirectSharedModule
+from ..nn.model._module import ROW_LENGTH, DirectSharedModule
 
 
 def additive_parts(estimator, labels):
@@ -73,7 +72,7 @@ def _of_default(module, prior, labels):
         pairs = module.quadratic.weight.detach()[labels].cpu().numpy()
         parts["pairs"] = q * slope[:, None, None] * pairs
     if len(module.row_length_scale):
-        parts["row_length"] = _row_length(module)
+        parts["row_length"] = (*_array(module.row_length_scale), *ROW_LENGTH)
         parts["row_length_weight"] = output[:, -1]
     if prior is not None and prior.scores is not None:
         parts.update(_of_prior(module, prior, labels, slope))
@@ -100,17 +99,6 @@ def _scaled(module, weight):
     if sp.issparse(weight):
         return sp.csr_array(sp.diags(scale) @ weight)
     return scale[:, None] * weight
-
-
-def _row_length(module):
-    """Return the function from numbers of features to the row-length feature."""
-
-    def feature(counts):
-        with torch.no_grad():
-            lengths = torch.from_numpy(counts).to(module.bias.device)
-            return module.row_length(lengths).cpu().double().numpy()
-
-    return feature
 
 
 def _of_prior(module, prior, labels, slope):

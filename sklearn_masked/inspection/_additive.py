@@ -59,8 +59,9 @@ class AdditiveModel:
         What :math:`n(x)` is: 1, the length of the embedding or the sum of |x|.
     pairs : array of shape (n_labels, embedding_dim, embedding_dim) or None
         :math:`Q_l`.
-    row_length : callable or None
-        From numbers of features to :math:`r(x)`.
+    row_length : tuple of float or None
+        Mean and standard deviation of log(1 + number of features), and, standardized,
+        the factor and the bound that make it :math:`r(x)`.
     row_length_weight : array of shape (n_labels,) or None
         :math:`t_l`.
     """
@@ -179,7 +180,9 @@ class AdditiveModel:
         if self.row_length is None:
             return np.zeros((n_rows, self.n_labels))
         counts = np.bincount(entries.rows, minlength=n_rows)
-        return np.outer(self.row_length(counts), self.row_length_weight)
+        mean, std, factor, bound = self.row_length
+        feature = factor * np.clip((np.log1p(counts) - mean) / std, -bound, bound)
+        return np.outer(feature, self.row_length_weight)
 
     def _embedded(self, features):
         at = features if self.embedding_row is None else self.embedding_row[features]

@@ -13,10 +13,10 @@ from ._scaling import feature_scales
 from ._svd import singular_directions
 
 _LARGEST = torch.finfo(torch.float32).max
-# How long the number of a row's features is, root mean square, in what labels share.
-# Its logarithm is taken to vary by this much at least, and no row to be farther from
-# the mean than so many standard deviations.
-_COUNTS, _LEAST_STD, _FARTHEST = 0.3, 0.1, 4.0
+# RMS of the row-length feature relative to the embedding, and its bound in standard
+# deviations; the standard deviation is taken to be at least the last.
+ROW_LENGTH = _COUNTS, _FARTHEST = 0.3, 4.0
+_LEAST_STD = 0.1
 
 
 class DirectSharedModule(nn.Module):

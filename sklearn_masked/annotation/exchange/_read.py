@@ -19,6 +19,7 @@ def read_annotations(
     annotator=None,
     columns=None,
     delimiter=None,
+    values=None,
 ):
     r"""Read the export of an annotation tool.
 
@@ -71,6 +72,9 @@ def read_annotations(
         "annotator", "timestamp" and "weight", those that differ from these.
     delimiter : str, default=None
         For CSV, what separates fields: a comma, if None.
+    values : dict of str to {1, 0, None}, default=None
+        For the long form, what other words under `value` mean, as in
+        ``{"ja": 1, "nein": 0, "x": 1}``; None is a skip. In any case.
 
     Returns
     -------
@@ -115,6 +119,7 @@ def read_annotations(
         "annotator": annotator,
         "columns": columns,
         "delimiter": delimiter,
+        "values": values,
     }
     reading = checked_reading(form, format, given)
     place = Place(source_name(source))

@@ -45,13 +45,13 @@ from sklearn_masked import MaskedMultiLabelClassifier
 from sklearn_masked.classifier._data import make_targets
 from sklearn_masked.metrics import masked_roc_auc_score
 from sklearn_masked.nn import MaskedBCEWithLogitsLoss, RowWiseAdagrad, SparseSGD
-from sklearn_masked.nn.batches import CellDataset
-from sklearn_masked.nn.device import kernels
-from sklearn_masked.nn.sgd import net as net_module
-from sklearn_masked.nn.sgd.data import DeviceDataset
-from sklearn_masked.nn.sgd.net import MaskedNet
-from sklearn_masked.nn.sgd.prefetch import PrefetchDataset
-from sklearn_masked.nn.sparse import embedding_bag
+from sklearn_masked.nn._batches import CellDataset
+from sklearn_masked.nn._sparse import embedding_bag
+from sklearn_masked.nn.device import _kernels as kernels
+from sklearn_masked.nn.sgd import _net as net_module
+from sklearn_masked.nn.sgd._data import DeviceDataset
+from sklearn_masked.nn.sgd._net import MaskedNet
+from sklearn_masked.nn.sgd._prefetch import PrefetchDataset
 
 LOSS = MaskedBCEWithLogitsLoss()
 MOST_STEPS = 40
@@ -162,7 +162,7 @@ def kernels_of(choice):
     if choice == "torch":
         kernels.for_table = lambda table: None
     elif choice == "interpreter":
-        from sklearn_masked.nn.device import triton_kernels
+        from sklearn_masked.nn.device import _triton_kernels as triton_kernels
 
         kernels.for_table = lambda table: triton_kernels
     try:

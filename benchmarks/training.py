@@ -43,10 +43,10 @@ from sklearn_masked import (
 )
 from sklearn_masked.classifier._data import make_targets
 from sklearn_masked.nn import MaskedBCEWithLogitsLoss
-from sklearn_masked.nn.batches import CellDataset
+from sklearn_masked.nn._batches import CellDataset
+from sklearn_masked.nn._sparse import embedding_bag, keep_transpose
 from sklearn_masked.nn.sdca import SDCASolver
-from sklearn_masked.nn.sgd.optim import LazyAdam, RowWiseAdagrad, SparseSGD
-from sklearn_masked.nn.sparse import embedding_bag, keep_transpose
+from sklearn_masked.nn.sgd._optim import LazyAdam, RowWiseAdagrad, SparseSGD
 
 WIDTH = 64  # of all contestants; `--width` sets another
 EPOCHS = 6

@@ -1,6 +1,7 @@
 """Base of the classifiers: what follows from labels and probabilities alike."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -10,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._fitted import of_one_fit
 from ._rows import count_rows, take_rows
 from ._targets import check_same_labels, encode_target
+from ._typing import LabelsLike, MatrixLike, Weights
 from ._version import DOC_LINK
 from .exceptions import UnscoredLabelsWarning
 from .labels import cell_weights
@@ -40,12 +42,17 @@ class MaskedClassifierMixin(ClassifierMixin):
     Fitting sets `classes_`, `n_labels_`, `label_names_` and `_one_dimensional`.
     """
 
+    classes_: np.ndarray
+    n_labels_: int
+    label_names_: np.ndarray | None
     _scorer = masked_roc_auc_scorer  # of labels (n_samples, n_labels)
     _doc_link_module = "sklearn_masked"
     _doc_link_template = DOC_LINK
 
     @of_one_fit
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: MatrixLike, y: LabelsLike, sample_weight: Weights = None
+    ) -> float:
         """Return the macro ROC AUC of the labeled cells; after a 1-D y the accuracy.
 
         :class:`~sklearn_masked.thresholds.MaskedTunedThresholdClassifierCV`, whose
@@ -103,7 +110,7 @@ default=None
 
     @available_if(lambda self: hasattr(self, "predict_proba"))
     @of_one_fit
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike) -> Any:
         """Return the logarithms of the probabilities.
 
         Parameters
@@ -138,7 +145,7 @@ default=None
             np.arange(labels.n_labels).astype(object) if classes is None else classes
         )
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: 1-D and 2-D labels, of two classes each."""
         tags = super().__sklearn_tags__()
         for name in ("one_d_labels", "two_d_labels", "single_output", "multi_output"):

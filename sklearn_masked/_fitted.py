@@ -1,11 +1,15 @@
 """Fitted state that is replaced as a whole, so that every thread sees one fit."""
 
 import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 FEATURES = ("n_features_in_", "feature_names_in_")  # that X may leave unset
 
 
-def of_one_fit(method):
+def of_one_fit(method: _Method) -> _Method:
     """Run a method on the state that is fitted when it begins.
 
     A fit in another thread replaces the estimator's ``__dict__``; a method that runs
@@ -18,7 +22,7 @@ def of_one_fit(method):
         view.__dict__ = self.__dict__
         return method(view, *args, **kwargs)
 
-    return run
+    return run  # type: ignore[return-value]
 
 
 def scratch_of(estimator, *, without=()):

@@ -1,6 +1,7 @@
 """Base of the calibrator and the tuner: read y, route arguments, record the fit."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 from sklearn import get_config
@@ -120,7 +121,7 @@ class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstima
         fitted._set_classes(task.labels, task.classes)
         return take_over(self, {**vars(fitted), **attributes})
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Return what is routed where, for scikit-learn's metadata routing.
 
         Returns
@@ -137,7 +138,7 @@ class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstima
             .add(splitter=self.cv, method_mapping=splitting)
         )
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: those of the estimator, for two classes."""
         tags, inner = super().__sklearn_tags__(), get_tags(self._inner())
         take_input_tags(tags, inner)

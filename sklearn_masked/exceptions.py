@@ -1,5 +1,13 @@
 """Public warnings and errors of the package."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # see `__getattr__`
+
+    class UnscoredLabelsWarning(UserWarning):
+        """Labels with too few labeled cells are left out of a metric's average."""
+
+
 __all__: list[str] = [
     "AnswerNotSavedError",
     "AssumedBaseRateWarning",

@@ -7,7 +7,7 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from sklearn_masked.nn.batches import CellTargets, model_input
+from sklearn_masked.nn._batches import CellTargets, model_input
 from sklearn_masked.nn.model._module import DirectSharedModule
 from sklearn_masked.nn.sdca import SDCADataset, SDCASolver
 

@@ -12,7 +12,7 @@ from skorch.callbacks import Callback
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
 from sklearn_masked.nn.sdca import FallbackAdam
-from sklearn_masked.nn.sgd.net import MaskedNet
+from sklearn_masked.nn.sgd._net import MaskedNet
 
 
 def make(**params):

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
 from sklearn_masked.nn import RowWiseAdagrad, SparseSGD
-from sklearn_masked.nn import sparse as sparse_module
-from sklearn_masked.nn.batches import BatchIterator, CellDataset, CellTargets
-from sklearn_masked.nn.device import transpose
+from sklearn_masked.nn import _sparse as sparse_module
+from sklearn_masked.nn._batches import BatchIterator, CellDataset, CellTargets
+from sklearn_masked.nn._sparse import BagGradient, embedding_bag
+from sklearn_masked.nn.device import _transpose as transpose
 from sklearn_masked.nn.sdca import SDCADataset
-from sklearn_masked.nn.sgd import net as net_module
-from sklearn_masked.nn.sgd import prefetch
-from sklearn_masked.nn.sgd.data import DeviceDataset
-from sklearn_masked.nn.sgd.prefetch import PrefetchDataset, bytes_needed, place
-from sklearn_masked.nn.sparse import BagGradient, embedding_bag
+from sklearn_masked.nn.sgd import _net as net_module
+from sklearn_masked.nn.sgd import _prefetch as prefetch
+from sklearn_masked.nn.sgd._data import DeviceDataset
+from sklearn_masked.nn.sgd._prefetch import PrefetchDataset, bytes_needed, place
 
 DEVICES = [
     "cpu",
@@ -198,7 +198,7 @@ def test_read_only_memory_maps_are_placed(tmp_path):
 
 
 def test_large_uploads_go_in_blocks(monkeypatch):
-    monkeypatch.setattr("sklearn_masked.nn.sgd.data._UPLOAD", 10)
+    monkeypatch.setattr("sklearn_masked.nn.sgd._data._UPLOAD", 10)
     for kind in ("sparse", "images"):
         rng = np.random.default_rng(2)
         data = CellDataset(random_rows(kind, rng), random_targets(rng))
@@ -426,7 +426,7 @@ def test_placed_batches_find_their_transposes_ready(make, device, monkeypatch):
         ("data", "transpose_batches"),
         ("prefetch", "transpose_on_device"),
     ):
-        name = f"sklearn_masked.nn.sgd.{module}.{name}"
+        name = f"sklearn_masked.nn.sgd._{module}.{name}"
         function = getattr(transpose, name.split(".")[-1])
         monkeypatch.setattr(name, lambda *a, f=function: made.append(0) or f(*a))
     for _ in range(2):

@@ -19,15 +19,15 @@ from sklearn_masked.classifier._data import make_targets
 from sklearn_masked.labels import check_labels
 from sklearn_masked.metrics import masked_roc_auc_score
 from sklearn_masked.nn import EmbeddingBagModule, RowWiseAdagrad, SparseSGD
-from sklearn_masked.nn.batches import BatchIterator, CellDataset
-from sklearn_masked.nn.device import kernels
+from sklearn_masked.nn._batches import BatchIterator, CellDataset
+from sklearn_masked.nn._sparse import embedding_bag
+from sklearn_masked.nn.device import _kernels as kernels
 from sklearn_masked.nn.model._module import DirectSharedModule
 from sklearn_masked.nn.sdca import SDCADataset, SDCASolver
-from sklearn_masked.nn.sgd import prefetch
-from sklearn_masked.nn.sgd.data import DeviceDataset
-from sklearn_masked.nn.sgd.net import MaskedNet
-from sklearn_masked.nn.sgd.prefetch import PrefetchDataset
-from sklearn_masked.nn.sparse import embedding_bag
+from sklearn_masked.nn.sgd import _prefetch as prefetch
+from sklearn_masked.nn.sgd._data import DeviceDataset
+from sklearn_masked.nn.sgd._net import MaskedNet
+from sklearn_masked.nn.sgd._prefetch import PrefetchDataset
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device on this machine"

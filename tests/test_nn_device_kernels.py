@@ -22,9 +22,10 @@ if not torch.cuda.is_available():
 
 from sklearn_masked.exceptions import KernelWarning  # noqa: E402
 from sklearn_masked.nn import RowWiseAdagrad, SparseSGD  # noqa: E402
-from sklearn_masked.nn.device import kernels, triton_kernels  # noqa: E402
-from sklearn_masked.nn.device.transpose import transpose_on_device  # noqa: E402
-from sklearn_masked.nn.sparse import embedding_bag, sum_bags  # noqa: E402
+from sklearn_masked.nn._sparse import embedding_bag, sum_bags  # noqa: E402
+from sklearn_masked.nn.device import _kernels as kernels  # noqa: E402
+from sklearn_masked.nn.device import _triton_kernels as triton_kernels  # noqa: E402
+from sklearn_masked.nn.device._transpose import transpose_on_device  # noqa: E402
 
 needs_triton = pytest.mark.skipif(
     not HAS_TRITON, reason="Triton is not installed; its kernels cannot run"
@@ -224,7 +225,9 @@ def forced(monkeypatch):
 def test_optimizers_step_as_without_kernels(make, params, forced, monkeypatch):
     rng = np.random.default_rng(6)
     # On the CPU, too, the transpose must be a device's.
-    monkeypatch.setattr("sklearn_masked.nn.sparse.transpose_batch", transpose_on_device)
+    monkeypatch.setattr(
+        "sklearn_masked.nn._sparse.transpose_batch", transpose_on_device
+    )
     batches = [random_bags(rng)[1] for _ in range(3)]
     start = table_of(rng, (30, 6), torch.float32)[0]
     updates = []
@@ -450,7 +453,7 @@ X, y = rng.normal(size=(40, 5)), rng.choice([0.0, 1.0, np.nan], size=(40, 3))
 for optimizer in ({}, {"optimizer": SparseSGD}):
     MaskedMultiLabelClassifier(random_state=0, device="cpu", **optimizer).fit(X, y)
 # torch may import Triton itself, for its optimizers.
-print("sklearn_masked.nn.device.triton_kernels" in sys.modules)
+print("sklearn_masked.nn.device._triton_kernels" in sys.modules)
 """
 
 

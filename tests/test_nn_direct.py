@@ -6,7 +6,7 @@ import scipy.sparse as sp
 import torch
 from nn_problems import DEVICES, cell_rows, random_rows, random_targets
 
-from sklearn_masked.nn.batches import bag_inputs
+from sklearn_masked.nn._batches import bag_inputs
 from sklearn_masked.nn.model._direct import DenseDirect, PairDirect, choose_direct
 
 

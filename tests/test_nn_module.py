@@ -11,7 +11,7 @@ from nn_problems import (
     trained,
 )
 
-from sklearn_masked.nn.batches import bag_inputs, model_input
+from sklearn_masked.nn._batches import bag_inputs, model_input
 from sklearn_masked.nn.model._module import DirectSharedModule
 
 

@@ -10,17 +10,17 @@ import scipy.sparse as sp
 import skorch.callbacks
 import torch
 
-import sklearn_masked.nn.sparse as sparse_module
+import sklearn_masked.nn._sparse as sparse_module
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
 from sklearn_masked.classifier._data import make_targets
-from sklearn_masked.nn.batches import BatchIterator, CellDataset, bag_inputs
-from sklearn_masked.nn.sgd.optim import (
+from sklearn_masked.nn._batches import BatchIterator, CellDataset, bag_inputs
+from sklearn_masked.nn._sparse import embedding_bag, keep_transpose, transpose_batch
+from sklearn_masked.nn.sgd._optim import (
     LazyAdam,
     RowWiseAdagrad,
     SparseSGD,
     replace_parameter,
 )
-from sklearn_masked.nn.sparse import embedding_bag, keep_transpose, transpose_batch
 
 DEVICES = [
     "cpu",

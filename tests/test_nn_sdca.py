@@ -19,7 +19,7 @@ from nn_problems import (
 )
 from scipy.optimize import minimize
 
-from sklearn_masked.nn.batches import bag_inputs
+from sklearn_masked.nn._batches import bag_inputs
 from sklearn_masked.nn.model._module import DirectSharedModule
 from sklearn_masked.nn.sdca import SDCASolver
 from sklearn_masked.nn.sdca._solver import SDCASettings, bias_steps

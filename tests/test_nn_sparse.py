@@ -5,12 +5,8 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from sklearn_masked.nn.batches import bag_inputs
-from sklearn_masked.nn.sparse import (
-    count_numbers,
-    embedding_bag,
-    transpose_batch,
-)
+from sklearn_masked.nn._batches import bag_inputs
+from sklearn_masked.nn._sparse import count_numbers, embedding_bag, transpose_batch
 
 DEVICES = [
     "cpu",
@@ -138,7 +134,7 @@ def test_repeated_columns_add_up():
 
 @pytest.mark.parametrize("block", [3, 1000])
 def test_counts_in_parts_equal_counts_at_once(monkeypatch, block):
-    monkeypatch.setattr("sklearn_masked.nn.sparse._BLOCK_NUMBERS", block)
+    monkeypatch.setattr("sklearn_masked.nn._sparse._BLOCK_NUMBERS", block)
     rng = np.random.default_rng(5)
     numbers = rng.integers(0, 6, 20).astype(np.int32)
     values = rng.normal(size=20).astype(np.float32)

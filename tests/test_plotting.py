@@ -726,7 +726,11 @@ def into(display, ax):
     return display.from_predictions(Y, proba, ax=ax)
 
 
-EVERY = [getattr(plotting, name) for name in plotting.__all__]
+# tests/test_plotting_explain.py draws those of one model's terms.
+OF_ONE_MODEL = {"ExplanationDisplay", "LabelCoefficientsDisplay"}
+EVERY = [
+    getattr(plotting, name) for name in plotting.__all__ if name not in OF_ONE_MODEL
+]
 
 
 @pytest.mark.parametrize("display", EVERY)

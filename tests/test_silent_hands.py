@@ -20,7 +20,7 @@ from sklearn_masked.calibration import MaskedCalibratedClassifierCV
 from sklearn_masked.exceptions import InterruptedFitWarning
 from sklearn_masked.multioutput import MaskedMultiOutputClassifier
 from sklearn_masked.nn.model import _module
-from sklearn_masked.nn.sgd.net import MaskedNet
+from sklearn_masked.nn.sgd._net import MaskedNet
 from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
 
 CHEAP = {

@@ -20,7 +20,7 @@ from sklearn_masked import (
 from sklearn_masked.classifier import _data, _solvers
 from sklearn_masked.metrics import masked_roc_auc_score
 from sklearn_masked.nn import MaskedBCEWithLogitsLoss
-from sklearn_masked.nn.sgd.optim import LazyAdam
+from sklearn_masked.nn.sgd._optim import LazyAdam
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 6)).astype(np.float32)

@@ -1,7 +1,11 @@
 """Labeled cells that out-of-fold predictions contradict, and labels without them."""
 
-import numpy as np
+from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._typing import LabelsLike, Weights
 from ..labels import MaskedLabels, cell_weights, check_labels
 from ..labels.names import check_same_names
 from ..metrics.cells import score_cells
@@ -60,10 +64,12 @@ class CellAudit:
         The labels that were audited.
     """
 
-    def __init__(self, table, noise, labels):
-        self.table, self.noise, self.labels = table, noise, labels
+    def __init__(self, table: Any, noise: Any, labels: MaskedLabels) -> None:
+        self.table = table
+        self.noise = noise
+        self.labels = labels
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         n_issues = int(self.table["issue"].sum())
         wrong = (self.noise["wrong_negative"] + self.noise["wrong_positive"]).sum()
         return (
@@ -71,7 +77,9 @@ class CellAudit:
             f"{wrong:.1f} estimated wrong)"
         )
 
-    def fix(self, which=None, *, action="flip"):
+    def fix(
+        self, which: Any = None, *, action: Literal["flip", "unlabel"] = "flip"
+    ) -> MaskedLabels:
         """Return new labels in which some cells are corrected.
 
         Parameters
@@ -113,7 +121,9 @@ class CellAudit:
         return self.table[which]
 
 
-def audit_cells(proba, labels, *, sample_weight=None):
+def audit_cells(
+    proba: ArrayLike, labels: LabelsLike, *, sample_weight: Weights = None
+) -> CellAudit:
     """Rank labeled cells by how much out-of-fold predictions contradict them.
 
     Only labeled cells count: what `proba` holds in others is never read. The ranking

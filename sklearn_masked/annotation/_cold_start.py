@@ -2,10 +2,12 @@
 
 import warnings
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from .._typing import LabelsLike, MatrixLike, RandomState
 from ..exceptions import FewerCellsWarning
 from ..labels import MaskedLabels, check_labels
 from ..labels.names import (
@@ -23,21 +25,21 @@ from ._query import check_count, label_quotas, similar_rows
 from ._query_samples import SampleRows, Screens
 from ._quotas import Choice
 from ._random import as_generator, draw_random
-from ._table import query_table
+from ._table import CellTable, query_table
 
 
 def seed_cells(
-    X,
-    queries,
-    labels=None,
+    X: MatrixLike,
+    queries: Any,
+    labels: LabelsLike = None,
     *,
-    n_cells=100,
-    random_share=0.0,
-    max_per_label=None,
-    max_per_sample=None,
-    max_similarity=0.9,
-    random_state=None,
-):
+    n_cells: int = 100,
+    random_share: float = 0.0,
+    max_per_label: int | None = None,
+    max_per_sample: int | None = None,
+    max_similarity: float = 0.9,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+) -> CellTable:
     """Choose the first cells without a model: samples like the queries of the labels.
 
     A query is what a person can say of a label before any labeling: a few words, or
@@ -140,15 +142,15 @@ def seed_cells(
 
 
 def seed_samples(
-    X,
-    queries,
-    labels=None,
+    X: MatrixLike,
+    queries: Any,
+    labels: MaskedLabels | None = None,
     *,
-    n_samples=20,
-    max_labels=9,
-    random_share=0.0,
-    random_state=None,
-):
+    n_samples: int = 20,
+    max_labels: int = 9,
+    random_share: float = 0.0,
+    random_state: RandomState = None,
+) -> CellTable:
     """Choose the first samples without a model, each with several labels to answer.
 
     The samples are those of :func:`seed_cells`, one cell of each. It is shown with the

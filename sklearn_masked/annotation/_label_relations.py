@@ -1,5 +1,8 @@
 """Hierarchy and exclusive groups of labels: what one answer says of other labels."""
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class LabelRelations:
     """Labels that imply or exclude each other.
@@ -22,8 +25,10 @@ class LabelRelations:
         itself or its ancestor.
     """
 
-    def __init__(self, label_names, parents=None, exclusive=None):
-        self.names = list(label_names)
+    def __init__(
+        self, label_names: Sequence[Any], parents: Any = None, exclusive: Any = None
+    ) -> None:
+        self.names: list[Any] = list(label_names)
         self._columns = {name: col for col, name in enumerate(self.names)}
         parents, exclusive = parents or {}, exclusive or []
         if not isinstance(parents, dict):
@@ -49,11 +54,11 @@ class LabelRelations:
         for group in exclusive:
             self._exclude([self._column(name, "exclusive_labels") for name in group])
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         """Tell whether any label says something of another."""
         return bool(self._parent) or any(self._excludes)
 
-    def implied(self, values):
+    def implied(self, values: dict[int, int]) -> dict[int, int]:
         """Return what answers to some labels of a sample say of the others.
 
         Yes says yes of the ancestors, and no of what these and the label exclude; no

@@ -2,10 +2,13 @@
 
 import warnings
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
+from .._typing import LabelsLike, MatrixLike
 from ..exceptions import FewerCellsWarning
 from ..labels import check_labels
 from ..labels.names import check_same_names, check_same_rows, entry_names
@@ -19,24 +22,24 @@ from ._strategies import (
     default_shares,
     parse_strategy,
 )
-from ._table import query_table
+from ._table import CellTable, query_table
 
 # With diversity, candidates a cell: more near-duplicates than that are not passed.
 _SPARE = 4
 
 
 def query_cells(
-    proba,
-    labels,
+    proba: ArrayLike | None,
+    labels: LabelsLike,
     *,
-    n_cells=100,
-    strategy="default",
-    max_per_label="auto",
-    max_per_sample=None,
-    X=None,
-    max_similarity=0.9,
-    random_state=None,
-):
+    n_cells: int = 100,
+    strategy: str | dict[str, Any] = "default",
+    max_per_label: int | ArrayLike | None = "auto",
+    max_per_sample: int | None = None,
+    X: MatrixLike = None,
+    max_similarity: float = 0.9,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+) -> CellTable:
     """Choose the unlabeled cells that are worth labeling next.
 
     One pass over `proba`, by blocks of rows: memory follows `n_cells`, never the

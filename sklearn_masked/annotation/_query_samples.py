@@ -2,10 +2,12 @@
 
 import warnings
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from .._typing import LabelsLike, MatrixLike
 from ..exceptions import FewerCellsWarning
 from ..labels import check_labels
 from ..labels.names import check_same_rows
@@ -28,16 +30,16 @@ _TIE = 1e-9
 
 
 def query_samples(
-    proba,
-    labels,
+    proba: ArrayLike | None,
+    labels: LabelsLike,
     *,
-    n_samples=20,
-    max_labels=9,
-    strategy="default",
-    reading_cost=0.0,
-    X=None,
-    max_similarity=0.9,
-    random_state=None,
+    n_samples: int = 20,
+    max_labels: int = 9,
+    strategy: str | dict[str, Any] = "default",
+    reading_cost: float | ArrayLike = 0.0,
+    X: MatrixLike = None,
+    max_similarity: float = 0.9,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
 ) -> CellTable:
     """Choose samples, and the labels to answer while each of them is read once.
 

@@ -2,9 +2,11 @@
 
 from contextlib import contextmanager
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
+from .._typing import LabelsLike
 from ..labels import MaskedLabels, check_labels
 from ..labels.names import check_same_names
 
@@ -14,7 +16,9 @@ CHOSEN_NEGATIVE_WEIGHT = 0.2
 _NOT_CHOSEN = ("random", "review")
 
 
-def weigh_chosen_negatives(labels, table, *, weight=CHOSEN_NEGATIVE_WEIGHT):
+def weigh_chosen_negatives(
+    labels: LabelsLike, table: Any, *, weight: float = CHOSEN_NEGATIVE_WEIGHT
+) -> MaskedLabels:
     """Give less weight to the negatives of cells that a strategy chose.
 
     A strategy asks for cells that look positive or doubtful. Those that turn out

@@ -1,8 +1,10 @@
 """A strategy against an oracle that knows all labels tells what labeling would cost."""
 
 import warnings
+from collections.abc import Callable, Sequence
 from functools import partial
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,6 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
 
 from .._rows import count_rows
+from .._typing import LabelsLike, MatrixLike
 from ..exceptions import (
     AssumedBaseRateWarning,
     FewerCellsWarning,
@@ -54,24 +57,24 @@ _FIRST_RANDOM = 0.25
 
 
 def simulate(
-    estimator,
-    X,
-    y,
-    X_test,
-    y_test,
+    estimator: Any,
+    X: MatrixLike,
+    y: LabelsLike,
+    X_test: MatrixLike,
+    y_test: LabelsLike,
     *,
-    strategy="default",
-    queries=None,
-    n_cells=1000,
-    batch_cells=100,
-    max_labels=None,
-    cost_per_reading=1.0,
-    cost_per_key=0.1,
-    chosen_negative_weight=CHOSEN_NEGATIVE_WEIGHT,
-    metrics=None,
-    random_state=None,
-    **query_params,
-):
+    strategy: str | dict[str, Any] | Callable[..., Any] = "default",
+    queries: Any = None,
+    n_cells: int = 1000,
+    batch_cells: int = 100,
+    max_labels: int | None = None,
+    cost_per_reading: float = 1.0,
+    cost_per_key: float = 0.1,
+    chosen_negative_weight: float = CHOSEN_NEGATIVE_WEIGHT,
+    metrics: Sequence[str] | None = None,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    **query_params: Any,
+) -> CellTable:
     """Label from zero cells on by a strategy, with known labels for an annotator.
 
     Each round asks for the next cells, takes their values from `y`, fits a clone of

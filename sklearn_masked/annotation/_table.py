@@ -1,6 +1,10 @@
 """Tables of cells: structured arrays that know the names of the labels."""
 
+from typing import Any, Self
+
 import numpy as np
+
+from .._typing import Names
 
 QUERY_DTYPE = np.dtype(
     [
@@ -26,32 +30,32 @@ class CellTable(np.ndarray):
         Names of the labels, for :meth:`to_frame`.
     """
 
-    def __new__(cls, table, label_names=None):
+    def __new__(cls, table: Any, label_names: Names = None) -> Self:
         """Return a view of a structured array."""
         table = np.asarray(table).view(cls)
         table.label_names = label_names
         return table
 
-    def __array_finalize__(self, source):
+    def __array_finalize__(self, source: Any) -> None:
         self.label_names = getattr(source, "label_names", None)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> Any:
         """Return rows as a table, and fields as plain arrays."""
         part = super().__getitem__(key)
         if isinstance(part, CellTable) and part.dtype.names is None:
             return part.view(np.ndarray)
         return part
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the names of the labels too."""
         build, args, state = super().__reduce__()
         return build, args, (*state, self.label_names)
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         super().__setstate__(state[:-1])
         self.label_names = state[-1]
 
-    def to_frame(self, *, sample_ids=None):
+    def to_frame(self, *, sample_ids: Names = None) -> Any:
         """Return a pandas DataFrame, labels by name where they have names.
 
         Parameters

@@ -6,13 +6,15 @@ import itertools
 import json
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 # What file systems say, shares on a network for one, that sync files alone.
 _NOT_FOR_FOLDERS = errno.EINVAL, errno.EBADF, errno.ENOTSUP
 
 
-def write_atomically(path, write):
+def write_atomically(path: Path, write: Callable[..., Any]) -> None:
     """Replace a file by what ``write(file)`` writes, all of it or nothing.
 
     A link is followed, and the file that it names is replaced. The temporary file
@@ -62,7 +64,7 @@ def _new_part(path):
             return part, open(part, "xb")
 
 
-def remove_parts(folder, names):
+def remove_parts(folder: Path, names: Sequence[str]) -> None:
     """Remove what crashed processes left of these files of a folder.
 
     Nobody else may write to them meanwhile.
@@ -73,7 +75,7 @@ def remove_parts(folder, names):
                 part.unlink()
 
 
-def keep_copy(path, name):
+def keep_copy(path: Path, name: str) -> Path:
     """Copy a file to a free name beside it, and return the path of the copy.
 
     Parameters
@@ -88,7 +90,7 @@ def keep_copy(path, name):
     return copy
 
 
-def free_path(path):
+def free_path(path: Path) -> Path:
     """Return a path, or the first of path-2, path-3 and so on that is free."""
     stem, suffix = path.stem, path.suffix
     for number in itertools.count(2):
@@ -97,7 +99,7 @@ def free_path(path):
         path = path.with_name(f"{stem}-{number}{suffix}")
 
 
-def read_json(path):
+def read_json(path: Path) -> Any:
     """Return what a file of JSON holds, or None where there is none that can be read.
 
     For what can be computed again: the settings are read with more care.
@@ -108,7 +110,7 @@ def read_json(path):
         return None
 
 
-def sync_folder(folder):
+def sync_folder(folder: Path) -> None:
     """Make the names of new files in a folder last."""
     if os.name == "nt":  # a folder cannot be opened there
         return
@@ -122,7 +124,7 @@ def sync_folder(folder):
         os.close(descriptor)
 
 
-def make_folder(folder):
+def make_folder(folder: Path) -> None:
     """Make a folder and those above it that are missing, so that they last."""
     if folder.is_dir():
         return

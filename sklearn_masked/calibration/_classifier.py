@@ -2,6 +2,7 @@
 
 import warnings
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
 from scipy.special import logit
@@ -17,6 +18,7 @@ from .._fitted import of_one_fit, take_over
 from .._meta import MaskedMetaClassifier
 from .._rows import count_rows
 from .._targets import check_same_labels, encode_target, shown_labels
+from .._typing import LabelsLike, MatrixLike, PerLabel, Weights
 from ..exceptions import PooledCalibrationWarning
 from ..labels.names import check_same_features, check_same_rows
 from ..labels.per_label import read_per_label
@@ -166,16 +168,16 @@ class MaskedCalibratedClassifierCV(MaskedMetaClassifier):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        method="sigmoid",
-        cv=None,
-        n_jobs=None,
-        ensemble="auto",
-        min_positive=10,
-        min_negative=10,
-        target_prevalence=None,
-    ):
+        method: Literal["sigmoid", "isotonic", "temperature"] = "sigmoid",
+        cv: Any = None,
+        n_jobs: int | None = None,
+        ensemble: bool | Literal["auto"] = "auto",
+        min_positive: int = 10,
+        min_negative: int = 10,
+        target_prevalence: PerLabel = None,
+    ) -> None:
         self.estimator = estimator
         self.method = method
         self.cv = cv
@@ -185,7 +187,13 @@ class MaskedCalibratedClassifierCV(MaskedMetaClassifier):
         self.min_negative = min_negative
         self.target_prevalence = target_prevalence
 
-    def fit(self, X, y, sample_weight=None, **fit_params):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: LabelsLike,
+        sample_weight: Weights = None,
+        **fit_params: Any,
+    ) -> Self:
         """Fit the estimator, and its maps on the labeled cells left out of its fit.
 
         Parameters
@@ -245,7 +253,9 @@ default=None
             prior_shift_=prior_shift(target, share),
         )
 
-    def correct_prior(self, X, y, sample_weight=None):
+    def correct_prior(
+        self, X: MatrixLike, y: LabelsLike, sample_weight: Weights = None
+    ) -> Self:
         """Correct the probabilities for traffic, from cells audited at random.
 
         Each label's logits get a shift that makes the audited cells most likely,
@@ -298,7 +308,7 @@ default=None
         return take_over(self, state)
 
     @of_one_fit
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Predict the calibrated probability that each label is positive.
 
         Parameters
@@ -316,7 +326,7 @@ default=None
         return np.hstack([1 - proba, proba]) if self._one_dimensional else proba
 
     @of_one_fit
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Predict each label of each row: positive above a probability of one half.
 
         Parameters

@@ -1,10 +1,11 @@
 """Reliability: how often what was given a probability comes true."""
 
 from numbers import Integral
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from .._typing import LabelsLike, MatrixLike, Weights
 from ..metrics.averaging import Limits, average_labels
 from ..metrics.cells import score_cells
 
@@ -21,14 +22,14 @@ class CalibrationCurve(NamedTuple):
 
 
 def masked_calibration_curve(
-    y_true,
-    y_proba,
+    y_true: LabelsLike,
+    y_proba: MatrixLike,
     *,
-    n_bins=5,
-    strategy="uniform",
-    average="micro",
-    sample_weight=None,
-):
+    n_bins: int = 5,
+    strategy: Literal["uniform", "quantile"] = "uniform",
+    average: Literal["micro"] | None = "micro",
+    sample_weight: Weights = None,
+) -> CalibrationCurve:
     """Compute the share of positives against the probability, from labeled cells.
 
     What `y_proba` holds in unlabeled cells is never read. A curve's bins that are not
@@ -96,16 +97,16 @@ or (n_samples, 2)
 
 
 def expected_calibration_error(
-    y_true,
-    y_proba,
+    y_true: LabelsLike,
+    y_proba: MatrixLike,
     *,
-    n_bins=15,
-    strategy="uniform",
-    average="macro",
-    sample_weight=None,
-    min_positive=0,
-    min_negative=0,
-):
+    n_bins: int = 15,
+    strategy: Literal["uniform", "quantile"] = "uniform",
+    average: Literal["macro", "micro", "weighted"] | None = "macro",
+    sample_weight: Weights = None,
+    min_positive: int = 0,
+    min_negative: int = 0,
+) -> float | np.ndarray:
     """Compute the mean gap between probability and share of positives, over bins.
 
     ``sum_b w_b / w * |share of positives in b - mean probability in b|`` with the

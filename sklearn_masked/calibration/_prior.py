@@ -4,6 +4,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import betaln, expit, logit
 
+from .._typing import LabelsLike, Weights
 from ..labels import cell_weights, check_labels
 from ..labels.names import check_same_rows
 from ..metrics.shares import refuse_one_side
@@ -87,7 +88,7 @@ def shrunken_shifts(cols, positive, logits, weights, n_labels):
     return shift, np.where(seen, np.sqrt(1 / bend), np.sqrt(variance))
 
 
-def estimate_prevalence(y, *, sample_weight=None):
+def estimate_prevalence(y: LabelsLike, *, sample_weight: Weights = None) -> np.ndarray:
     """Estimate each label's share of positives in traffic from audited cells.
 
     The audit must be drawn without regard to what the cells might be: at random, or

@@ -5,13 +5,16 @@ from numbers import Real
 import numpy as np
 import scipy.sparse as sp
 
+from .._typing import LabelsLike, MatrixLike
 from ..labels import MaskedLabels, check_labels
 from ..labels.names import check_same_columns, check_same_rows
 from ..labels.per_label import as_floats
 from ..metrics.cells import label_name
 
 
-def inverse_propensity_weights(y, propensities, *, clip=None):
+def inverse_propensity_weights(
+    y: LabelsLike, propensities: MatrixLike, *, clip: float | None = None
+) -> MaskedLabels:
     """Return labels whose cells weigh the inverse of their chance to be labeled.
 
     Each labeled cell then stands for the cells like it that were not labeled: a mean

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from skorch.utils import to_tensor
 
-from ..nn.batches import concatenated_ranges, model_input
+from ..nn._batches import concatenated_ranges, model_input
 from ..nn.sdca._batches import cell_digests
 from ..nn.sdca._calibration import base_log_odds, held_out_margins, platt_lines
 from . import _net

@@ -8,11 +8,11 @@ from sklearn.utils import check_random_state
 
 from .._targets import check_same_labels, encode_target
 from ..labels import cell_weights, check_sample_weight
-from ..nn.batches import CellDataset, CellTargets
+from ..nn._batches import CellDataset, CellTargets
 from ..nn.model._scaling import RarityScales, SpreadScales
 from ..nn.sdca import SDCADataset
 from ..nn.sdca._batches import grouped_permutation
-from ..nn.sgd.losses import MaskedBCEWithLogitsLoss
+from ..nn.sgd._losses import MaskedBCEWithLogitsLoss
 from . import _net
 from ._select_penalty import USUAL, Penalty, given_penalty
 from ._select_representation import embedding_dim

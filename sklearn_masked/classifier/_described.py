@@ -1,9 +1,11 @@
 """Words that describe the labels, passed through the vectorizer of the texts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
@@ -14,6 +16,7 @@ from .._base import MaskedClassifierMixin, estimator_has
 from .._fitted import scratch_of, take_over
 from .._rows import count_rows, take_rows
 from .._targets import check_y_given, encode_target, is_binary
+from .._typing import LabelsLike, MatrixLike, Weights
 from ..labels.names import entry_names, is_table, table_columns
 from ._label_prior import labels_without_cells
 
@@ -80,12 +83,18 @@ class DescribedLabelsClassifier(
     True
     """
 
-    def __init__(self, estimator, descriptions, *, text_column=None):
+    def __init__(
+        self,
+        estimator: Any,
+        descriptions: Mapping[str, str] | Sequence[Any],
+        *,
+        text_column: str | int | None = None,
+    ) -> None:
         self.estimator = estimator
         self.descriptions = descriptions
         self.text_column = text_column
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: MatrixLike, y: LabelsLike, sample_weight: Weights = None) -> Self:
         """Fit the transformers, and the classifier with the features of the words.
 
         Parameters
@@ -111,7 +120,13 @@ class DescribedLabelsClassifier(
         """
         return self._fit(X, y, sample_weight, "fit", {})
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: LabelsLike,
+        classes: ArrayLike | None = None,
+        sample_weight: Weights = None,
+    ) -> Self:
         """Go once through these rows; the first call fits the transformers to them.
 
         Parameters
@@ -125,13 +140,13 @@ class DescribedLabelsClassifier(
         -------
         self : object
         """
-        classes = {} if classes is None else {"classes": classes}
+        known = {} if classes is None else {"classes": classes}
         if not hasattr(self, "estimator_"):
-            return self._fit(X, y, sample_weight, "partial_fit", classes)
+            return self._fit(X, y, sample_weight, "partial_fit", known)
         check_y_given(self, y)
         head, (name, last) = self.estimator_[:-1], self.estimator_.steps[-1]
         last = scratch_of(last)  # to train on; fits replace what is fitted
-        last.partial_fit(head.transform(X), y, **_weights(sample_weight), **classes)
+        last.partial_fit(head.transform(X), y, **_weights(sample_weight), **known)
         return self._adopt(Pipeline([*head.steps, (name, last)]))
 
     def _fit(self, X, y, sample_weight, method, classes):
@@ -188,7 +203,7 @@ class DescribedLabelsClassifier(
         return np.where(is_blank[:, None], 0, np.asarray(features))
 
     @available_if(estimator_has("predict"))
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Return the decisions of the fitted pipeline.
 
         Parameters
@@ -199,7 +214,7 @@ class DescribedLabelsClassifier(
         return self._predicted("predict", X)
 
     @available_if(estimator_has("predict_proba"))
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Return the probabilities of the fitted pipeline.
 
         Parameters
@@ -210,7 +225,7 @@ class DescribedLabelsClassifier(
         return self._predicted("predict_proba", X)
 
     @available_if(estimator_has("decision_function"))
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> np.ndarray:
         """Return the logits of the fitted pipeline.
 
         Parameters
@@ -224,7 +239,7 @@ class DescribedLabelsClassifier(
         check_is_fitted(self)
         return getattr(self.estimator_, method)(X)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: those of the pipeline."""
         tags, inner = super().__sklearn_tags__(), get_tags(self.estimator)
         tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags

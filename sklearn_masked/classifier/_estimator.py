@@ -1,9 +1,12 @@
 """The estimator: from X and a half-empty label matrix to probabilities."""
 
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
+import torch
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -19,8 +22,9 @@ from .._targets import (
     is_binary,
     warn_unlabeled_labels,
 )
+from .._typing import LabelsLike, MatrixLike, RandomState, Weights
 from ..labels.names import check_same_features, check_same_rows, row_names
-from ..nn.batches import in_form
+from ..nn._batches import in_form
 from . import _data, _fit, _persistence
 from ._label_prior import (
     labels_without_cells,
@@ -320,39 +324,39 @@ default=None
 
     def __init__(
         self,
-        embedding_dim=100,
+        embedding_dim: int = 100,
         *,
-        shared_weight="auto",
-        label_correlation="auto",
-        interactions="auto",
-        idf_power="auto",
-        std_power=1.0,
-        C="auto",
-        calibrate=True,
-        label_features=None,
-        base_rates=None,
-        module=None,
-        criterion=None,
-        reduction="cell",
-        pos_weight=None,
-        label_weight=None,
-        unlabeled_weight=0.0,
-        label_smoothing=0.0,
-        optimizer=None,
-        lr="auto",
-        max_epochs="auto",
-        batch_size="auto",
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        tol=1e-4,
-        warm_start=False,
-        callbacks=None,
-        device="auto",
-        random_state=None,
-        verbose=0,
-        net_params=None,
-    ):
+        shared_weight: float | Literal["auto"] = "auto",
+        label_correlation: float | Literal["auto"] = "auto",
+        interactions: float | Literal["auto"] = "auto",
+        idf_power: float | Literal["auto"] = "auto",
+        std_power: float | None = 1.0,
+        C: float | Literal["auto"] = "auto",
+        calibrate: bool = True,
+        label_features: MatrixLike = None,
+        base_rates: float | ArrayLike | None = None,
+        module: Literal["embedding_bag"] | type | torch.nn.Module | None = None,
+        criterion: type | torch.nn.Module | None = None,
+        reduction: Literal["cell", "label", "sample"] = "cell",
+        pos_weight: Literal["balanced"] | float | ArrayLike | None = None,
+        label_weight: ArrayLike | None = None,
+        unlabeled_weight: float = 0.0,
+        label_smoothing: float = 0.0,
+        optimizer: type | None = None,
+        lr: float | Literal["auto"] = "auto",
+        max_epochs: int | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        callbacks: Any = None,
+        device: str = "auto",
+        random_state: RandomState = None,
+        verbose: int = 0,
+        net_params: dict[str, Any] | None = None,
+    ) -> None:
         self.embedding_dim = embedding_dim
         self.shared_weight = shared_weight
         self.label_correlation = label_correlation
@@ -385,7 +389,7 @@ default=None
         self.verbose = verbose
         self.net_params = net_params
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters; with `deep`, those in `net_params` by prefix too."""
         params = super().get_params(deep=deep)
         if deep:
@@ -394,7 +398,7 @@ default=None
             params.update({k: v for k, v in stored.items() if is_net_param(k)})
         return params
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters; `optimizer__*` and their like are kept in `net_params`."""
         ours = {k: v for k, v in params.items() if not is_net_param(k)}
         super().set_params(**ours)
@@ -403,7 +407,7 @@ default=None
             self.net_params = {**(self.net_params or {}), **theirs}
         return self
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X: MatrixLike, y: LabelsLike, sample_weight: Weights = None) -> Self:
         """Train on the labeled cells of y.
 
         Parameters
@@ -470,7 +474,13 @@ default=None
         _fit.fit(fitted, X, targets, first=not warm, whole=True)
         return self._adopt(fitted)
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: LabelsLike,
+        classes: ArrayLike | None = None,
+        sample_weight: Weights = None,
+    ) -> Self:
         """Go once through these rows, from the parameters as they are.
 
         Parameters
@@ -573,20 +583,20 @@ default=None
         return (self._n_positive + self._n_negative > 0) | self._has_rate
 
     @property
-    def history_(self):
+    def history_(self) -> Any:
         """History of the training: a row an epoch, as skorch keeps it."""
         check_is_fitted(self)
         return self.net_.history
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_versions": _persistence.versions()}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         saved = state.pop("_versions", {})
         super().__setstate__(state)

@@ -12,7 +12,7 @@ from ..exceptions import InterruptedFitWarning
 from ..nn.model._direct import PairDirect
 from ..nn.model._scaling import feature_scales
 from ..nn.sdca import SDCASolver
-from ..nn.sgd.optim import replace_parameter
+from ..nn.sgd._optim import replace_parameter
 from ._calibrate import calibrate
 from ._data import prepare
 from ._label_prior import apply_prior

@@ -19,8 +19,8 @@ from ..nn.model._direct import choose_direct
 from ..nn.model._embedding_bag import EmbeddingBagModule
 from ..nn.model._module import DirectSharedModule
 from ..nn.sdca import FallbackAdam, SDCANet
-from ..nn.sgd.losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
-from ..nn.sgd.net import MaskedNet
+from ..nn.sgd._losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
+from ..nn.sgd._net import MaskedNet
 from ._callbacks import CellEpochScoring
 from ._solvers import DUAL, asked_solver, is_ours, is_own
 

@@ -6,6 +6,7 @@ from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
 from .._fitted import of_one_fit
+from .._typing import MatrixLike
 from ._additive import additive_parts
 from ._net import threads_for
 
@@ -22,7 +23,7 @@ class PredictionMixin:
     """The methods that predict, for :class:`MaskedMultiLabelClassifier`."""
 
     @of_one_fit
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> np.ndarray:
         """Return the logits.
 
         Parameters
@@ -39,7 +40,7 @@ class PredictionMixin:
         return logits[:, 0] if self._one_dimensional else logits
 
     @of_one_fit
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Return the probability of each label.
 
         Parameters
@@ -59,7 +60,7 @@ class PredictionMixin:
         return _probabilities(np.hstack([-logits, logits]))
 
     @of_one_fit
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Return the labels whose probability is above one half.
 
         Parameters
@@ -77,7 +78,9 @@ class PredictionMixin:
         )
 
     @of_one_fit
-    def decision_function_cells(self, X, rows, cols):
+    def decision_function_cells(
+        self, X: MatrixLike, rows: np.ndarray, cols: np.ndarray
+    ) -> np.ndarray:
         """Return the logits of single cells: what `decision_function` has there.
 
         Where the cells are few among those of their rows, no other logits are
@@ -145,7 +148,9 @@ class PredictionMixin:
         logits[absent[cols]] = self._pooled_logit()
         return logits
 
-    def predict_proba_cells(self, X, rows, cols):
+    def predict_proba_cells(
+        self, X: MatrixLike, rows: np.ndarray, cols: np.ndarray
+    ) -> np.ndarray:
         """Return the probabilities of single cells.
 
         Parameters
@@ -163,7 +168,9 @@ class PredictionMixin:
         return _probabilities(self.decision_function_cells(X, rows, cols))
 
     @of_one_fit
-    def predict_cells(self, X, rows, cols):
+    def predict_cells(
+        self, X: MatrixLike, rows: np.ndarray, cols: np.ndarray
+    ) -> np.ndarray:
         """Return for single cells whether their probability is above one half.
 
         Parameters

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from ..nn.batches import concatenated_ranges
+from ..nn._batches import concatenated_ranges
 from ..nn.model._module import embedded_rows
 from ..nn.sdca._block_newton import leave_folds_out
 from . import _net

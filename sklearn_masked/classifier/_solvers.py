@@ -15,7 +15,7 @@ import torch
 from skorch.callbacks import Callback
 
 from ..exceptions import SolverFallbackWarning
-from ..nn.sgd.losses import MaskedBCEWithLogitsLoss
+from ..nn.sgd._losses import MaskedBCEWithLogitsLoss
 
 DUAL, OPTIMIZER, BAG, MODULE = "dual", "optimizer", "embedding_bag", "module"
 SOLVERS = {

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..labels.draw import draw_unlabeled
-from ..nn.batches import CellTargets
+from ..nn._batches import CellTargets
 
 # Cells drawn: so many for each labeled one, and no fewer than this.
 _A_CELL, _FEWEST = 3, 10_000

@@ -2,6 +2,7 @@
 
 import csv
 from importlib.resources import files
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.utils import Bunch
@@ -43,7 +44,7 @@ Categories:
 """
 
 
-def load_brand_safety_snippets(*, subset="train"):
+def load_brand_safety_snippets(*, subset: Literal["train", "test"] = "train") -> Any:
     """Load short news-like texts with decisions on brand-safety categories.
 
     Made for demonstration: the texts were written for this project, about invented

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,20 +20,20 @@ _WORDS_PER_LABEL, _WORDS_PER_TOPIC = 12, 100
 
 
 def make_masked_multilabel(
-    n_samples=1000,
-    n_labels=20,
+    n_samples: int = 1000,
+    n_labels: int = 20,
     *,
-    vocabulary_size=2000,
-    words_per_text=30,
-    mean_labels=2.0,
-    n_topics=None,
-    label_imbalance=1.0,
-    mask="one-sought",
-    cells_per_sample=1.0,
-    return_full=False,
-    as_text=True,
-    random_state=None,
-):
+    vocabulary_size: int = 2000,
+    words_per_text: float = 30,
+    mean_labels: float = 2.0,
+    n_topics: int | None = None,
+    label_imbalance: float = 1.0,
+    mask: Literal["one-sought", "random", "full-rows"] | None = "one-sought",
+    cells_per_sample: float = 1.0,
+    return_full: bool = False,
+    as_text: bool = True,
+    random_state: int | np.random.Generator | np.random.RandomState | None = None,
+) -> tuple[Any, ...]:
     """Generate texts and labels of which only some cells are labeled.
 
     A text has a topic; its labels come mostly from those of the topic, so that labels

@@ -5,7 +5,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -116,11 +116,11 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         *,
         normalize: str | None = "center",
         batch_size: int = 256,
-        cache: str | os.PathLike | None = None,
+        cache: str | os.PathLike[str] | None = None,
         encoder_id: str | None = None,
-        encode_params: dict | None = None,
+        encode_params: dict[str, Any] | None = None,
         verbose: int = 0,
-    ):
+    ) -> None:
         self.encoder = encoder
         self.normalize = normalize
         self.batch_size = batch_size
@@ -178,7 +178,9 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         vars(self).pop("mean_", None)
         self._n_features_out = vectors.shape[1]
         if self.normalize == "center":
-            self.mean_ = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+            self.mean_: np.ndarray = vectors.mean(axis=0, dtype=np.float64).astype(
+                np.float32
+            )
         return self._normalized(vectors)
 
     def transform(self, X: Iterable[str]) -> NDArray[np.float32]:
@@ -286,10 +288,10 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             f"text {_shown(text)} and {other} for another.{remedy}"
         )
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_n_features_out")
 
-    def __sklearn_clone__(self):
+    def __sklearn_clone__(self) -> Self:
         """Return an unfitted encoder that shares `encoder`, which may be gigabytes."""
         params = self.get_params(deep=False)
         params["encode_params"] = copy.deepcopy(params["encode_params"])
@@ -299,7 +301,7 @@ class TextEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 setattr(other, name, copy.deepcopy(vars(self)[name]))
         return other
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False

@@ -47,12 +47,17 @@ class AuditedPerformance(LabelTable):
         What the intervals cover, each by itself.
     """
 
-    def __init__(self, columns, n_samples, confidence_level):
+    def __init__(
+        self,
+        columns: dict[str, np.ndarray],
+        n_samples: int,
+        confidence_level: float | None,
+    ) -> None:
         super().__init__(columns)
         self.n_samples = n_samples
         self.confidence_level = confidence_level
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Return the table in 80 columns; of many labels the first and last ones."""
         n_labels = len(self["label"])
         shown, cut = printed_labels(n_labels, 1 + len(ENDS))

@@ -26,7 +26,7 @@ class LabelCoefficients:
 
     Attributes
     ----------
-    label_names : list
+    label_names : list[Any]
         Names of the labels, or their positions.
     features : list of object arrays
         Names of features, from the one most for the label to the one most against it.
@@ -45,15 +45,15 @@ class LabelCoefficients:
         What the features are ranked by.
     """
 
-    label_names: list
-    features: list
-    coefficients: list
-    effects: list
+    label_names: list[Any]
+    features: list[Any]
+    coefficients: list[Any]
+    effects: list[Any]
     shares: LabelTable
     order: str = "effect"
 
     @property
-    def scores(self) -> list:
+    def scores(self) -> list[Any]:
         """What the features are ranked by: the effects or the coefficients."""
         return self.effects if self.order == "effect" else self.coefficients
 
@@ -190,8 +190,8 @@ def label_coefficients(
             found.append((names[chosen], coefficients[chosen], effects[chosen]))
     label_names = [unwrapped.names[place] for place in places]
     columns = ("linear", "length", "interactions", "row_length")
-    shares = dict(zip(columns, np.concatenate(shares, axis=1), strict=True))
-    table = LabelTable({"label": _objects(label_names), **shares})
+    by_name = dict(zip(columns, np.concatenate(shares, axis=1), strict=True))
+    table = LabelTable({"label": _objects(label_names), **by_name})
     features, coefficients, effects = map(list, zip(*found, strict=True))
     return LabelCoefficients(label_names, features, coefficients, effects, table, order)
 

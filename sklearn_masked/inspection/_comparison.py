@@ -1,11 +1,15 @@
 """Which of two models is better on the same labeled cells."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
+from .._typing import LabelsLike, MatrixLike, RandomState, Weights
 from ..exceptions import RowOrderWarning, UnscoredLabelsWarning
 from ..labels.names import check_same_columns, check_same_rows, column_names
 from ..metrics.bootstrap import (
@@ -64,18 +68,18 @@ class PairedComparison:
 
 
 def paired_comparison(
-    metric,
-    y_true,
-    y_score_a,
-    y_score_b,
+    metric: Callable[..., Any],
+    y_true: LabelsLike,
+    y_score_a: MatrixLike,
+    y_score_b: MatrixLike,
     *,
-    sample_weight=None,
-    groups=None,
-    n_resamples=1000,
-    confidence_level=0.95,
-    random_state=None,
-    **kwargs,
-):
+    sample_weight: Weights = None,
+    groups: ArrayLike | None = None,
+    n_resamples: int = 1000,
+    confidence_level: float = 0.95,
+    random_state: RandomState = None,
+    **kwargs: Any,
+) -> PairedComparison:
     """Compare two models by a metric of the same labeled cells.
 
     The interval of the difference draws rows with replacement, the same for both

@@ -62,7 +62,7 @@ class Explanation:
         The rows, where the model takes texts.
     """
 
-    label_names: list
+    label_names: list[Any]
     feature_names: np.ndarray
     base: np.ndarray
     samples: np.ndarray
@@ -72,8 +72,8 @@ class Explanation:
     from_descriptions: np.ndarray | None
     interactions: np.ndarray
     row_length: np.ndarray
-    texts: list | None = None
-    _spans: list | None = field(default=None, repr=False)
+    texts: list[Any] | None = None
+    _spans: list[Any] | None = field(default=None, repr=False)
 
     @property
     def logits(self) -> np.ndarray:

@@ -1,12 +1,16 @@
 """Intervals of a metric, by drawing rows again and again."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 
 from .._rows import take_rows
+from .._typing import LabelsLike, MatrixLike, RandomState, Weights
 from ..labels.names import check_same_columns, check_same_rows
 from ..metrics.bootstrap import (
     KINDS,
@@ -53,17 +57,17 @@ class BootstrapInterval:
 
 
 def bootstrap_interval(
-    metric,
-    y_true,
-    y_score,
+    metric: Callable[..., Any],
+    y_true: LabelsLike,
+    y_score: MatrixLike,
     *,
-    sample_weight=None,
-    groups=None,
-    n_resamples=1000,
-    confidence_level=0.95,
-    random_state=None,
-    **kwargs,
-):
+    sample_weight: Weights = None,
+    groups: ArrayLike | None = None,
+    n_resamples: int = 1000,
+    confidence_level: float = 0.95,
+    random_state: RandomState = None,
+    **kwargs: Any,
+) -> BootstrapInterval:
     """Compute a metric of the labeled cells, and an interval around it.
 
     Rows are drawn with replacement, with all their labeled cells: the cells of a row

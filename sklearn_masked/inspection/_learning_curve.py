@@ -2,9 +2,12 @@
 
 import time
 import warnings
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
@@ -18,6 +21,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.parallel import Parallel, delayed
 
 from .._rows import count_rows, take_params, take_rows
+from .._typing import LabelsLike, MatrixLike, RandomState
 from ..labels import MaskedLabels, check_labels
 from ..labels.names import check_same_rows
 from ..metrics.cells import is_one_dimensional
@@ -29,19 +33,19 @@ _EXPONENTS = np.geomspace(0.05, 2.0, 80)
 
 
 def learning_curve_by_cells(
-    estimator,
-    X,
-    y,
+    estimator: Any,
+    X: MatrixLike,
+    y: LabelsLike,
     *,
-    train_sizes=(0.1, 0.325, 0.55, 0.775, 1.0),
-    cv=None,
-    scoring=None,
-    n_repeats=1,
-    groups=None,
-    random_state=None,
-    n_jobs=None,
-    params=None,
-):
+    train_sizes: ArrayLike = (0.1, 0.325, 0.55, 0.775, 1.0),
+    cv: Any = None,
+    scoring: Callable[..., Any] | None = None,
+    n_repeats: int = 1,
+    groups: ArrayLike | None = None,
+    random_state: RandomState = None,
+    n_jobs: int | None = None,
+    params: dict[str, Any] | None = None,
+) -> Any:
     """Score an estimator that is fitted on more and more labeled cells.
 
     Cells are masked, rows stay: what grows is the number of decisions that people
@@ -184,7 +188,7 @@ def _fewest_cells(labels, splits):
     return fewest
 
 
-def extrapolate_learning_curve(curve, n_cells):
+def extrapolate_learning_curve(curve: Any, n_cells: int | ArrayLike) -> Any:
     """Estimate the test scores that more labeled cells would bring.
 
     Every series of the curve, of one fold and one order of the cells, is continued
@@ -194,7 +198,7 @@ def extrapolate_learning_curve(curve, n_cells):
 
     Parameters
     ----------
-    curve : Bunch
+    curve : Any
         What :func:`learning_curve_by_cells` returns: its `train_sizes` and
         `test_scores`, of at least three ticks.
     n_cells : int or array-like of shape (n_points,)

@@ -2,23 +2,26 @@
 
 from dataclasses import replace
 
+from numpy.typing import ArrayLike
+
+from .._typing import Names
 from ._dawid_skene import MAX_ITER, TOL
 from ._masked_labels import MaskedLabels
-from ._votes import join_votes
+from ._votes import VoteAggregation, join_votes
 
 
 def aggregate_votes(
-    votes,
+    votes: ArrayLike,
     *,
-    samples=None,
-    labels=None,
-    voters=None,
-    shape=None,
-    sample_ids=None,
-    label_names=None,
-    max_iter=MAX_ITER,
-    tol=TOL,
-):
+    samples: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    voters: ArrayLike | None = None,
+    shape: tuple[int, int] | None = None,
+    sample_ids: Names = None,
+    label_names: Names = None,
+    max_iter: int = MAX_ITER,
+    tol: float = TOL,
+) -> VoteAggregation:
     """Join votes of several people or rules per cell to soft labels.
 
     How good each voter is at each label is estimated together with the labels, from

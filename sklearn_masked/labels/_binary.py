@@ -1,13 +1,14 @@
 """One-dimensional y: two values, as any scikit-learn binary classifier takes them."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._dense import as_array
 from ._masked_labels import MaskedLabels
 from ._values import missing_entries, refuse_names
 
 
-def check_binary_labels(y):
+def check_binary_labels(y: ArrayLike) -> tuple[MaskedLabels, np.ndarray]:
     """Return a 1-D y as one column of MaskedLabels, and its classes.
 
     Parameters

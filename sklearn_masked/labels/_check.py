@@ -1,10 +1,17 @@
 """The one door: every accepted form of y becomes MaskedLabels, or is refused."""
 
+from .._typing import LabelsLike
 from ._masked_labels import MaskedLabels
 from ._read import read_labels, refuse_soft
 
 
-def check_labels(y, *, n_samples=None, n_labels=None, accept_soft=False):
+def check_labels(
+    y: LabelsLike,
+    *,
+    n_samples: int | None = None,
+    n_labels: int | None = None,
+    accept_soft: bool = False,
+) -> MaskedLabels:
     """Return y, of any accepted form, as MaskedLabels.
 
     Parameters

@@ -1,8 +1,15 @@
 """MaskedLabels: the builders, and the way to data frames."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 
+from .._typing import LabelsLike, MatrixLike, Names
 from ._dense import read_dense
 from ._merge import merge_labels
 from ._records import build_from_dicts, build_from_records
@@ -76,7 +83,14 @@ class MaskedLabels(LabelStore):
         return labels
 
     @classmethod
-    def from_dense(cls, y, *, weights=None, label_names=None, soft=False):
+    def from_dense(
+        cls,
+        y: MatrixLike,
+        *,
+        weights: MatrixLike = None,
+        label_names: Names = None,
+        soft: bool = False,
+    ) -> MaskedLabels:
         """Return the labeled cells of a dense array.
 
         Parameters
@@ -119,7 +133,14 @@ class MaskedLabels(LabelStore):
         return cls._of(read_dense(y, weights, label_names, soft))
 
     @classmethod
-    def from_sparse(cls, y, *, implicit, label_names=None, soft=False):
+    def from_sparse(
+        cls,
+        y: LabelsLike,
+        *,
+        implicit: Literal["negative", "unlabeled"],
+        label_names: Names = None,
+        soft: bool = False,
+    ) -> MaskedLabels:
         """Return a scipy sparse matrix, saying what its cells are that are not stored.
 
         Parameters
@@ -180,17 +201,17 @@ class MaskedLabels(LabelStore):
     @classmethod
     def from_cells(
         cls,
-        samples,
-        labels,
-        values,
+        samples: ArrayLike,
+        labels: ArrayLike,
+        values: ArrayLike,
         *,
-        shape=None,
-        sample_ids=None,
-        label_names=None,
-        weights=None,
-        on_conflict="raise",
-        soft=False,
-    ):
+        shape: tuple[int, int] | None = None,
+        sample_ids: Names = None,
+        label_names: Names = None,
+        weights: ArrayLike | None = None,
+        on_conflict: Literal["raise", "last", "majority", "mean"] = "raise",
+        soft: bool = False,
+    ) -> MaskedLabels:
         """Return labels from records, one a decision.
 
         Parameters
@@ -258,17 +279,17 @@ class MaskedLabels(LabelStore):
     @classmethod
     def from_frame(
         cls,
-        frame,
+        frame: Any,
         *,
-        sample=None,
-        label=None,
-        value=None,
-        weight=None,
-        sample_ids=None,
-        label_names=None,
-        on_conflict="raise",
-        soft=False,
-    ):
+        sample: str | None = None,
+        label: str | None = None,
+        value: str | None = None,
+        weight: str | None = None,
+        sample_ids: Names = None,
+        label_names: Names = None,
+        on_conflict: Literal["raise", "last", "majority", "mean"] = "raise",
+        soft: bool = False,
+    ) -> MaskedLabels:
         """Return the labels of a data frame, wide or long.
 
         Parameters
@@ -357,7 +378,13 @@ class MaskedLabels(LabelStore):
         return cls.from_dense(frame, label_names=label_names, soft=soft)
 
     @classmethod
-    def from_dicts(cls, records, *, label_names=None, soft=False):
+    def from_dicts(
+        cls,
+        records: Sequence[Mapping[Any, Any]],
+        *,
+        label_names: Names = None,
+        soft: bool = False,
+    ) -> MaskedLabels:
         """Return labels from a dict a sample, name of the label to value.
 
         Parameters
@@ -395,15 +422,15 @@ class MaskedLabels(LabelStore):
     @classmethod
     def from_votes(
         cls,
-        votes,
+        votes: Any,
         *,
-        samples=None,
-        labels=None,
-        voters=None,
-        shape=None,
-        sample_ids=None,
-        label_names=None,
-    ):
+        samples: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        voters: ArrayLike | None = None,
+        shape: tuple[int, int] | None = None,
+        sample_ids: Names = None,
+        label_names: Names = None,
+    ) -> MaskedLabels:
         """Return soft labels made of votes of several people or rules per cell.
 
         The labels of :func:`~sklearn_masked.labels.aggregate_votes`, which also gives
@@ -450,7 +477,13 @@ class MaskedLabels(LabelStore):
         return cls._of(join_votes(*given).labels)
 
     @classmethod
-    def merge(cls, *labels, sample_ids=None, label_names=None, on_conflict="raise"):
+    def merge(
+        cls,
+        *labels: Any,
+        sample_ids: Names = None,
+        label_names: Names = None,
+        on_conflict: Literal["raise", "last", "majority", "mean"] = "raise",
+    ) -> MaskedLabels:
         """Return the union of several sets of labels.
 
         They may be those of several annotators for the same samples, or of several
@@ -523,7 +556,7 @@ class MaskedLabels(LabelStore):
         """
         return cls._of(merge_labels(labels, sample_ids, label_names, on_conflict))
 
-    def to_frame(self, *, sample_ids=None, long=False):
+    def to_frame(self, *, sample_ids: Names = None, long: bool = False) -> Any:
         """Return a pandas DataFrame.
 
         Parameters

@@ -1,5 +1,9 @@
 """One row of labels, as scikit-learn gets it when it asks for an array."""
 
+from typing import Any
+
+import numpy as np
+
 _RECODED = (
     "scikit-learn tried to recode labels with unlabeled cells as if they were "
     "classes, which would read them as negatives. Use "
@@ -21,7 +25,6 @@ class LabelRow:
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_masked import MaskedLabels
     >>> row = MaskedLabels.from_dense([[1, np.nan, 0]], label_names=["a", "b", "c"])[0]
     >>> row
     LabelRow(a: 1, c: 0)
@@ -31,33 +34,34 @@ class LabelRow:
 
     __slots__ = ("labels", "position")
 
-    def __init__(self, labels, position):
-        self.labels, self.position = labels, position
+    def __init__(self, labels: Any, position: int) -> None:
+        self.labels: Any = labels
+        self.position: int = position
 
     @property
-    def label_names(self):
+    def label_names(self) -> np.ndarray | None:
         """Names of the labels, or None."""
         return self.labels.label_names
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.labels.n_labels
 
-    def to_dense(self):
+    def to_dense(self) -> np.ndarray:
         """Return the row as float64 of shape (n_labels,), NaN where unlabeled."""
         return self._alone().to_dense()[0]
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, LabelRow):
             return NotImplemented
         return self._alone() == other._alone()
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         raise ValueError(_RECODED)
 
-    def __lt__(self, other):
+    def __lt__(self, other: object) -> None:
         raise TypeError(_SORTED)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         cells = self._alone().cells()
         names = self.label_names
         shown = ", ".join(

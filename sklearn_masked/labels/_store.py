@@ -1,8 +1,12 @@
 """The store: an immutable, row-indexed matrix of the labeled cells."""
 
+from collections.abc import Iterator
+from typing import Any, ClassVar, Self
+
 import numpy as np
 import scipy.sparse as sp
 
+from .._typing import Names
 from . import select as _select
 from ._cells import UNLABELED, Cells, checked_ids, checked_names
 from ._row import LabelRow
@@ -21,36 +25,41 @@ class LabelStore:
 
     def __init__(
         self,
-        indptr,
-        indices,
-        values,
-        shape,
+        indptr: np.ndarray,
+        indices: np.ndarray,
+        values: np.ndarray,
+        shape: tuple[int, int],
         *,
-        fill="unlabeled",
-        weights=None,
-        label_names=None,
-        row_ids=None,
-        soft=False,
-    ):
-        self.shape = (int(shape[0]), int(shape[1]))
-        self.fill, self.soft = fill, soft
-        self.indptr = _frozen(indptr, np.int64)
-        self.indices = _frozen(indices, np.int32)
-        self.values = _frozen(values, np.float64 if soft else np.int8)
-        self.weights = None if weights is None else _frozen(weights, np.float64)
-        self.label_names = None if label_names is None else _frozen(label_names, object)
+        fill: str = "unlabeled",
+        weights: np.ndarray | None = None,
+        label_names: Names = None,
+        row_ids: Any = None,
+        soft: bool = False,
+    ) -> None:
+        self.shape: tuple[int, int] = (int(shape[0]), int(shape[1]))
+        self.fill: str = fill
+        self.soft: bool = soft
+        self.indptr: np.ndarray = _frozen(indptr, np.int64)
+        self.indices: np.ndarray = _frozen(indices, np.int32)
+        self.values: np.ndarray = _frozen(values, np.float64 if soft else np.int8)
+        self.weights: np.ndarray | None = None
+        if weights is not None:
+            self.weights = _frozen(weights, np.float64)
+        self.label_names: Names = None
+        if label_names is not None:
+            self.label_names = _frozen(label_names, object)
         self._row_ids = row_ids  # a pandas Index or an array, to compare with X's
         self._counts = None
 
     # How it looks
 
     @property
-    def n_labels(self):
+    def n_labels(self) -> int:
         """Number of labels."""
         return self.shape[1]
 
     @property
-    def n_positive(self):
+    def n_positive(self) -> np.ndarray:
         """Positive cells of each label, int64 of shape (n_labels,).
 
         For soft labels the expected number, float64: the sum of the values.
@@ -58,7 +67,7 @@ class LabelStore:
         return self._count()[0].copy()
 
     @property
-    def n_negative(self):
+    def n_negative(self) -> np.ndarray:
         """Negative cells of each label, int64 of shape (n_labels,).
 
         For soft labels the expected number, float64: the sum of 1 minus the values.
@@ -66,14 +75,14 @@ class LabelStore:
         return self._count()[1].copy()
 
     @property
-    def n_labeled(self):
+    def n_labeled(self) -> np.ndarray:
         """Labeled cells of each label, int64 of shape (n_labels,)."""
         if self.soft:
             return np.bincount(self.indices, minlength=self.n_labels)
         return self._count().sum(axis=0)
 
     @property
-    def n_cells(self):
+    def n_cells(self) -> int:
         """Labeled cells in all."""
         return len(self.values) if self.soft else int(self._count().sum())
 
@@ -92,10 +101,10 @@ class LabelStore:
             self._counts = np.stack([positive, negative]).astype(np.int64)
         return self._counts
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         counts, n_cells = self._count().sum(axis=1), self.n_cells
         positive, negative = (f"{n:.1f}" if self.soft else n for n in counts)
         return (
@@ -105,10 +114,10 @@ class LabelStore:
             f"{'' if self.weights is None else ', weighted'})"
         )
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         return (LabelRow(self, i) for i in range(len(self)))
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Return a 1-D object array of row views; never a 2-D array of numbers."""
         if dtype is not None and np.dtype(dtype) != object:
             raise ValueError(
@@ -120,7 +129,7 @@ class LabelStore:
             raise ValueError("MaskedLabels become an array of row views by a copy.")
         return np.fromiter(self, dtype=object, count=len(self))
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         """Return whether all cells, weights and names are equal, whatever the fill.
 
         Soft labels equal no hard ones, also where all values are 0 and 1.
@@ -142,13 +151,14 @@ class LabelStore:
             np.array_equal(a, b) for a, b in zip(mine[:3], theirs[:3], strict=True)
         ) and np.array_equal(_weights(mine), _weights(theirs))
 
+    __hash__: ClassVar[None]  # type: ignore[assignment]
     __hash__ = None
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         ids = None if self._row_ids is None else np.asarray(self._row_ids)
         return {**self.__dict__, "_counts": None, "_row_ids": ids}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         # Pickles forget that an array is read-only; memory maps stay what they are.
         for name, part in state.items():
             if isinstance(part, np.ndarray):
@@ -157,7 +167,7 @@ class LabelStore:
 
     # Its parts
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> Any:
         """Return rows, or rows and labels, or the value of one cell.
 
         An int gives a :class:`LabelRow`; a list, slice, integer or boolean array or
@@ -215,7 +225,7 @@ class LabelStore:
             indptr, indices, self.values[entries], shape, weights=weights, **same
         )
 
-    def cells(self):
+    def cells(self) -> Cells:
         """Return every labeled cell, row by row, columns increasing.
 
         Returns
@@ -239,7 +249,7 @@ class LabelStore:
             weights = full[rows, cols]
         return Cells(rows, cols, dense[rows, cols], weights)
 
-    def iter_cells(self, max_cells=1 << 22):
+    def iter_cells(self, max_cells: int = 1 << 22) -> Iterator[tuple[slice, Cells]]:
         """Yield (slice of rows, their cells) in blocks of at most so many cells.
 
         A block has whole rows, and at least one; its rows count from the start of
@@ -256,7 +266,7 @@ class LabelStore:
             yield rows, self[rows].cells()
             start = rows.stop
 
-    def to_dense(self):
+    def to_dense(self) -> np.ndarray:
         """Return float64 of shape (n_samples, n_labels), NaN in unlabeled cells."""
         filled = 0.0 if self.fill == "negative" else np.nan
         dense = np.full(self.shape, filled)
@@ -264,7 +274,7 @@ class LabelStore:
         dense[self._stored_rows(), self.indices] = known
         return dense
 
-    def to_sparse(self):
+    def to_sparse(self) -> sp.csr_array:
         """Return the stored cells as float64 CSR, unlabeled ones as NaN.
 
         For ``fill="unlabeled"`` confirmed negatives are stored zeros: read it back
@@ -279,7 +289,7 @@ class LabelStore:
     def _stored_rows(self):
         return np.repeat(np.arange(len(self)), np.diff(self.indptr))
 
-    def hard(self, *, threshold=0.5):
+    def hard(self, *, threshold: float = 0.5) -> Self:
         """Return the labels of soft ones: 1 above the threshold and 0 below.
 
         Parameters
@@ -301,7 +311,6 @@ class LabelStore:
 
         Examples
         --------
-        >>> from sklearn_masked import MaskedLabels
         >>> soft = MaskedLabels.from_dense([[0.9, None], [0.2, 0.5]], soft=True)
         >>> soft
         MaskedLabels(2 x 2, 3 soft cells: 1.6 positive, 1.4 negative)
@@ -328,7 +337,7 @@ class LabelStore:
         )
 
     @property
-    def sample_ids(self):
+    def sample_ids(self) -> np.ndarray | None:
         """Ids of the samples, of shape (n_samples,), or None where there are none.
 
         They are those that were given as `sample_ids`, or the index of a pandas
@@ -339,15 +348,15 @@ class LabelStore:
             return None if np.array_equal(ids, np.arange(len(self))) else ids
         return ids
 
-    def without_weights(self):
+    def without_weights(self) -> Self:
         """Return the same labels, each cell of weight 1."""
         return self._replace(weights=None)
 
-    def with_label_names(self, label_names):
+    def with_label_names(self, label_names: Names) -> Self:
         """Return the same labels under these names, one a label, all different."""
         return self._replace(label_names=checked_names(label_names, self.n_labels))
 
-    def with_sample_ids(self, sample_ids):
+    def with_sample_ids(self, sample_ids: Names) -> Self:
         """Return the same labels under these ids, one a sample, all different."""
         return self._replace(row_ids=checked_ids(sample_ids, len(self)))
 
@@ -371,7 +380,7 @@ class LabelStore:
         return type(self)(self.indptr, self.indices, self.values, self.shape, **same)
 
 
-def _frozen(array, dtype):
+def _frozen(array: Any, dtype: Any) -> np.ndarray:
     """Return a read-only array; a read-only memory map passes as it is."""
     array = np.ascontiguousarray(array, dtype=dtype)
     if array.flags.writeable:

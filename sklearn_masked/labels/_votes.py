@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -54,16 +55,16 @@ class VoteAggregation:
     converged: bool
 
     @property
-    def sensitivity(self):
+    def sensitivity(self) -> np.ndarray:
         """Sensitivity, (n_voters, n_labels); NaN where the voter has no vote."""
         return self._table(self.pair_sensitivity)
 
     @property
-    def specificity(self):
+    def specificity(self) -> np.ndarray:
         """Specificity, (n_voters, n_labels); NaN where the voter has no vote."""
         return self._table(self.pair_specificity)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"VoteAggregation({len(self.voters)} voters, {self.pair_votes.sum()} votes "
             f"on {self.labels.n_cells} cells, {'' if self.converged else 'not '}"
@@ -75,7 +76,7 @@ class VoteAggregation:
         table[self.pair_voter, self.pair_label] = values
         return table
 
-    def to_frame(self):
+    def to_frame(self) -> Any:
         """Return a pandas DataFrame: a row per voter and label that have votes."""
         import pandas as pd
 

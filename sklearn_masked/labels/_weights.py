@@ -1,11 +1,14 @@
 """Weights beside labels: judged, and joined into one weight a labeled cell."""
 
+from typing import Any
+
 import numpy as np
 
+from .._typing import Weights
 from .names import check_same_columns
 
 
-def check_sample_weight(sample_weight, shape):
+def check_sample_weight(sample_weight: Weights, shape: Any) -> np.ndarray | None:
     """Return `sample_weight` as float64 of shape (n,) or (n, n_labels), or None.
 
     Parameters
@@ -49,7 +52,7 @@ def check_sample_weight(sample_weight, shape):
     return weight
 
 
-def cell_weights(cells, sample_weight, shape):
+def cell_weights(cells: Any, sample_weight: Weights, shape: Any) -> np.ndarray | None:
     """Return the effective weight of each labeled cell, or None if all are 1.
 
     Parameters

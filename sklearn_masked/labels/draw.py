@@ -6,7 +6,13 @@ import numpy as np
 _LISTED = 1 << 23
 
 
-def draw_unlabeled(indptr, indices, n_labels, n_cells, rng):
+def draw_unlabeled(
+    indptr: np.ndarray,
+    indices: np.ndarray,
+    n_labels: int,
+    n_cells: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw cells that are not stored, all alike, without replacement.
 
     Parameters

@@ -11,9 +11,11 @@ import sys
 import warnings
 from collections import Counter
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
+from .._typing import MatrixLike, Names
 from ..exceptions import RowOrderWarning
 from ._values import is_missing
 
@@ -21,12 +23,12 @@ _NONE = object()
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
-def is_table(data):
+def is_table(data: Any) -> bool:
     """Return whether data is a two-dimensional table with named columns."""
     return table_columns(data) is not None
 
 
-def table_columns(data):
+def table_columns(data: Any) -> list[Any] | None:
     """Return what pyarrow, polars or pandas call the columns of a table, or None."""
     if len(getattr(data, "shape", ())) != 2:  # a query that polars has not run warns
         return None
@@ -39,7 +41,7 @@ def table_columns(data):
     return columns.tolist() if hasattr(columns, "tolist") else list(columns)
 
 
-def column_names(table):
+def column_names(table: Any) -> list[Any] | None:
     """Return the names of a table's columns as a list, or None.
 
     Names stay as they are: strings, integers, tuples of a MultiIndex, several kinds
@@ -50,21 +52,27 @@ def column_names(table):
     return None if columns is None else _names_or_none(columns)
 
 
-def row_names(table):
+def row_names(table: Any) -> list[Any] | None:
     """Return the names of the rows of a pandas DataFrame as a list, or None."""
     if not hasattr(table, "iloc") or getattr(table, "ndim", None) != 2:
         return None
     return _names_or_none(table.index.tolist())
 
 
-def entry_names(values):
+def entry_names(values: Any) -> list[Any] | None:
     """Return the names of the entries of a pandas Series as a list, or None."""
     if not hasattr(values, "iloc") or getattr(values, "ndim", None) != 1:
         return None
     return _names_or_none(values.index.tolist())
 
 
-def check_same_names(names, known, parameter, of, what="label"):
+def check_same_names(
+    names: Names,
+    known: Names,
+    parameter: str,
+    of: str,
+    what: str = "label",
+) -> None:
     """Raise unless names agree with known ones, in set and in order.
 
     Every place where two things with names meet asks this function.
@@ -119,12 +127,14 @@ def _difference(name, wanted, place, known):
     return f"{found} {name!r} is none of them."
 
 
-def check_same_columns(data, known, parameter, of, what="label"):
+def check_same_columns(
+    data: Any, known: Names, parameter: str, of: str, what: str = "label"
+) -> None:
     """Raise unless the columns of data, if it is a table, are the known names."""
     check_same_names(column_names(data), known, parameter, of, what)
 
 
-def check_same_features(estimator, X, *, reset):
+def check_same_features(estimator: Any, X: MatrixLike, *, reset: bool) -> None:
     """Check names of features that scikit-learn leaves out: integers, and others.
 
     Parameters
@@ -152,7 +162,7 @@ def check_same_features(estimator, X, *, reset):
         check_same_names(names, known, "X", "the fitted model", "feature")
 
 
-def check_same_rows(*, sample_ids=None, **given):
+def check_same_rows(*, sample_ids: Names = None, **given: Any) -> None:
     """Warn if two of the given have the same row ids in another order.
 
     The warning is about the line of the user's that called the package.
@@ -197,7 +207,7 @@ def _level_of_user():
     return level
 
 
-def row_ids(data):
+def row_ids(data: Any) -> Any:
     """Return the ids of the rows of a pandas object or MaskedLabels, or None."""
     if hasattr(data, "iloc") and hasattr(data, "index"):
         return data.index

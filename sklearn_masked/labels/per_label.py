@@ -1,14 +1,23 @@
 """One number a label, given as a scalar, an array or a dict by names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
+from .._typing import Names, PerLabel
 from .names import check_same_names, entry_names
 
 
-def read_per_label(value, parameter, n_labels, label_names, accepted, is_good):
+def read_per_label(
+    value: PerLabel,
+    parameter: str,
+    n_labels: int,
+    label_names: Names,
+    accepted: str,
+    is_good: Callable[..., Any],
+) -> np.ndarray:
     """Return a float array of shape (n_labels,), NaN where a dict names no value.
 
     Parameters
@@ -65,7 +74,7 @@ def read_per_label(value, parameter, n_labels, label_names, accepted, is_good):
     return values
 
 
-def as_floats(value, parameter):
+def as_floats(value: Any, parameter: str) -> np.ndarray:
     """Return a float64 array, or say which parameter is none."""
     try:
         return np.asarray(value, dtype=np.float64)

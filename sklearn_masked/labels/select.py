@@ -1,11 +1,14 @@
 """From what stands in brackets to positions of rows and labels."""
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
+from .._typing import Names
 
-def split_key(key):
+
+def split_key(key: Any) -> tuple[Any, Any]:
     """Return what `labels[key]` says of the rows and, or None, of the labels."""
     rows, cols = key if isinstance(key, tuple) and len(key) == 2 else (key, None)
     if cols is Ellipsis:  # scikit-learn slices rows as `y[rows, ...]`
@@ -18,19 +21,19 @@ def split_key(key):
     return rows, cols
 
 
-def is_position(key):
+def is_position(key: Any) -> bool:
     """Return whether a key is one position, and not a truth value."""
     return isinstance(key, Integral) and not isinstance(key, bool)
 
 
-def position(i, n, what):
+def position(i: int, n: int, what: str) -> int:
     """Return a position from 0; one below 0 counts from the end."""
     if not -n <= i < n:
         raise IndexError(f"{what} {i} is out of range for {n} {what}s.")
     return int(i) % n
 
 
-def positions(key, n, what):
+def positions(key: Any, n: int, what: str) -> np.ndarray:
     """Return any selection of several rows or labels as positions from 0."""
     if isinstance(key, slice):
         return np.arange(*key.indices(n))
@@ -54,12 +57,12 @@ def positions(key, n, what):
     return np.where(key < 0, key + n, key) if low < 0 else key
 
 
-def is_one_label(key):
+def is_one_label(key: Any) -> bool:
     """Return whether a key is the position or the name of one label."""
     return isinstance(key, str) or is_position(key)
 
 
-def label_positions(key, names, n):
+def label_positions(key: Any, names: Names, n: int) -> np.ndarray:
     """Return a selection of labels, by position or by name, as positions."""
     if is_one_label(key):
         key = [key]
@@ -86,7 +89,9 @@ def _named_position(name, known):
     return known[name]
 
 
-def stored_positions(indptr, rows):
+def stored_positions(
+    indptr: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return `indptr` of some rows of a CSR, and where their entries are stored."""
     starts, lengths = indptr[rows], indptr[rows + 1] - indptr[rows]
     taken = np.zeros(len(rows) + 1, dtype=np.int64)

@@ -53,13 +53,19 @@ class ClassificationReport(LabelTable):
         What the intervals cover, None without intervals.
     """
 
-    def __init__(self, columns, macro, micro, confidence_level=None):
+    def __init__(
+        self,
+        columns: dict[str, np.ndarray],
+        macro: dict[str, Any],
+        micro: dict[str, Any],
+        confidence_level: float | None = None,
+    ) -> None:
         super().__init__(columns)
         self.macro = macro
         self.micro = micro
         self.confidence_level = confidence_level
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Return the table in 80 columns; of many labels the first and last ones."""
         metrics = [name for name in (*_METRICS, _TRAFFIC) if name in self.macro]
         # Numbers of cells that are sums of others give way to large counts.

@@ -2,24 +2,26 @@
 
 import warnings
 from numbers import Real
+from typing import Literal
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 
+from .._typing import LabelsLike, MatrixLike, Weights
 from .averaging import Limits, average_labels, list_labels
 from .cells import score_cells
 
 
 def masked_precision_score(
-    y_true,
-    y_pred,
+    y_true: LabelsLike,
+    y_pred: MatrixLike,
     *,
-    average="macro",
-    sample_weight=None,
-    min_positive=1,
-    min_negative=1,
-    zero_division="warn",
-):
+    average: Literal["macro", "micro", "weighted"] | None = "macro",
+    sample_weight: Weights = None,
+    min_positive: int = 1,
+    min_negative: int = 1,
+    zero_division: Literal["warn"] | float = "warn",
+) -> float | np.ndarray:
     """Compute the share of positive decisions that are right, on labeled cells.
 
     What `y_pred` holds in unlabeled cells is never read. For each label the result
@@ -92,15 +94,15 @@ def masked_precision_score(
 
 
 def masked_recall_score(
-    y_true,
-    y_pred,
+    y_true: LabelsLike,
+    y_pred: MatrixLike,
     *,
-    average="macro",
-    sample_weight=None,
-    min_positive=1,
-    min_negative=1,
-    zero_division="warn",
-):
+    average: Literal["macro", "micro", "weighted"] | None = "macro",
+    sample_weight: Weights = None,
+    min_positive: int = 1,
+    min_negative: int = 1,
+    zero_division: Literal["warn"] | float = "warn",
+) -> float | np.ndarray:
     """Compute the share of the positive cells that is found, on labeled cells.
 
     What `y_pred` holds in unlabeled cells is never read. For each label the result
@@ -172,16 +174,16 @@ def masked_recall_score(
 
 
 def masked_fbeta_score(
-    y_true,
-    y_pred,
+    y_true: LabelsLike,
+    y_pred: MatrixLike,
     *,
-    beta,
-    average="macro",
-    sample_weight=None,
-    min_positive=1,
-    min_negative=1,
-    zero_division="warn",
-):
+    beta: float,
+    average: Literal["macro", "micro", "weighted"] | None = "macro",
+    sample_weight: Weights = None,
+    min_positive: int = 1,
+    min_negative: int = 1,
+    zero_division: Literal["warn"] | float = "warn",
+) -> float | np.ndarray:
     """Compute the F-beta score from the labeled cells alone.
 
     What `y_pred` holds in unlabeled cells is never read. For each label the result
@@ -260,15 +262,15 @@ def masked_fbeta_score(
 
 
 def masked_f1_score(
-    y_true,
-    y_pred,
+    y_true: LabelsLike,
+    y_pred: MatrixLike,
     *,
-    average="macro",
-    sample_weight=None,
-    min_positive=1,
-    min_negative=1,
-    zero_division="warn",
-):
+    average: Literal["macro", "micro", "weighted"] | None = "macro",
+    sample_weight: Weights = None,
+    min_positive: int = 1,
+    min_negative: int = 1,
+    zero_division: Literal["warn"] | float = "warn",
+) -> float | np.ndarray:
     """Compute the F1 score from the labeled cells alone.
 
     What `y_pred` holds in unlabeled cells is never read. For each label the result

@@ -1,20 +1,23 @@
 """Metrics of probabilities: log loss and Brier score."""
 
+from typing import Literal
+
 import numpy as np
 
+from .._typing import LabelsLike, MatrixLike, Weights
 from .averaging import Limits, average_labels
 from .cells import score_cells
 
 
 def masked_log_loss(
-    y_true,
-    y_proba,
+    y_true: LabelsLike,
+    y_proba: MatrixLike,
     *,
-    average="macro",
-    sample_weight=None,
-    min_positive=0,
-    min_negative=0,
-):
+    average: Literal["macro", "micro", "weighted"] | None = "macro",
+    sample_weight: Weights = None,
+    min_positive: int = 0,
+    min_negative: int = 0,
+) -> float | np.ndarray:
     """Compute the log loss, in nats, from the labeled cells alone.
 
     What `y_proba` holds in unlabeled cells is never read. For each label the result
@@ -80,14 +83,14 @@ or (n_samples, 2)
 
 
 def masked_brier_score_loss(
-    y_true,
-    y_proba,
+    y_true: LabelsLike,
+    y_proba: MatrixLike,
     *,
-    average="macro",
-    sample_weight=None,
-    min_positive=0,
-    min_negative=0,
-):
+    average: Literal["macro", "micro", "weighted"] | None = "macro",
+    sample_weight: Weights = None,
+    min_positive: int = 0,
+    min_negative: int = 0,
+) -> float | np.ndarray:
     """Compute the Brier score, a mean squared error, from the labeled cells alone.
 
     What `y_proba` holds in unlabeled cells is never read. For each label the result

@@ -1,19 +1,24 @@
 """Metrics of the order of the scores: ROC AUC and average precision."""
 
+from typing import Literal
+
+import numpy as np
+
+from .._typing import LabelsLike, MatrixLike, Weights
 from .areas import average_precision, roc_auc
 from .averaging import Limits, average_labels
 from .cells import score_cells
 
 
 def masked_roc_auc_score(
-    y_true,
-    y_score,
+    y_true: LabelsLike,
+    y_score: MatrixLike,
     *,
-    average="macro",
-    sample_weight=None,
-    min_positive=1,
-    min_negative=1,
-):
+    average: Literal["macro", "micro", "weighted"] | None = "macro",
+    sample_weight: Weights = None,
+    min_positive: int = 1,
+    min_negative: int = 1,
+) -> float | np.ndarray:
     """Compute the area under the ROC curve from the labeled cells alone.
 
     What `y_score` holds in unlabeled cells is never read, NaN included. For each
@@ -77,14 +82,14 @@ def masked_roc_auc_score(
 
 
 def masked_average_precision_score(
-    y_true,
-    y_score,
+    y_true: LabelsLike,
+    y_score: MatrixLike,
     *,
-    average="macro",
-    sample_weight=None,
-    min_positive=1,
-    min_negative=1,
-):
+    average: Literal["macro", "micro", "weighted"] | None = "macro",
+    sample_weight: Weights = None,
+    min_positive: int = 1,
+    min_negative: int = 1,
+) -> float | np.ndarray:
     """Compute the average precision from the labeled cells alone.
 
     What `y_score` holds in unlabeled cells is never read, NaN included. For each

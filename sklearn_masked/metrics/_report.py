@@ -1,7 +1,11 @@
 """A table of metrics, a row a label."""
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._typing import LabelsLike, MatrixLike, RandomState, Weights
 from ._probabilities import brier_score, masked_brier_score_loss
 from ._ranking import masked_average_precision_score, masked_roc_auc_score
 from .areas import average_precision, roc_auc
@@ -37,13 +41,19 @@ class MaskedReport(LabelTable):
         What the intervals cover, None without intervals.
     """
 
-    def __init__(self, columns, macro, micro, confidence_level=None):
+    def __init__(
+        self,
+        columns: dict[str, np.ndarray],
+        macro: dict[str, Any],
+        micro: dict[str, Any],
+        confidence_level: float | None = None,
+    ) -> None:
         super().__init__(columns)
         self.macro = macro
         self.micro = micro
         self.confidence_level = confidence_level
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Return the table in 80 columns; of many labels the first and last ones."""
         head = {name: name for name in (*_COUNTS, *_METRICS)}
         level = self.confidence_level
@@ -57,15 +67,15 @@ class MaskedReport(LabelTable):
 
 
 def masked_report(
-    y_true,
-    y_proba,
+    y_true: LabelsLike,
+    y_proba: MatrixLike,
     *,
-    sample_weight=None,
-    groups=None,
-    confidence_level=None,
-    n_resamples=1000,
-    random_state=None,
-):
+    sample_weight: Weights = None,
+    groups: ArrayLike | None = None,
+    confidence_level: float | None = None,
+    n_resamples: int = 1000,
+    random_state: RandomState = None,
+) -> MaskedReport:
     """Report, for each label, counts, ROC AUC, average precision and Brier score.
 
     What `y_proba` holds in unlabeled cells is never read. A label that has no value

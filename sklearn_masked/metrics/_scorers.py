@@ -1,10 +1,15 @@
 """Scorers: metrics of an estimator's predictions, computed by blocks of rows."""
 
+from __future__ import annotations
+
 import copy
+from collections.abc import Callable
+from typing import Any, Literal, Self
 
 from sklearn import get_config
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from .._typing import LabelsLike, MatrixLike, Weights
 from ..labels.names import check_same_columns, check_same_rows
 from ._balanced import masked_balanced_accuracy_score, masked_matthews_corrcoef
 from ._decisions import masked_f1_score, masked_precision_score, masked_recall_score
@@ -37,14 +42,26 @@ class MaskedScorer:
         Further arguments of `score_func`.
     """
 
-    def __init__(self, score_func, response_method, sign, kwargs):
+    def __init__(
+        self,
+        score_func: Callable[..., Any],
+        response_method: str | tuple[str, ...],
+        sign: Literal[1, -1],
+        kwargs: dict[str, Any],
+    ) -> None:
         self._score_func = score_func
         self._response_method = response_method
         self._sign = sign
         self._kwargs = kwargs
-        self._sample_weight_request = None
+        self._sample_weight_request: bool | str | None = None
 
-    def __call__(self, estimator, X, y, sample_weight=None):
+    def __call__(
+        self,
+        estimator: Any,
+        X: MatrixLike,
+        y: LabelsLike,
+        sample_weight: Weights = None,
+    ) -> float:
         """Return the score, larger for better.
 
         Parameters
@@ -87,7 +104,9 @@ class MaskedScorer:
             kwargs["sample_weight"] = sample_weight
         return self._sign * self._score_func(labels, y_score, **kwargs)
 
-    def set_score_request(self, *, sample_weight=None):
+    def set_score_request(
+        self, *, sample_weight: bool | str | None = None
+    ) -> MaskedScorer:
         """Say what metadata routing does with `sample_weight`, as in scikit-learn.
 
         Parameters
@@ -113,7 +132,7 @@ class MaskedScorer:
         self._sample_weight_request = sample_weight
         return self
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Return what the scorer requests, for scikit-learn's metadata routing."""
         request = MetadataRequest(owner=type(self).__name__)
         request.score.add_request(
@@ -125,11 +144,11 @@ class MaskedScorer:
         # scikit-learn's scoring by several metrics asks this of each scorer.
         return True
 
-    def __sklearn_clone__(self):
+    def __sklearn_clone__(self) -> Self:
         """Return an independent copy."""
         return copy.deepcopy(self)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Return the call of `make_masked_scorer` that makes the same scorer."""
         name = getattr(self._score_func, "__name__", repr(self._score_func))
         words = [name, f"response_method={self._response_method!r}"]
@@ -140,8 +159,12 @@ class MaskedScorer:
 
 
 def make_masked_scorer(
-    score_func, *, response_method="predict", greater_is_better=True, **kwargs
-):
+    score_func: Callable[..., Any],
+    *,
+    response_method: str | tuple[str, ...] = "predict",
+    greater_is_better: bool = True,
+    **kwargs: Any,
+) -> MaskedScorer:
     """Make a scorer for model selection from a masked metric.
 
     The scorer reads predictions by blocks of rows and keeps those of the labeled
@@ -200,20 +223,24 @@ of them, default="predict"
 
 _SCORES = ("decision_function", "predict_proba")
 
-masked_roc_auc_scorer = make_masked_scorer(
+masked_roc_auc_scorer: MaskedScorer = make_masked_scorer(
     masked_roc_auc_score, response_method=_SCORES
 )
-masked_average_precision_scorer = make_masked_scorer(
+masked_average_precision_scorer: MaskedScorer = make_masked_scorer(
     masked_average_precision_score, response_method=_SCORES
 )
-neg_masked_log_loss_scorer = make_masked_scorer(
+neg_masked_log_loss_scorer: MaskedScorer = make_masked_scorer(
     masked_log_loss, response_method="predict_proba", greater_is_better=False
 )
-neg_masked_brier_score_scorer = make_masked_scorer(
+neg_masked_brier_score_scorer: MaskedScorer = make_masked_scorer(
     masked_brier_score_loss, response_method="predict_proba", greater_is_better=False
 )
-masked_balanced_accuracy_scorer = make_masked_scorer(masked_balanced_accuracy_score)
-masked_matthews_corrcoef_scorer = make_masked_scorer(masked_matthews_corrcoef)
-masked_f1_scorer = make_masked_scorer(masked_f1_score)
-masked_precision_scorer = make_masked_scorer(masked_precision_score)
-masked_recall_scorer = make_masked_scorer(masked_recall_score)
+masked_balanced_accuracy_scorer: MaskedScorer = make_masked_scorer(
+    masked_balanced_accuracy_score
+)
+masked_matthews_corrcoef_scorer: MaskedScorer = make_masked_scorer(
+    masked_matthews_corrcoef
+)
+masked_f1_scorer: MaskedScorer = make_masked_scorer(masked_f1_score)
+masked_precision_scorer: MaskedScorer = make_masked_scorer(masked_precision_score)
+masked_recall_scorer: MaskedScorer = make_masked_scorer(masked_recall_score)

@@ -5,12 +5,14 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from .cells import ScoredCells
+
 # Cells sorted at a time: small enough for the processor's cache, which makes the
 # sort of 1,000,000 cells over 1,000 labels four times faster than one big sort.
 _BLOCK_CELLS = 1 << 16
 
 
-def roc_auc(cells):
+def roc_auc(cells: ScoredCells) -> np.ndarray:
     """Return the area under the ROC curve of each label; NaN where it has none."""
     values = np.full(cells.n_labels, np.nan)
     for curve in _curves(cells):
@@ -21,7 +23,7 @@ def roc_auc(cells):
     return values
 
 
-def average_precision(cells):
+def average_precision(cells: ScoredCells) -> np.ndarray:
     """Return the average precision of each label; NaN where it has no positive."""
     values = np.full(cells.n_labels, np.nan)
     for curve in _curves(cells):

@@ -1,12 +1,15 @@
 """From one value a label to the average, and the warning about the labels left out."""
 
 import warnings
+from collections.abc import Callable
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
+from .._typing import Names
 from ..exceptions import UnscoredLabelsWarning
-from .cells import label_name
+from .cells import ScoredCells, label_name
 
 AVERAGES = ("micro", "macro", "weighted", None)
 _MAX_NAMES = 10
@@ -15,7 +18,9 @@ _MAX_NAMES = 10
 class Limits:
     """How many positive and negative labeled cells a label must have to be scored."""
 
-    def __init__(self, min_positive, min_negative, *, least=(0, 0)):
+    def __init__(
+        self, min_positive: int, min_negative: int, *, least: tuple[int, int] = (0, 0)
+    ) -> None:
         for name, value in [
             ("min_positive", min_positive),
             ("min_negative", min_negative),
@@ -24,10 +29,10 @@ class Limits:
                 raise ValueError(
                     f"`{name}` accepts an integer, 0 or above; got {value!r}."
                 )
-        self.min_positive = max(min_positive, least[0])
-        self.min_negative = max(min_negative, least[1])
+        self.min_positive: int = max(min_positive, least[0])
+        self.min_negative: int = max(min_negative, least[1])
 
-    def met_by(self, cells):
+    def met_by(self, cells: ScoredCells) -> np.ndarray:
         """Return, per label, whether it can be scored."""
         n_positive, n_negative = cells.count()
         return (
@@ -36,7 +41,7 @@ class Limits:
             & (n_positive + n_negative > 0)
         )
 
-    def __str__(self):
+    def __str__(self) -> str:
         if self.min_positive == self.min_negative == 0:
             return "1 labeled cell"
         return (
@@ -45,7 +50,14 @@ class Limits:
         )
 
 
-def average_labels(metric, cells, average, limits, *, stacklevel=3):
+def average_labels(
+    metric: Callable[..., Any],
+    cells: ScoredCells,
+    average: str | None,
+    limits: Limits,
+    *,
+    stacklevel: int = 3,
+) -> float | np.ndarray:
     """Average `metric(cells)`, one value a label, over the labels within `limits`.
 
     "micro" pools the cells of all labels into one. NaN among the values of labels
@@ -100,7 +112,9 @@ def _weighted(values, support, stacklevel):
     return float("nan")
 
 
-def warn_unscored(names, scored, limits, stacklevel):
+def warn_unscored(
+    names: Names, scored: np.ndarray, limits: Limits, stacklevel: int
+) -> None:
     """Warn, once, about the labels that are left out."""
     left_out = np.flatnonzero(~scored)
     rest = "" if scored.any() else " No label is left, so that the average is NaN."
@@ -112,7 +126,7 @@ def warn_unscored(names, scored, limits, stacklevel):
     )
 
 
-def list_labels(names, labels):
+def list_labels(names: Names, labels: np.ndarray) -> str:
     """Name ten labels at most, and count the others."""
     listed = ", ".join(label_name(names, label) for label in labels[:_MAX_NAMES])
     more = len(labels) - _MAX_NAMES

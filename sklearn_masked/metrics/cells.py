@@ -1,10 +1,13 @@
 """From labels and predictions to the scored cells that every metric reads."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
+from .._typing import LabelsLike, MatrixLike, Names, Weights
 from ..labels import MaskedLabels, cell_weights, check_binary_labels, check_labels
 from ..labels.names import check_same_columns, check_same_rows, column_names
 
@@ -29,11 +32,11 @@ class ScoredCells(NamedTuple):
     n_labels: int
     names: np.ndarray | None  # label names, None for positions
 
-    def pooled(self):
+    def pooled(self) -> ScoredCells:
         """Return the same cells as if they were all of one label."""
         return self._replace(cols=np.zeros_like(self.cols), n_labels=1, names=None)
 
-    def total(self, of=None):
+    def total(self, of: np.ndarray | None = None) -> np.ndarray:
         """Sum the weights per label, of all cells or of those where `of` is True."""
         cols, weights = self.cols, self.weights
         if of is not None:
@@ -41,14 +44,22 @@ class ScoredCells(NamedTuple):
             weights = None if weights is None else weights[of]
         return np.bincount(cols, weights=weights, minlength=self.n_labels)
 
-    def count(self):
+    def count(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the numbers of positive and of negative cells per label."""
         kinds = 2 * self.cols + self.positive
         counts = np.bincount(kinds, minlength=2 * self.n_labels).reshape(-1, 2)
         return counts[:, 1], counts[:, 0]
 
 
-def score_cells(y_true, y_score, sample_weight, *, name, kind, truth="y_true"):
+def score_cells(
+    y_true: LabelsLike,
+    y_score: MatrixLike,
+    sample_weight: Weights,
+    *,
+    name: str,
+    kind: str,
+    truth: str = "y_true",
+) -> ScoredCells:
     """Check labels and predictions, and return the `ScoredCells`.
 
     `name` is the parameter that the messages name, `truth` that of the labels, and
@@ -79,7 +90,7 @@ def score_cells(y_true, y_score, sample_weight, *, name, kind, truth="y_true"):
     return ScoredCells(cols, positive, scores, weights, labels.n_labels, names)
 
 
-def is_one_dimensional(y):
+def is_one_dimensional(y: LabelsLike) -> bool:
     """Tell whether `y` is one binary target and not a label matrix."""
     if getattr(y, "ndim", 1) != 1 or not hasattr(y, "__iter__"):
         return False
@@ -90,7 +101,9 @@ def is_one_dimensional(y):
     return isinstance(first, str | bytes) or not hasattr(first, "__len__")
 
 
-def binary_labels(y, classes=None):
+def binary_labels(
+    y: LabelsLike, classes: np.ndarray | None = None
+) -> tuple[MaskedLabels, np.ndarray]:
     """Return a binary target as labels of shape (n_samples, 1), and its classes.
 
     `classes`, the two of a fitted classifier say, decide which one is positive where
@@ -154,7 +167,7 @@ def _binary_problem(y_true, y_score, name, kind):
     return labels, encoded
 
 
-def encode_binary(decisions, classes):
+def encode_binary(decisions: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Return decisions for either of two classes as 0.0, 1.0 and, for others, NaN."""
     encoded = np.full(len(decisions), np.nan)
     for value, known in enumerate(classes):
@@ -217,12 +230,12 @@ def _check_values(scores, rows, cols, names, name, kind):
     )
 
 
-def label_name(names, label):
+def label_name(names: Names, label: int) -> str:
     """Return what a message calls a label: its name, or its position."""
     return str(label) if names is None else repr(names[label])
 
 
-def confusion(cells):
+def confusion(cells: ScoredCells) -> tuple[np.ndarray, ...]:
     """Return the weights of true and false positives, false and true negatives.
 
     Four arrays of shape (n_labels,): tp, fp, fn, tn.
@@ -239,13 +252,17 @@ def confusion(cells):
     )
 
 
-def balanced_accuracy(tp, fp, fn, tn):
+def balanced_accuracy(
+    tp: np.ndarray, fp: np.ndarray, fn: np.ndarray, tn: np.ndarray
+) -> np.ndarray:
     """Return the balanced accuracy of counts; NaN where a class has none."""
     with np.errstate(invalid="ignore"):
         return (tp / (tp + fn) + tn / (tn + fp)) / 2
 
 
-def matthews_corrcoef(tp, fp, fn, tn):
+def matthews_corrcoef(
+    tp: np.ndarray, fp: np.ndarray, fn: np.ndarray, tn: np.ndarray
+) -> np.ndarray:
     """Return the Matthews correlation of counts: 0 where all decisions are alike.
 
     NaN where a class has no cell. The product of square roots instead of the root of

@@ -1,9 +1,11 @@
 """Base of the reports: a table of one row per label, as a mapping of its columns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from .._typing import Names
 
 MAX_LINES = 60  # of labels in a printed table, as in pandas
 MAX_ENDS = 5  # labels printed at either end of a longer table
@@ -12,7 +14,7 @@ _LEAST = 8  # characters that a label has in any case
 ENDS = ("low", "high")  # of an interval: what is added to a column's name
 
 
-class LabelTable(Mapping):
+class LabelTable(Mapping[str, np.ndarray]):
     """A table of one row per label: a mapping from column names to arrays.
 
     Each array has shape (n_labels,). The column "label" holds the labels' names, or
@@ -24,7 +26,7 @@ class LabelTable(Mapping):
         The columns in their order.
     """
 
-    def __init__(self, columns: dict[str, np.ndarray]):
+    def __init__(self, columns: dict[str, np.ndarray]) -> None:
         self._columns = columns
 
     def __getitem__(self, column: str) -> np.ndarray:
@@ -54,7 +56,7 @@ class LabelTable(Mapping):
         return pd.DataFrame(dict(self)).set_index("label")
 
 
-def printed_labels(n_labels, lines_per_label=1):
+def printed_labels(n_labels: int, lines_per_label: int = 1) -> tuple[list[int], bool]:
     """Return the positions of the labels to print, and whether others are left out."""
     labels = range(n_labels)
     if n_labels * lines_per_label <= MAX_LINES or n_labels <= 2 * MAX_ENDS:
@@ -62,7 +64,7 @@ def printed_labels(n_labels, lines_per_label=1):
     return [*labels[:MAX_ENDS], *labels[-MAX_ENDS:]], True
 
 
-def align(rows, gaps):
+def align(rows: list[list[str]], gaps: Sequence[str]) -> list[str]:
     """Align rows of text entries into lines of at most `WIDTH` characters.
 
     The first entry of a row is a label, written to the left and cut where the line
@@ -82,7 +84,14 @@ def align(rows, gaps):
     return lines
 
 
-def table_lines(report, head, counts, metrics, confidence_level, gap="  "):
+def table_lines(
+    report: Any,
+    head: dict[str, str],
+    counts: Sequence[str],
+    metrics: Collection[str],
+    confidence_level: float | None,
+    gap: str = "  ",
+) -> list[str]:
     """Return the lines of a report with `macro` and `micro` averages.
 
     Parameters
@@ -116,7 +125,13 @@ def table_lines(report, head, counts, metrics, confidence_level, gap="  "):
     return lines
 
 
-def label_lines(label, counts, numbers, metrics, ends):
+def label_lines(
+    label: str,
+    counts: Sequence[str],
+    numbers: dict[str, Any],
+    metrics: Collection[str],
+    ends: Sequence[str],
+) -> list[list[str]]:
     """Return a label's entries as rows of text, and those of its intervals' ends."""
     rows = [[label, *counts, *(f"{numbers[name]:.4f}" for name in metrics)]]
     for end in ends:
@@ -125,6 +140,6 @@ def label_lines(label, counts, numbers, metrics, ends):
     return rows
 
 
-def label_column(n_labels, names):
+def label_column(n_labels: int, names: Names) -> np.ndarray:
     """Return the column "label": names, or positions where there are none."""
     return np.arange(n_labels) if names is None else np.asarray(names)

@@ -1,7 +1,8 @@
 """Responses of a fitted classifier: of whole rows or, where it can, of cells."""
 
 import inspect
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,7 +12,8 @@ from sklearn.utils import indexable
 
 from .._rows import count_rows, take_rows
 from .._targets import check_fitted_labels
-from ..labels import check_labels
+from .._typing import LabelsLike, MatrixLike
+from ..labels import MaskedLabels, check_labels
 from ..labels.names import check_same_columns
 from .cells import binary_labels, encode_binary, is_one_dimensional
 
@@ -22,7 +24,9 @@ _BLOCK_ROWS = 1 << 16
 _BLOCK_NUMBERS = 1 << 22
 
 
-def labels_for(estimator, X, y):
+def labels_for(
+    estimator: Any, X: MatrixLike, y: LabelsLike
+) -> tuple[MaskedLabels, np.ndarray | None]:
     """Return y as labels of the rows of X, and the classes of a 1-D y, else None.
 
     The classes are those of the fitted estimator where it has two: a part of y may
@@ -40,7 +44,13 @@ def labels_for(estimator, X, y):
     return labels, classes
 
 
-def predict_cells(estimator, response_method, X, labels, classes=None):
+def predict_cells(
+    estimator: Any,
+    response_method: str | tuple[str, ...],
+    X: MatrixLike,
+    labels: MaskedLabels,
+    classes: np.ndarray | None = None,
+) -> np.ndarray:
     """Return the estimator's prediction of every labeled cell, shape (n_cells,).
 
     Only rows with a labeled cell are predicted, block by block. `classes` are the
@@ -72,7 +82,7 @@ def predict_cells(estimator, response_method, X, labels, classes=None):
     return np.concatenate(predicted) if predicted else np.empty(0)
 
 
-def fitted_labels(estimator):
+def fitted_labels(estimator: Any) -> tuple[int | None, np.ndarray | None]:
     """Return number and names of the labels of a fitted estimator, None if unknown.
 
     Pipelines, searches and meta-estimators are seen through.
@@ -143,7 +153,9 @@ def _speaks_for(kind, cells_method, method):
     return cells_method in owners and owners[cells_method] <= owners.get(method, -1)
 
 
-def response_of(estimator, response_method):
+def response_of(
+    estimator: Any, response_method: str | tuple[str, ...]
+) -> tuple[Callable[..., Any], str]:
     """Return the estimator's first method of those named, bound, and its name."""
     methods = response_method
     if isinstance(methods, str):
@@ -236,7 +248,13 @@ class _Width(NamedTuple):
     label_names: None = None
 
 
-def score_matrix(estimator, methods, X, n_labels, classes):
+def score_matrix(
+    estimator: Any,
+    methods: str | tuple[str, ...],
+    X: MatrixLike,
+    n_labels: int,
+    classes: np.ndarray | None,
+) -> np.ndarray:
     """Return an estimator's scores of all cells, shape (n_samples, n_labels).
 
     Parameters

@@ -1,12 +1,16 @@
 """Shares of positives, intervals of shares of cells, and of ratios of two shares."""
 
+from typing import Any
+
 import numpy as np
 from scipy.special import betaincinv
 
 from .bootstrap import wilson
 
 
-def clopper_pearson(share, n_cells, confidence_level):
+def clopper_pearson(
+    share: np.ndarray, n_cells: Any, confidence_level: float
+) -> np.ndarray:
     """Return the ends of the Clopper-Pearson interval of a share of so many cells.
 
     `n_cells` may be an effective number, which need not be an integer (Korn and
@@ -24,7 +28,7 @@ def clopper_pearson(share, n_cells, confidence_level):
 INTERVALS = {"wilson": wilson, "clopper_pearson": clopper_pearson}
 
 
-def effective_number(sums, squares):
+def effective_number(sums: np.ndarray, squares: np.ndarray) -> np.ndarray:
     """Return how many cells without weights say as much: Kish's effective number.
 
     ``w.sum()**2 / (w**2).sum()``, 0 where there is no cell.
@@ -32,7 +36,12 @@ def effective_number(sums, squares):
     return np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
 
 
-def ratio_ends(above, above_ends, below, below_ends):
+def ratio_ends(
+    above: np.ndarray,
+    above_ends: tuple[np.ndarray, np.ndarray],
+    below: np.ndarray,
+    below_ends: tuple[np.ndarray, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of the interval of the ratio of two independent estimates.
 
     MOVER-R: the ends follow from those of either estimate, which need not be
@@ -69,7 +78,7 @@ def ratio_ends(above, above_ends, below, below_ends):
     return np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
 
 
-def smoothed_share(n_positive, n_negative):
+def smoothed_share(n_positive: np.ndarray, n_negative: np.ndarray) -> np.ndarray:
     """Return each label's share of positives, drawn to the pooled one by one cell.
 
     Exactly the share where a label has both sides, so that it is never 0 or 1.
@@ -81,7 +90,9 @@ def smoothed_share(n_positive, n_negative):
     return np.divide(n_positive, total, out=smoothed, where=both)
 
 
-def refuse_one_side(n_positive, n_negative, parameter="y"):
+def refuse_one_side(
+    n_positive: np.ndarray, n_negative: np.ndarray, parameter: str = "y"
+) -> None:
     """Raise unless an audit holds cells of both kinds."""
     if n_positive > 0 and n_negative > 0:
         return

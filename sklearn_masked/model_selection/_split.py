@@ -1,11 +1,14 @@
 """Splitters that balance the positives and the negatives of every label."""
 
+from collections.abc import Iterator
 from numbers import Integral
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseCrossValidator, BaseShuffleSplit
 from sklearn.utils import check_random_state
 
+from .._typing import LabelsLike, MatrixLike, RandomState
 from ._checks import (
     encode_groups,
     labels_of_rows,
@@ -20,7 +23,13 @@ from ._stratify import Stratifier
 class _MaskedKFold(BaseCrossValidator):
     """What both k-fold splitters share."""
 
-    def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
+    def __init__(
+        self,
+        n_splits: int = 5,
+        *,
+        shuffle: bool = False,
+        random_state: RandomState = None,
+    ) -> None:
         if not isinstance(n_splits, Integral) or isinstance(n_splits, bool):
             raise TypeError(
                 f"`n_splits` accepts an integer, 2 or above; got {n_splits!r}."
@@ -36,11 +45,16 @@ class _MaskedKFold(BaseCrossValidator):
                 "`random_state` accepts None unless `shuffle=True`: without shuffling "
                 f"nothing is random; got {random_state!r}."
             )
-        self.n_splits = int(n_splits)
+        self.n_splits: int = int(n_splits)
         self.shuffle = shuffle
         self.random_state = random_state
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(
+        self,
+        X: MatrixLike = None,
+        y: LabelsLike = None,
+        groups: ArrayLike | None = None,
+    ) -> int:
         """Return the number of folds.
 
         Parameters
@@ -134,7 +148,9 @@ class MaskedStratifiedKFold(_MaskedKFold):
     [0 2 4] [1 3 5]
     """
 
-    def split(self, X, y, groups=None):
+    def split(
+        self, X: ArrayLike, y: LabelsLike, groups: None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Return the splits.
 
         Parameters
@@ -218,7 +234,9 @@ class MaskedStratifiedGroupKFold(_MaskedKFold):
     # As scikit-learn's own splitters with groups, which ask for them by default.
     __metadata_request__split = {"groups": True}
 
-    def split(self, X, y, groups=None):
+    def split(
+        self, X: ArrayLike, y: LabelsLike, groups: ArrayLike | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Return the splits.
 
         Parameters
@@ -290,8 +308,13 @@ class MaskedStratifiedShuffleSplit(BaseShuffleSplit):
     """
 
     def __init__(
-        self, n_splits=10, *, test_size=None, train_size=None, random_state=None
-    ):
+        self,
+        n_splits: int = 10,
+        *,
+        test_size: float | None = None,
+        train_size: float | None = None,
+        random_state: RandomState = None,
+    ) -> None:
         super().__init__(
             n_splits=n_splits,
             test_size=test_size,
@@ -300,7 +323,9 @@ class MaskedStratifiedShuffleSplit(BaseShuffleSplit):
         )
         self._default_test_size = 0.1
 
-    def split(self, X, y, groups=None):
+    def split(
+        self, X: ArrayLike, y: LabelsLike, groups: None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Return the splits.
 
         Parameters

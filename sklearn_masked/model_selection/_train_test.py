@@ -1,23 +1,27 @@
 """One split of arrays into a train and a test part."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from .._rows import count_rows, take_rows
+from .._typing import LabelsLike, RandomState
 from ..labels.names import check_same_rows
 from ._checks import encode_groups, part_sizes, read_labels, warn_rare_parts
 from ._stratify import Stratifier
 
 
 def masked_train_test_split(
-    *arrays,
-    test_size=None,
-    train_size=None,
-    random_state=None,
-    shuffle=True,
-    stratify=None,
-    groups=None,
-):
+    *arrays: Any,
+    test_size: float | None = None,
+    train_size: float | None = None,
+    random_state: RandomState = None,
+    shuffle: bool = True,
+    stratify: LabelsLike = None,
+    groups: ArrayLike | None = None,
+) -> list[Any]:
     """Split arrays into a train and a test part that balance every label.
 
     What :func:`sklearn.model_selection.train_test_split` does with ``stratify=y`` for

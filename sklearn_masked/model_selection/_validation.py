@@ -1,7 +1,10 @@
 """Cross-validation that keeps unlabeled cells unlabeled."""
 
+from typing import Any, Literal
+
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 from sklearn import get_config, model_selection
 from sklearn.base import clone
 from sklearn.utils import get_tags, indexable
@@ -13,6 +16,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.parallel import Parallel, delayed
 
 from .._rows import count_rows, take_params, take_rows
+from .._typing import LabelsLike, MatrixLike
 from ..labels import check_labels
 from ..labels.names import check_same_rows
 from ..metrics.cells import is_one_dimensional
@@ -24,18 +28,20 @@ _METHODS = ("predict", "predict_proba", "decision_function", "predict_log_proba"
 
 
 def cross_val_predict(
-    estimator,
-    X,
-    y=None,
+    estimator: Any,
+    X: MatrixLike,
+    y: LabelsLike = None,
     *,
-    groups=None,
-    cv=None,
-    n_jobs=None,
-    verbose=0,
-    params=None,
-    pre_dispatch="2*n_jobs",
-    method="predict",
-):
+    groups: ArrayLike | None = None,
+    cv: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    params: dict[str, Any] | None = None,
+    pre_dispatch: int | str = "2*n_jobs",
+    method: Literal[
+        "predict", "predict_proba", "decision_function", "predict_log_proba"
+    ] = "predict",
+) -> Any:
     """Predict each row by a model that was fitted without it.
 
     The parameters are those of :func:`sklearn.model_selection.cross_val_predict`,

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterable
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, check_cv
@@ -11,6 +11,7 @@ from sklearn.utils import indexable
 
 from .._rows import count_rows, take_params, take_rows
 from .._targets import encode_target
+from .._typing import LabelsLike, MatrixLike, RandomState, Weights
 from ..exceptions import (
     OneClassLabelWarning,
     OneSidedLabelsWarning,
@@ -32,15 +33,15 @@ class Task(NamedTuple):
     Of a 1-D y, the rows without a label are gone: a binary classifier takes none.
     """
 
-    X: object
-    y: object  # what the estimator is fitted on: MaskedLabels, or a 1-D array
+    X: Any
+    y: Any  # what the estimator is fitted on: MaskedLabels, or a 1-D array
     labels: MaskedLabels
     classes: np.ndarray | None  # the two values of a 1-D y
-    sample_weight: np.ndarray | None
+    sample_weight: Any
     kept: np.ndarray | None  # rows that are left of a 1-D y, None for all
-    raw: object  # the EncodedTarget, for what is judged about y as a whole
+    raw: Any  # the EncodedTarget, for what is judged about y as a whole
 
-    def totals(self):
+    def totals(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the weights of the positive and of the negative cells, per label."""
         if self.sample_weight is None and self.labels.weights is None:
             return self.labels.n_positive * 1.0, self.labels.n_negative * 1.0
@@ -52,7 +53,7 @@ class Task(NamedTuple):
         negative, positive = counts.reshape(-1, 2).T
         return positive, negative
 
-    def cut(self, params, rows=None):
+    def cut(self, params: Any, rows: np.ndarray | None = None) -> dict[str, Any]:
         """Return arguments with the entries of some of the rows of the task."""
         n_given = count_rows(self.X) if self.kept is None else self.raw.labels.shape[0]
         if self.kept is not None:
@@ -62,7 +63,7 @@ class Task(NamedTuple):
         return take_params(params, rows, n_given)
 
 
-def read_task(X, y, sample_weight):
+def read_task(X: MatrixLike, y: LabelsLike, sample_weight: Weights) -> Task:
     """Return X, y and weights as a :class:`Task`.
 
     Raises
@@ -89,7 +90,12 @@ def read_task(X, y, sample_weight):
     return Task(X, y, labels, target.classes, sample_weight, kept, target)
 
 
-def make_splits(cv, task, split_params=None, random_state=None):
+def make_splits(
+    cv: Any,
+    task: Task,
+    split_params: dict[str, Any] | None = None,
+    random_state: RandomState = None,
+) -> list[Any]:
     """Return the (train, test) pairs of positions in the rows of the task.
 
     An integer and None are stratified folds, a fraction is one stratified random
@@ -132,7 +138,7 @@ def _positions(part, task):
     return part[part >= 0]
 
 
-def refuse_overlap(splits):
+def refuse_overlap(splits: list[Any]) -> None:
     """Raise unless each row is left out once at most."""
     tests = np.concatenate([np.arange(0), *(np.asarray(test) for _, test in splits)])
     if len(np.unique(tests)) < len(tests):
@@ -142,7 +148,9 @@ def refuse_overlap(splits):
         )
 
 
-def fit_part(estimator, task, train, fit_params, *, quiet):
+def fit_part(
+    estimator: Any, task: Task, train: np.ndarray, fit_params: Any, *, quiet: bool
+) -> Any:
     """Fit an estimator on some rows of a task.
 
     If `quiet`, without the warnings about single labels, which the fit on all rows
@@ -160,7 +168,7 @@ def fit_part(estimator, task, train, fit_params, *, quiet):
         return _fit(estimator, X, y, task.cut(fit_params, train))
 
 
-def fit_whole(estimator, task, fit_params):
+def fit_whole(estimator: Any, task: Task, fit_params: Any) -> Any:
     """Fit an estimator on all rows of a task."""
     return _fit(estimator, task.X, task.y, task.cut(fit_params))
 
@@ -171,7 +179,9 @@ def _fit(estimator, X, y, fit_params):
         return estimator.fit(X, y, **fit_params)
 
 
-def score_part(estimator, method, task, rows=None):
+def score_part(
+    estimator: Any, method: str, task: Task, rows: np.ndarray | None = None
+) -> ScoredCells:
     """Return the scores of the labeled cells of some rows, of all where None."""
     X, labels, sample_weight = task.X, task.labels, task.sample_weight
     if rows is not None:
@@ -181,7 +191,7 @@ def score_part(estimator, method, task, rows=None):
     return score_cells(labels, scores, sample_weight, name=method, kind="score")
 
 
-def join_cells(parts):
+def join_cells(parts: Any) -> ScoredCells:
     """Return the cells of several parts as one."""
     first = parts[0]
     weights = None

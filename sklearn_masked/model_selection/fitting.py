@@ -1,11 +1,14 @@
 """Name the reason where an estimator takes no labels with unlabeled cells."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
+from .._typing import LabelsLike
 from ..labels import MaskedLabels
 
 # What scikit-learn's checks and arithmetic say of labels that they cannot read.
@@ -13,7 +16,7 @@ _MARKS = ("Unknown label type", "MaskedLabels", "LabelRow")
 
 
 @contextmanager
-def explain_labels(estimator, y):
+def explain_labels(estimator: Any, y: LabelsLike) -> Iterator[None]:
     """Raise one sentence where fit or predict fails on labels with unlabeled cells.
 
     Parameters
@@ -68,7 +71,7 @@ def _cannot_read(estimator, error):
     return said and not get_tags(estimator).target_tags.multi_output
 
 
-def has_unlabeled(y):
+def has_unlabeled(y: LabelsLike) -> bool:
     """Tell whether a 1-D target has unlabeled entries."""
     if np.ma.is_masked(y):
         return True

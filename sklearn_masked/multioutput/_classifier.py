@@ -2,9 +2,11 @@
 
 import copy
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import check_array, get_tags
@@ -26,6 +28,7 @@ from .._base import MaskedClassifierMixin, take_input_tags
 from .._fitted import FEATURES, of_one_fit, scratch_of, take_over
 from .._rows import count_rows
 from .._targets import check_learnable, check_same_labels, check_y_given, encode_target
+from .._typing import LabelsLike, MatrixLike, Weights
 from ..labels.names import check_same_features, check_same_rows
 from ._columns import Columns, has_fractions, is_weighted, training_set
 from ._constants import ConstantLabel, constant_labels, warn_constant_labels
@@ -110,11 +113,17 @@ class MaskedMultiOutputClassifier(
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, estimator, *, n_jobs=None):
+    def __init__(self, estimator: Any, *, n_jobs: int | None = None) -> None:
         self.estimator = estimator
         self.n_jobs = n_jobs
 
-    def fit(self, X, y, sample_weight=None, **fit_params):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: LabelsLike,
+        sample_weight: Weights = None,
+        **fit_params: Any,
+    ) -> Self:
         """Fit the classifiers on the labeled cells of y.
 
         Parameters
@@ -175,7 +184,14 @@ default=None
         return self._adopt(X, target, estimators, n_positive, n_negative)
 
     @available_if(_estimator_has("partial_fit"))
-    def partial_fit(self, X, y, classes=None, sample_weight=None, **partial_fit_params):
+    def partial_fit(
+        self,
+        X: MatrixLike,
+        y: LabelsLike,
+        classes: ArrayLike | None = None,
+        sample_weight: Weights = None,
+        **partial_fit_params: Any,
+    ) -> Self:
         """Go on fitting, with one batch of rows.
 
         A label stays constant until its first labeled cell arrives; from then on its
@@ -250,7 +266,7 @@ default=None
         return self._adopt(X, target, estimators, n_positive, n_negative, reset=first)
 
     @of_one_fit
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Predict each label of each row.
 
         Parameters
@@ -267,7 +283,7 @@ default=None
 
     @available_if(_estimator_has("predict_proba"))
     @of_one_fit
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Predict the probability that each label is positive.
 
         Parameters
@@ -287,7 +303,7 @@ default=None
 
     @available_if(_estimator_has("decision_function"))
     @of_one_fit
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> np.ndarray:
         """Predict a score of each label, above 0 where it is predicted positive.
 
         Parameters
@@ -303,7 +319,7 @@ default=None
         scores = self._columnwise("decision_function", X, np.float64)
         return scores[:, 0] if self._one_dimensional else scores
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """Return what is routed where, for scikit-learn's metadata routing.
 
         Returns
@@ -320,7 +336,7 @@ default=None
             estimator=self.estimator, method_mapping=mapping
         )
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """Return scikit-learn's tags: those of the classifier, for many labels."""
         tags = super().__sklearn_tags__()
         take_input_tags(tags, get_tags(self.estimator))

@@ -1,8 +1,9 @@
 """Everything that touches torch: losses, modules, the bag operator and the net."""
 
+from ._sparse import embedding_bag
 from .model._embedding_bag import EmbeddingBagModule
-from .sgd.losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
-from .sgd.optim import LazyAdam, RowWiseAdagrad, SparseSGD
+from .sgd._losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
+from .sgd._optim import LazyAdam, RowWiseAdagrad, SparseSGD
 
 __all__ = [
     "EmbeddingBagModule",
@@ -11,4 +12,5 @@ __all__ = [
     "RowWiseAdagrad",
     "SparseSGD",
     "balanced_pos_weight",
+    "embedding_bag",
 ]

@@ -44,7 +44,10 @@ def register_converters() -> None:
 
 
 def to_onnx(
-    model: Any, initial_types: list | None = None, *, target_opset: int | None = None
+    model: Any,
+    initial_types: list[Any] | None = None,
+    *,
+    target_opset: int | None = None,
 ) -> Any:
     """Return a fitted model as an ONNX graph, which onnxruntime runs.
 

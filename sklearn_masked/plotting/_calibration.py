@@ -1,10 +1,11 @@
 """Reliability diagrams: how often what was given a probability comes true."""
 
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
+from .._typing import LabelsLike, MatrixLike, Weights
 from ..metrics.bootstrap import Sums, check_confidence_level, wilson
 from ._cells import drawn_cells, estimator_cells
 from ._curves import sorted_labels
@@ -77,7 +78,11 @@ class MaskedCalibrationDisplay:
     (array([0.33, 1.  ]), array([0.23, 0.8 ]))
     """
 
-    def __init__(self, *, pooled, lines, confidence_level=None):
+    ax_: Any
+
+    def __init__(
+        self, *, pooled: Reliability, lines: Any, confidence_level: float | None = None
+    ) -> None:
         self.pooled = pooled
         self.lines = lines
         self.confidence_level = confidence_level
@@ -85,17 +90,17 @@ class MaskedCalibrationDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Any,
+        X: MatrixLike,
+        y: LabelsLike,
         *,
-        labels=None,
-        n_bins=10,
-        strategy="uniform",
-        sample_weight=None,
-        confidence_level=0.95,
-        ax=None,
-    ):
+        labels: Any = None,
+        n_bins: int = 10,
+        strategy: str = "uniform",
+        sample_weight: Weights = None,
+        confidence_level: float = 0.95,
+        ax: Any = None,
+    ) -> Self:
         """Draw the diagram of a fitted estimator.
 
         Parameters
@@ -121,16 +126,16 @@ class MaskedCalibrationDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y_true,
-        y_proba,
+        y_true: LabelsLike,
+        y_proba: MatrixLike,
         *,
-        labels=None,
-        n_bins=10,
-        strategy="uniform",
-        sample_weight=None,
-        confidence_level=0.95,
-        ax=None,
-    ):
+        labels: Any = None,
+        n_bins: int = 10,
+        strategy: Literal["uniform", "quantile"] = "uniform",
+        sample_weight: Weights = None,
+        confidence_level: float | None = 0.95,
+        ax: Any = None,
+    ) -> Self:
         """Draw the diagram of probabilities.
 
         Parameters
@@ -193,7 +198,7 @@ class MaskedCalibrationDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw the diagram.
 
         Up to six labels have a line each; of more, all are thin and grey behind the
@@ -214,7 +219,7 @@ class MaskedCalibrationDisplay:
         short = dict(zip(names, shorten(names), strict=True))
         rows = len(self.lines) + 1 if few else 2
         self.ax_, own = new_axes(ax, (5.0, 5.3 + 0.21 * rows))
-        self.figure_ = self.ax_.figure
+        self.figure_: Any = self.ax_.figure
         self.ax_.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":")
         for place, line in enumerate(self.lines):
             if few:

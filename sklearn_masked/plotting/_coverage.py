@@ -1,7 +1,11 @@
 """How many cells of each label are labeled, and of which kind."""
 
-import numpy as np
+from typing import Any, Self
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._typing import LabelsLike
 from ..metrics.bootstrap import as_labels
 from ._style import BACKGROUND, COLORS, label_names, new_axes, place_legend, shorten
 
@@ -40,14 +44,23 @@ class LabelCoverageDisplay:
     (array([2, 1]), array([1, 2]))
     """
 
-    def __init__(self, *, n_positive, n_negative, label_names=None, n_samples=None):
+    ax_: Any
+
+    def __init__(
+        self,
+        *,
+        n_positive: np.ndarray,
+        n_negative: np.ndarray,
+        label_names: ArrayLike | None = None,
+        n_samples: int | None = None,
+    ) -> None:
         self.n_positive = n_positive
         self.n_negative = n_negative
         self.label_names = label_names
         self.n_samples = n_samples
 
     @classmethod
-    def from_labels(cls, y, *, sort=True, ax=None):
+    def from_labels(cls, y: LabelsLike, *, sort: bool = True, ax: Any = None) -> Self:
         """Draw the counts of labels.
 
         Parameters
@@ -71,7 +84,7 @@ class LabelCoverageDisplay:
         )
         return display.plot(ax=ax, sort=sort)
 
-    def plot(self, ax=None, *, sort=True):
+    def plot(self, ax: Any = None, *, sort: bool = True) -> Self:
         """Draw the counts on a logarithmic scale, which has a place for 0.
 
         Up to 100 labels have a line and a name each. Of more, the names are left out,
@@ -98,7 +111,7 @@ class LabelCoverageDisplay:
         named = len(order) <= _MAX_NAMES
         height = 1.4 + _LINE * max(len(order), 5) if named else 7.0
         self.ax_, own = new_axes(ax, (6.0, height))
-        self.figure_ = self.ax_.figure
+        self.figure_: Any = self.ax_.figure
         lines = np.arange(len(order))
         size = 18 if named else 5
         low, high = np.minimum(positive, negative), np.maximum(positive, negative)

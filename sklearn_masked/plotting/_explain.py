@@ -1,9 +1,12 @@
 """Which features speak for a label, on the whole and of one row."""
 
+from typing import Any, Self
+
 import numpy as np
 from scipy.special import expit
 
-from ..inspection import explain, label_coefficients
+from .._typing import MatrixLike, Names
+from ..inspection import Explanation, LabelCoefficients, explain, label_coefficients
 from ._style import AVERAGE, BACKGROUND, COLORS, label_names, new_axes, panels, shorten
 
 _MOST_PANELS = 24  # labels in one picture
@@ -43,11 +46,20 @@ class LabelCoefficientsDisplay:
     'label 0'
     """
 
-    def __init__(self, *, coefficients):
+    def __init__(self, *, coefficients: LabelCoefficients) -> None:
         self.coefficients = coefficients
 
     @classmethod
-    def from_estimator(cls, model, X, *, labels=None, n_features=8, ax=None, **kwargs):
+    def from_estimator(
+        cls,
+        model: Any,
+        X: MatrixLike,
+        *,
+        labels: Any = None,
+        n_features: int = 8,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Compute coefficients and draw them.
 
         Parameters
@@ -69,7 +81,7 @@ class LabelCoefficientsDisplay:
         )
         return cls(coefficients=found).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw what the features are ranked by, their effects or their coefficients.
 
         Parameters
@@ -97,8 +109,8 @@ class LabelCoefficientsDisplay:
         most = max(3, *map(len, found.features), 3)
         size = 3.6, 0.9 + _LINE * most
         unit = "std. deviation" if found.order == "effect" else "unit"
-        self.axes_ = panels(ax, n_labels, min(n_labels, 3), size)
-        self.figure_ = self.axes_[0].figure
+        self.axes_: Any = panels(ax, n_labels, min(n_labels, 3), size)
+        self.figure_: Any = self.axes_[0].figure
         names = label_names(found.label_names, n_labels)
         for place, (axes, name) in enumerate(zip(self.axes_, names, strict=True)):
             scores = found.scores[place]
@@ -143,21 +155,23 @@ class ExplanationDisplay:
     'log-odds'
     """
 
-    def __init__(self, *, explanation):
+    ax_: Any
+
+    def __init__(self, *, explanation: Explanation) -> None:
         self.explanation = explanation
 
     @classmethod
     def from_estimator(
         cls,
-        model,
-        X,
+        model: Any,
+        X: MatrixLike,
         *,
-        sample=0,
-        label=None,
-        n_features=10,
-        feature_names=None,
-        ax=None,
-    ):
+        sample: int = 0,
+        label: int | None = None,
+        n_features: int = 10,
+        feature_names: Names = None,
+        ax: Any = None,
+    ) -> Self:
         """Explain a row and draw it.
 
         Parameters
@@ -176,7 +190,14 @@ class ExplanationDisplay:
         display = cls(explanation=found)
         return display.plot(ax=ax, sample=sample, label=label, n_features=n_features)
 
-    def plot(self, ax=None, *, sample=0, label=None, n_features=10):
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        sample: int = 0,
+        label: int | None = None,
+        n_features: int = 10,
+    ) -> Self:
         """Draw the terms, each from where the ones below it end.
 
         Parameters
@@ -203,7 +224,7 @@ class ExplanationDisplay:
             place = found.place_of(label)
         names, terms = _terms(found, sample, place, n_features)
         self.ax_, _ = new_axes(ax, (5.6, 1.2 + 1.2 * _LINE * (len(terms) + 1)))
-        self.figure_ = self.ax_.figure
+        self.figure_: Any = self.ax_.figure
         ends = np.cumsum(terms)
         starts = np.append(0, ends[:-1])
         colors = [BACKGROUND, *(_FOR if t > 0 else _AGAINST for t in terms[1:])]

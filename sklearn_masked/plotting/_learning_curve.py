@@ -1,7 +1,10 @@
 """Score against the number of labeled cells."""
 
+from typing import Any, Self
+
 import numpy as np
 
+from .._typing import LabelsLike, MatrixLike
 from ..inspection import extrapolate_learning_curve, learning_curve_by_cells
 from ._style import COLORS, DASHES, MARKERS, new_axes
 
@@ -16,7 +19,7 @@ class LearningCurveByCellsDisplay:
 
     Parameters
     ----------
-    curve : Bunch
+    curve : Any
         With `train_sizes`, of shape (n_ticks,), and `train_scores` and
         `test_scores`, of shape (n_ticks, n_series).
     score_name : str, default="score"
@@ -42,23 +45,25 @@ class LearningCurveByCellsDisplay:
     'labeled cells in training'
     """
 
-    def __init__(self, *, curve, score_name="score"):
+    ax_: Any
+
+    def __init__(self, *, curve: Any, score_name: str = "score") -> None:
         self.curve = curve
         self.score_name = score_name
 
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Any,
+        X: MatrixLike,
+        y: LabelsLike,
         *,
-        n_more_cells=None,
-        show_train=False,
-        score_name="score",
-        ax=None,
-        **kwargs,
-    ):
+        n_more_cells: Any = None,
+        show_train: bool = False,
+        score_name: str = "score",
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
         """Compute a learning curve and draw it.
 
         Parameters
@@ -87,7 +92,13 @@ class LearningCurveByCellsDisplay:
         display = cls(curve=curve, score_name=score_name)
         return display.plot(ax=ax, n_more_cells=n_more_cells, show_train=show_train)
 
-    def plot(self, ax=None, *, n_more_cells=None, show_train=False):
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        n_more_cells: int | None = None,
+        show_train: bool = False,
+    ) -> Self:
         """Draw the mean over folds and orders of the cells, and their spread.
 
         Scores that are NaN, of test folds that cannot be scored, are left out.
@@ -108,7 +119,7 @@ class LearningCurveByCellsDisplay:
             The display itself.
         """
         self.ax_, _ = new_axes(ax, (6.0, 4.2))
-        self.figure_ = self.ax_.figure
+        self.figure_: Any = self.ax_.figure
         lines = [("test", self.curve.test_scores)]
         if show_train:
             lines.append(("training", self.curve.train_scores))

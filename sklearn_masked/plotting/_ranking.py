@@ -1,7 +1,10 @@
 """ROC and precision-recall curves, a curve a label."""
 
+from typing import Any, Literal, Self
+
 import numpy as np
 
+from .._typing import LabelsLike, MatrixLike, RandomState, Weights
 from ._cells import drawn_cells, estimator_cells
 from ._curves import GRID, PRECISION_RECALL, ROC, label_curves
 from ._style import (
@@ -22,7 +25,15 @@ _WORST = 3  # labels that stand out among many
 class _LabelCurvesDisplay:
     """What the two displays share."""
 
-    def __init__(self, *, curves, macro, confidence_level=None):
+    ax_: Any
+
+    def __init__(
+        self,
+        *,
+        curves: Any,
+        macro: dict[str, Any],
+        confidence_level: float | None = None,
+    ) -> None:
         self.curves = curves
         self.macro = macro
         self.confidence_level = confidence_level
@@ -30,19 +41,19 @@ class _LabelCurvesDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Any,
+        X: MatrixLike,
+        y: LabelsLike,
         *,
-        labels=None,
-        sample_weight=None,
-        response_method="auto",
-        confidence_level=0.95,
-        n_resamples=200,
-        random_state=None,
-        highlight=None,
-        ax=None,
-    ):
+        labels: Any = None,
+        sample_weight: Weights = None,
+        response_method: Literal["auto", "decision_function", "predict_proba"] = "auto",
+        confidence_level: float = 0.95,
+        n_resamples: int = 200,
+        random_state: RandomState = None,
+        highlight: Any = None,
+        ax: Any = None,
+    ) -> Self:
         """Draw the curves of a fitted estimator.
 
         Parameters
@@ -79,17 +90,17 @@ default="auto"
     @classmethod
     def from_predictions(
         cls,
-        y_true,
-        y_score,
+        y_true: LabelsLike,
+        y_score: MatrixLike,
         *,
-        labels=None,
-        sample_weight=None,
-        confidence_level=0.95,
-        n_resamples=200,
-        random_state=None,
-        highlight=None,
-        ax=None,
-    ):
+        labels: Any = None,
+        sample_weight: Weights = None,
+        confidence_level: float | None = 0.95,
+        n_resamples: int = 200,
+        random_state: RandomState = None,
+        highlight: Any = None,
+        ax: Any = None,
+    ) -> Self:
         """Draw the curves of scores.
 
         Parameters
@@ -165,7 +176,7 @@ default="auto"
         display = cls(curves=curves, macro=macro, confidence_level=confidence_level)
         return display.plot(ax=ax, highlight=highlight)
 
-    def plot(self, ax=None, *, highlight=None):
+    def plot(self, ax: Any = None, *, highlight: Any = None) -> Self:
         """Draw the curves.
 
         Up to six labels have a color each. Of more, all are thin and grey behind
@@ -188,7 +199,7 @@ default="auto"
         short = dict(zip(names, shorten(names), strict=True))
         rows = len(places) + 2
         self.ax_, own = new_axes(ax, (5.0, 5.2 + 0.21 * rows))
-        self.figure_ = self.ax_.figure
+        self.figure_: Any = self.ax_.figure
         everything = len(places) == len(self.curves)
         if not everything:
             self._draw_background(places)
@@ -290,6 +301,8 @@ class MaskedRocCurveDisplay(_LabelCurvesDisplay):
     [0.5, 0.5]
     """
 
+    ax_: Any
+
     _kind = ROC
     _area_name = "ROC AUC"
 
@@ -340,6 +353,8 @@ class MaskedPrecisionRecallDisplay(_LabelCurvesDisplay):
     >>> [round(curve.area, 2) for curve in display.curves]
     [0.83, 0.5]
     """
+
+    ax_: Any
 
     _kind = PRECISION_RECALL
     _area_name = "Average precision"

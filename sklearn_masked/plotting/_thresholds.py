@@ -1,8 +1,11 @@
 """Precision, recall and F1 against the threshold."""
 
+from typing import Any, Literal, Self
+
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
+from .._typing import LabelsLike, MatrixLike, Weights
 from ._cells import drawn_cells, estimator_cells
 from ._curves import sorted_labels
 from ._style import (
@@ -62,7 +65,16 @@ class ThresholdCurveDisplay:
     (array([0.2, 0.3, 0.8]), array([0.67, 0.5 , 1.  ]))
     """
 
-    def __init__(self, *, thresholds, precision, recall, f1, names, score_name="score"):
+    def __init__(
+        self,
+        *,
+        thresholds: list[np.ndarray],
+        precision: list[np.ndarray],
+        recall: list[np.ndarray],
+        f1: list[np.ndarray],
+        names: list[str],
+        score_name: str = "score",
+    ) -> None:
         self.thresholds = thresholds
         self.precision = precision
         self.recall = recall
@@ -73,15 +85,17 @@ class ThresholdCurveDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Any,
+        X: MatrixLike,
+        y: LabelsLike,
         *,
-        labels=None,
-        sample_weight=None,
-        response_method="predict_proba",
-        ax=None,
-    ):
+        labels: Any = None,
+        sample_weight: Weights = None,
+        response_method: Literal[
+            "auto", "decision_function", "predict_proba"
+        ] = "predict_proba",
+        ax: Any = None,
+    ) -> Self:
         """Draw the curves of a fitted estimator.
 
         Parameters
@@ -110,8 +124,14 @@ default="predict_proba"
 
     @classmethod
     def from_predictions(
-        cls, y_true, y_score, *, labels=None, sample_weight=None, ax=None
-    ):
+        cls,
+        y_true: LabelsLike,
+        y_score: MatrixLike,
+        *,
+        labels: Any = None,
+        sample_weight: Weights = None,
+        ax: Any = None,
+    ) -> Self:
         """Draw the curves of scores or probabilities.
 
         Parameters
@@ -183,7 +203,7 @@ default="predict_proba"
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Self:
         """Draw the curves.
 
         Up to twelve labels have a panel each, with the three metrics. Of more, each
@@ -213,15 +233,15 @@ default="predict_proba"
         for panel in self.axes_:
             panel.set(ylim=(-0.02, 1.02), xlim=(low - margin, high + margin))
             panel.grid(color="#E8E8E8", linewidth=0.6)
-        self.ax_ = self.axes_[0]
-        self.figure_ = self.ax_.figure
+        self.ax_: Any = self.axes_[0]
+        self.figure_: Any = self.ax_.figure
         return self
 
     def _plot_labels(self, ax, values):
         """Draw a panel a label."""
         n_labels = len(self.names)
         columns = min(n_labels, 3 if n_labels != 4 else 2)
-        self.axes_ = panels(ax, n_labels, columns, (3.0, 2.6), sharey=True)
+        self.axes_: Any = panels(ax, n_labels, columns, (3.0, 2.6), sharey=True)
         titles = shorten(self.names)
         for label, panel in enumerate(self.axes_):
             for metric, name, style in zip(values, _METRICS, _STYLES, strict=True):
@@ -239,7 +259,7 @@ default="predict_proba"
     def _plot_metrics(self, ax, values):
         """Draw a panel a metric."""
         grid = np.linspace(*self._range(), _N_THRESHOLDS)
-        self.axes_ = panels(ax, 3, 3, (3.4, 3.6), sharey=True)
+        self.axes_: Any = panels(ax, 3, 3, (3.4, 3.6), sharey=True)
         for panel, metric, name in zip(self.axes_, values, _METRICS, strict=True):
             for thresholds, line in zip(self.thresholds, metric, strict=True):
                 panel.plot(

@@ -1,10 +1,12 @@
 """Predictions of many rows and labels, block by block of rows."""
 
+from collections.abc import Iterator
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._typing import MatrixLike
 from ._rows import count, take
 
 # A block has at most so many rows, and so many predictions.
@@ -26,7 +28,13 @@ class TopK(NamedTuple):
     labels: np.ndarray
 
 
-def predict_blocks(estimator, X, *, method="predict_proba", batch_size=None):
+def predict_blocks(
+    estimator: Any,
+    X: MatrixLike,
+    *,
+    method: str = "predict_proba",
+    batch_size: int | None = None,
+) -> Iterator[Any]:
     """Predict block by block of rows, so that all predictions are never in memory.
 
     Parameters
@@ -77,7 +85,14 @@ def predict_blocks(estimator, X, *, method="predict_proba", batch_size=None):
         yield rows, predict(take(X, rows))
 
 
-def predict_top_k(estimator, X, k, *, method="predict_proba", batch_size=None):
+def predict_top_k(
+    estimator: Any,
+    X: MatrixLike,
+    k: int,
+    *,
+    method: str = "predict_proba",
+    batch_size: int | None = None,
+) -> Any:
     """Predict the k labels with the highest scores of each row.
 
     Rows are predicted block by block, and of each block the k best scores are kept, so

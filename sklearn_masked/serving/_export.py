@@ -1,8 +1,11 @@
 """Write a fitted model as the file of a predictor."""
 
 import warnings
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._file import Part, pack
 from ._parts import part_of, refuse
@@ -17,7 +20,14 @@ _TOLERANCE = 1e-5
 _FEW = 1e-3
 
 
-def export(model, path, *, dtype=None, prune=0.0, X=None):
+def export(
+    model: Any,
+    path: str | Path,
+    *,
+    dtype: Literal["float32", "float16"] | None = None,
+    prune: float = 0.0,
+    X: ArrayLike | None = None,
+) -> None:
     """Write a fitted model to a file that predicts with numpy and scipy alone.
 
     Before it is written, the predictor that will be read from the file is compared with
@@ -110,7 +120,7 @@ def export(model, path, *, dtype=None, prune=0.0, X=None):
         for block in (header, *arrays):
             file.write(block)
 
-    write_atomically(path, write)
+    write_atomically(Path(path), write)
 
 
 def _predictor_part(model):

@@ -1,11 +1,17 @@
 """The predictor: a model read from its file, with numpy and scipy alone."""
 
+from __future__ import annotations
+
 import functools
 import os
+from collections.abc import Callable
+from pathlib import Path
 from types import MethodType
+from typing import Any
 
 import numpy as np
 
+from .._typing import MatrixLike
 from ..exceptions import ServedFileError
 from ._blocks import row_blocks
 from ._file import unpack
@@ -36,7 +42,7 @@ _OF_PARTS = {
 METHODS = "decision_function", "predict_proba", "predict_log_proba"
 
 
-def load(path):
+def load(path: str | Path) -> Predictor:
     """Load a predictor from a file that :func:`export` wrote.
 
     It needs numpy and scipy alone: neither scikit-learn nor torch is imported, and
@@ -79,7 +85,7 @@ def load(path):
     """
     with open(path, "rb") as file:
         data = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
-        n_read = file.readinto(data)
+        n_read = file.readinto(data)  # type: ignore[arg-type]
     try:
         return read(data[:n_read])
     except ServedFileError as error:
@@ -114,11 +120,11 @@ def read(data):
 class _IfModelHas:
     """A method that is there if the exported model had it."""
 
-    def __init__(self, method):
+    def __init__(self, method: Callable[..., Any]) -> None:
         self.method = method
-        functools.update_wrapper(self, method)
+        functools.update_wrapper(self, method)  # type: ignore[arg-type]
 
-    def __get__(self, predictor, owner=None):
+    def __get__(self, predictor: Any, owner: Any = None) -> Any:
         if predictor is None:
             return self
         name = self.method.__name__
@@ -150,25 +156,27 @@ class Predictor:
         The version of sklearn_masked that wrote the file.
     """
 
-    def __init__(self, part, library_version):
+    def __init__(self, part: Any, library_version: str) -> None:
         self.library_version = library_version
         if part.kind != "Predictor" or len(part.parts) != 1:
             part.refuse("it is not a model")
         self._model = _make(part.parts[0])
         self._methods = frozenset(part.lists["methods"])
         self._one_dimensional = part.setting("one_dimensional", bool)
-        self.n_labels_ = self._model.n_labels
+        self.n_labels_: int = self._model.n_labels
         n_classes = 2 if self._one_dimensional else self.n_labels_
-        self.classes_ = _values(part, "classes", n_classes)
-        self.label_names_ = _values(part, "label_names", self.n_labels_)
+        self.classes_: np.ndarray = _values(part, "classes", n_classes)
+        self.label_names_: np.ndarray | None = _values(
+            part, "label_names", self.n_labels_
+        )
         if self._model.n_in is not None:
-            self.n_features_in_ = self._model.n_in
+            self.n_features_in_: int = self._model.n_in
             names = _values(part, "feature_names", self.n_features_in_)
             if names is not None:
-                self.feature_names_in_ = names
+                self.feature_names_in_: np.ndarray = names
 
     @_IfModelHas
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> np.ndarray:
         """Return a score of each label, above 0 where it is predicted positive.
 
         Parameters
@@ -186,7 +194,7 @@ class Predictor:
         return scores[:, 0] if self._one_dimensional else scores
 
     @_IfModelHas
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Return the probability that each label is positive.
 
         Parameters
@@ -204,7 +212,7 @@ class Predictor:
         return self._by_blocks(X, of_rows)
 
     @_IfModelHas
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: MatrixLike) -> np.ndarray:
         """Return the logarithms of what `predict_proba` returns.
 
         Parameters
@@ -219,7 +227,7 @@ class Predictor:
         """
         return np.log(self.predict_proba(X))
 
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Return which labels are positive.
 
         Parameters
@@ -235,7 +243,7 @@ class Predictor:
         positive = self._by_blocks(X, self._model.positive).astype(np.int64)
         return self.classes_[positive[:, 0]] if self._one_dimensional else positive
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         names = "" if self.label_names_ is None else ", with names"
         return f"<Predictor of {self.n_labels_} labels{names}>"
 

@@ -1,7 +1,11 @@
 """The tuner of thresholds."""
 
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Any, Literal, Self
 
+import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -11,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._base import estimator_has
 from .._fitted import of_one_fit
 from .._meta import MaskedMetaClassifier
+from .._typing import LabelsLike, MatrixLike, PerLabel, RandomState, Weights
 from ..labels import MaskedLabels
 from ..labels.names import check_same_features
 from ..metrics import masked_f1_scorer
@@ -269,27 +274,28 @@ default="auto"
 
     def __init__(
         self,
-        estimator,
+        estimator: Any,
         *,
-        scoring="balanced_accuracy",
-        beta=1.0,
-        cost_matrix=None,
-        target=None,
-        target_prevalence=None,
-        confidence=0.95,
-        confidence_over="label",
-        min_positive=5,
-        min_negative=5,
-        fallback="auto",
-        response_method="auto",
-        thresholds=100,
-        pool_folds=False,
-        cv=None,
-        refit=True,
-        n_jobs=None,
-        random_state=None,
-        store_cv_results=False,
-    ):
+        scoring: str | Callable[..., Any] = "balanced_accuracy",
+        beta: float = 1.0,
+        cost_matrix: ArrayLike | None = None,
+        target: PerLabel = None,
+        target_prevalence: PerLabel = None,
+        confidence: float | None = 0.95,
+        confidence_over: Literal["label", "family"] = "label",
+        min_positive: int = 5,
+        min_negative: int = 5,
+        fallback: Literal["auto", "pooled", "default", "never", "always"]
+        | float = "auto",
+        response_method: Literal["auto", "predict_proba", "decision_function"] = "auto",
+        thresholds: int | ArrayLike = 100,
+        pool_folds: bool = False,
+        cv: Any = None,
+        refit: bool = True,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        store_cv_results: bool = False,
+    ) -> None:
         self.estimator = estimator
         self.scoring = scoring
         self.beta = beta
@@ -310,7 +316,13 @@ default="auto"
         self.random_state = random_state
         self.store_cv_results = store_cv_results
 
-    def fit(self, X, y, sample_weight=None, **fit_params):
+    def fit(
+        self,
+        X: MatrixLike,
+        y: LabelsLike,
+        sample_weight: Weights = None,
+        **fit_params: Any,
+    ) -> Self:
         """Fit the estimator, and choose thresholds on the cells left out of its folds.
 
         Parameters
@@ -391,7 +403,7 @@ default=None
         )
 
     @of_one_fit
-    def predict(self, X):
+    def predict(self, X: MatrixLike) -> np.ndarray:
         """Predict each label of each row: positive from its threshold on.
 
         Parameters
@@ -419,7 +431,7 @@ default=None
 
     @available_if(estimator_has("predict_proba"))
     @of_one_fit
-    def predict_proba(self, X):
+    def predict_proba(self, X: MatrixLike) -> np.ndarray:
         """Return `predict_proba` of the fitted estimator.
 
         Parameters
@@ -437,7 +449,7 @@ default=None
 
     @available_if(estimator_has("decision_function"))
     @of_one_fit
-    def decision_function(self, X):
+    def decision_function(self, X: MatrixLike) -> np.ndarray:
         """Return `decision_function` of the fitted estimator.
 
         Parameters

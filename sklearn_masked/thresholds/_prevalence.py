@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from numbers import Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class Prevalence(NamedTuple):
 class Traffic(NamedTuple):
     """Prevalences of all labels in traffic, and the words for their source."""
 
-    prevalences: list  # of Prevalence or None, one entry per label
+    prevalences: list[Any]  # of Prevalence or None, one entry per label
     source: str | None  # None where the labeled cells are taken as they are
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..metrics.label_table import MAX_ENDS, WIDTH, LabelTable, align, printed_labels
 from ._messages import how_close
+from ._prevalence import Traffic
 
 _SHOWN = ("labeled", "positive", "predicted")
 
@@ -46,12 +47,12 @@ class ThresholdReport(LabelTable):
         What precision refers to.
     """
 
-    def __init__(self, columns, traffic):
+    def __init__(self, columns: dict[str, np.ndarray], traffic: Traffic) -> None:
         super().__init__(columns)
         self._source = traffic.source
         self._as_labeled = [prevalence is None for prevalence in traffic.prevalences]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Return the main columns in 80 characters; of many labels the ends."""
         n_labels = len(self["label"])
         shown, cut = printed_labels(n_labels)

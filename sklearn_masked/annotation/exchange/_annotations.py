@@ -1,7 +1,13 @@
 """Answers of annotators as columns, and what becomes labels of them."""
 
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
 import numpy as np
 
+from ..._typing import Names
+from ...labels import MaskedLabels
 from ._gather import columns_of_labels, columns_of_parts
 from ._join import join
 from ._rows import EPOCH, SKIPPED, iter_records
@@ -59,14 +65,19 @@ class Annotations:
            [nan, nan]])
     """
 
-    def __init__(self, parts):
+    def __init__(self, parts: Any) -> None:
         for name, part in parts.items():
             if isinstance(part, np.ndarray):
                 part.flags.writeable = False
             setattr(self, f"_{name}", part)
 
     @classmethod
-    def from_labels(cls, labels, sample_ids, label_names=None):
+    def from_labels(
+        cls,
+        labels: MaskedLabels,
+        sample_ids: Names,
+        label_names: Names = None,
+    ) -> Annotations:
         """Return the labeled cells of labels as answers.
 
         Parameters
@@ -86,7 +97,7 @@ class Annotations:
         return cls(columns_of_labels(labels, sample_ids, label_names))
 
     @classmethod
-    def concat(cls, *parts):
+    def concat(cls, *parts: Any) -> Annotations:
         """Return the answers of several files, one after another.
 
         Parameters
@@ -113,78 +124,78 @@ class Annotations:
         return entries if self._entry is None else entries[self._entry]
 
     @property
-    def ids(self):
+    def ids(self) -> np.ndarray:
         """Ids of the samples, object array of shape (n_rows,)."""
         return _objects(self._ids)[self._row(self._id_codes)]
 
     @property
-    def labels(self):
+    def labels(self) -> np.ndarray:
         """Names of the labels, object array; None for a skip of a whole sample."""
         return np.append(self._label_names, None)[self._label_codes]
 
     @property
-    def answers(self):
+    def answers(self) -> np.ndarray:
         """1 yes, 0 no, -1 skipped, int8 array."""
         return self._values
 
     @property
-    def skipped(self):
+    def skipped(self) -> np.ndarray:
         """Where the answer is a skip, bool array."""
         return self._values == SKIPPED
 
     @property
-    def annotators(self):
+    def annotators(self) -> np.ndarray:
         """Names of the annotators, object array; None where there is none."""
         return np.append(self._annotator_names, None)[self._row(self._annotator_codes)]
 
     @property
-    def timestamps(self):
+    def timestamps(self) -> np.ndarray | None:
         """Times of the answers in UTC, datetime64[us] array, or None."""
         if self._times is None:
             return None
         return self._row(self._times).view("datetime64[us]")
 
     @property
-    def weights(self):
+    def weights(self) -> np.ndarray | None:
         """Weights of the answers, float64 array, or None."""
         return None if self._weights is None else self._row(self._weights)
 
     @property
-    def numbers(self):
+    def numbers(self) -> np.ndarray | None:
         """Lines or numbers of the records, int32 array, or None."""
         return None if self._numbers is None else self._row(self._numbers)
 
     @property
-    def unit(self):
+    def unit(self) -> str:
         """What `numbers` counts: "line" or "record"."""
         return self._unit
 
     @property
-    def label_names(self):
+    def label_names(self) -> list[Any]:
         """The labels that occur, sorted."""
         return sorted(self._label_names)
 
     @property
-    def n_records(self):
+    def n_records(self) -> int:
         """Records read."""
         return self._n_records
 
     @property
-    def n_not_reviewed(self):
+    def n_not_reviewed(self) -> int:
         """Records that hold no answer."""
         return self._n_not_reviewed
 
     @property
-    def source(self):
+    def source(self) -> str | None:
         """Name of the file, or None."""
         return self._source
 
     # How it looks
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._values)
 
-    def summary(self):
+    def summary(self) -> dict[str, int]:
         """Return the counts as a dict.
 
         Returns
@@ -202,7 +213,7 @@ class Annotations:
             "not_reviewed": self.n_not_reviewed,
         }
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         counts = self.summary()
         n_records = counts.pop("records")
         counts = (f"{n} {name.replace('_', ' ')}" for name, n in counts.items())
@@ -211,17 +222,18 @@ class Annotations:
             f"{', '.join(counts)})"
         )
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         """Return whether both have the same answers, in whatever order."""
         if not isinstance(other, Annotations):
             return NotImplemented
         return len(self) == len(other) and _sorted(self) == _sorted(other)
 
+    __hash__: ClassVar[None]  # type: ignore[assignment]
     __hash__ = None
 
     # What becomes of it
 
-    def to_records(self):
+    def to_records(self) -> Any:
         """Return the answers as a list of dicts.
 
         Returns
@@ -232,7 +244,7 @@ class Annotations:
         """
         return list(iter_records(self))
 
-    def to_frame(self):
+    def to_frame(self) -> Any:
         """Return the answers as a pandas DataFrame in long form.
 
         Returns
@@ -257,7 +269,7 @@ class Annotations:
             columns["weight"] = self.weights
         return pd.DataFrame(columns)
 
-    def without(self, *columns):
+    def without(self, *columns: Any) -> Annotations:
         """Return the same answers less what some form cannot carry.
 
         Parameters
@@ -305,7 +317,7 @@ class Annotations:
         rows = {"label_codes": self._label_codes[kept], "values": self._values[kept]}
         return Annotations({**self._parts(), "entry": entry, **rows})
 
-    def disagreements(self):
+    def disagreements(self) -> Annotations:
         """Return the answers about cells to which some said yes and some no.
 
         Returns
@@ -326,12 +338,12 @@ class Annotations:
 
     def to_labels(
         self,
-        sample_ids,
-        label_names=None,
+        sample_ids: Names,
+        label_names: Names = None,
         *,
-        on_conflict="raise",
-        unknown_samples="raise",
-    ):
+        on_conflict: Literal["raise", "last", "majority"] = "raise",
+        unknown_samples: Literal["raise", "drop"] = "raise",
+    ) -> MaskedLabels:
         """Return the answers as labels of the samples, joined by id.
 
         Ids are compared as text, so that 17 of a JSON file, "17" of a CSV file and

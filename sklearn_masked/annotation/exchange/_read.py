@@ -1,5 +1,8 @@
 """Exports of annotation tools in."""
 
+from collections.abc import Sequence
+from typing import Any, Literal
+
 from ._annotations import Annotations
 from ._columns import Columns
 from ._decode import Place, opened, source_name
@@ -8,19 +11,18 @@ from ._formats import form_of
 
 
 def read_annotations(
-    source,
-    format,
+    source: Any,
+    format: Literal["csv", "jsonl", "label_studio", "prodigy", "doccano", "argilla"],
     *,
-    unselected=None,
-    options=None,
-    confirmed=None,
-    question=None,
-    id_field=None,
-    annotator=None,
-    columns=None,
-    delimiter=None,
-    values=None,
-):
+    unselected: Literal["unlabeled", "negative"] | None = None,
+    options: Sequence[Any] | None = None,
+    confirmed: Literal[True] | Sequence[Any] | None = None,
+    question: str | None = None,
+    id_field: str | None = None,
+    annotator: str | None = None,
+    columns: dict[str, Any] | None = None,
+    delimiter: str | None = None,
+) -> Annotations:
     r"""Read the export of an annotation tool.
 
     A cell becomes positive or negative because a person said so, and for no other
@@ -72,9 +74,6 @@ def read_annotations(
         "annotator", "timestamp" and "weight", those that differ from these.
     delimiter : str, default=None
         For CSV, what separates fields: a comma, if None.
-    values : dict of str to {1, 0, None}, default=None
-        For the long form, what other words under `value` mean, as in
-        ``{"ja": 1, "nein": 0, "x": 1}``; None is a skip. In any case.
 
     Returns
     -------
@@ -119,7 +118,6 @@ def read_annotations(
         "annotator": annotator,
         "columns": columns,
         "delimiter": delimiter,
-        "values": values,
     }
     reading = checked_reading(form, format, given)
     place = Place(source_name(source))

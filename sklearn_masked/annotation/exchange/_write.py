@@ -2,17 +2,27 @@
 
 import io
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
+from ..._typing import Names
 from ...labels.names import check_same_names, check_same_rows
+from ...metrics.cells import ScoredCells
 from ..files import write_atomically
 from ._annotations import Annotations
 from ._entries import id_texts, is_text, name_texts
 from ._formats import form_of
 
 
-def write_annotations(annotations, target, format, *, texts=None):
+def write_annotations(
+    annotations: Annotations,
+    target: Any,
+    format: Literal["csv", "jsonl", "label_studio", "prodigy", "doccano", "argilla"],
+    *,
+    texts: Mapping[Any, str] | None = None,
+) -> None:
     """Write answers in the form of a tool.
 
     :func:`read_annotations` reads the same answers back, in whatever order. A cell
@@ -71,7 +81,15 @@ def write_annotations(annotations, target, format, *, texts=None):
     _write(target, lambda file: form.write(annotations, file, texts))
 
 
-def write_queries(cells, target, format, *, sample_ids, label_names=None, texts=None):
+def write_queries(
+    cells: ScoredCells,
+    target: Any,
+    format: Literal["csv", "jsonl", "label_studio", "prodigy", "doccano", "argilla"],
+    *,
+    sample_ids: Names,
+    label_names: Names = None,
+    texts: Sequence[Any] | None = None,
+) -> None:
     """Write cells to be labeled in the form that an annotation tool loads.
 
     A record a cell: does this label apply to this sample? :func:`read_annotations`

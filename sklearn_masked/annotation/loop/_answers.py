@@ -3,10 +3,13 @@
 import uuid
 from datetime import UTC, datetime
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 
+from ..._typing import Names
 from ...exceptions import DamagedLogError
+from ...labels import MaskedLabels
 from .._selection_weights import is_chosen, weigh
 from ._ledger import Answer, decided_labels
 from ._open_cells import unpacked
@@ -74,8 +77,15 @@ class Answers:
         return self._asked_for
 
     def answer(
-        self, sample, label, value, *, annotator=None, answer_id=None, together=False
-    ):
+        self,
+        sample: Any,
+        label: Any,
+        value: Any,
+        *,
+        annotator: str | None = None,
+        answer_id: str | None = None,
+        together: bool = False,
+    ) -> list[Answer]:
         """Save an answer, or several; when this returns, they are on disk.
 
         The same answer of the same annotator to the same cell is saved once, however
@@ -218,7 +228,9 @@ class Answers:
             )
         return True
 
-    def undo(self, *, annotator=None, answer_id=None):
+    def undo(
+        self, *, annotator: str | None = None, answer_id: str | None = None
+    ) -> list[Answer]:
         """Take back the last answer of an annotator that stands, or the one of an id.
 
         What was given together with it, or is implied by it, is taken back too.
@@ -266,7 +278,7 @@ class Answers:
                 )
             return [self._ledger.by_id[one][1] for one in standing or [answer_id]]
 
-    def answers(self):
+    def answers(self) -> list[Answer]:
         """Return the answers that stand, skips too, in the order they were given.
 
         Returns
@@ -279,7 +291,7 @@ class Answers:
         standing = self._standing()
         return sorted((one for some in standing for one in some), key=lambda one: one.n)
 
-    def disagreements(self):
+    def disagreements(self) -> Any:
         """Return the answers to each cell on which annotators disagree.
 
         Returns
@@ -308,7 +320,7 @@ class Answers:
         )
 
     @property
-    def labels(self):
+    def labels(self) -> MaskedLabels:
         """What the answers say, as MaskedLabels."""
         with self._guard:
             ledger = self._ledger
@@ -321,7 +333,7 @@ class Answers:
             return self._labels
 
     @property
-    def training_labels(self):
+    def training_labels(self) -> MaskedLabels:
         """The labels with the weights that `fit` gives them, to train elsewhere."""
         with self._guard:
             labels, chosen = self.labels, np.array(list(self._chosen)).reshape(-1, 2)
@@ -329,7 +341,7 @@ class Answers:
 
     # What an answer is about
 
-    def positions(self, sample_ids):
+    def positions(self, sample_ids: Names | int) -> np.ndarray:
         """Return the positions of samples in the pool.
 
         Parameters

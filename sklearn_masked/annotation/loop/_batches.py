@@ -1,13 +1,14 @@
 """The questions of a loop: which cells it hands out, and which it waits for."""
 
 import uuid
+from typing import Any
 
 import numpy as np
 
 from ...labels.names import check_same_names
 from .._audit import audit_cells
 from .._query import check_count
-from .._table import query_table
+from .._table import CellTable, query_table
 from ._answers import check_annotator, now
 from ._choose_batch import (
     choose_cells,
@@ -21,7 +22,14 @@ from ._open_cells import packed, table_rows
 class Asking:
     """What :class:`LabelingLoop` does with questions."""
 
-    def next_batch(self, n_cells=20, *, annotator=None, proba=None, **options):
+    def next_batch(
+        self,
+        n_cells: int = 20,
+        *,
+        annotator: str | None = None,
+        proba: np.ndarray | None = None,
+        **options: Any,
+    ) -> CellTable:
         """Hand out the next cells to ask an annotator for.
 
         A batch is saved: as long as cells of it are neither answered, skipped nor
@@ -68,8 +76,14 @@ class Asking:
         return self._choose(choose_cells, annotator, proba, n_cells, options)
 
     def next_screens(
-        self, n_samples=20, *, max_labels=9, annotator=None, proba=None, **options
-    ):
+        self,
+        n_samples: int = 20,
+        *,
+        max_labels: int = 9,
+        annotator: str | None = None,
+        proba: np.ndarray | None = None,
+        **options: Any,
+    ) -> CellTable:
         """Hand out the next samples to read, each with the labels to answer at once.
 
         As :meth:`next_batch`, but several cells of a sample: those that the model, or
@@ -134,7 +148,9 @@ class Asking:
         table = choose(labels, closed, proba, seeds, n, rng, **options)
         return self._hand_out(table, annotator, n_entries)
 
-    def review_batch(self, n_cells=20, *, annotator=None, cv=5):
+    def review_batch(
+        self, n_cells: int = 20, *, annotator: str | None = None, cv: Any = 5
+    ) -> CellTable:
         """Hand out the labeled cells that look most like mistakes, to be asked again.
 
         They are ranked by :func:`audit_cells` with predictions of the estimator that
@@ -213,7 +229,7 @@ class Asking:
             self._seeds_read = True  # words are looked up once
         return self._seed_queries
 
-    def release(self, table=None):
+    def release(self, table: CellTable | None = None) -> None:
         """Ask no more for cells that were handed out: any annotator may get them.
 
         Parameters

@@ -1,11 +1,16 @@
 """A labeling loop that loses no answer: pool, answers, labels and model in a folder."""
 
+from __future__ import annotations
+
 import json
 import secrets
 import threading
+from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
+from typing import Any, Literal, Self
 
+from ..._typing import MatrixLike, Names
 from .._label_relations import LabelRelations
 from .._query import check_count
 from .._selection_weights import CHOSEN_NEGATIVE_WEIGHT, check_weight
@@ -17,17 +22,10 @@ from ._choose_batch import check_seeds
 from ._ledger import POLICIES, Ledger
 from ._lock import FolderLock
 from ._log import AnswerLog
-from ._model import (
-    fit_decisions,
-    fit_model,
-    fitted_at,
-    held_out_proba,
-    load_model,
-    save_model,
-)
+from ._model import fit_model, fitted_at, held_out_proba, load_model, save_model
 from ._open_cells import Asked
-from ._report import make_report
-from ._salvage import salvage
+from ._report import LoopReport, make_report
+from ._salvage import SalvageReport, salvage
 from ._score import SHARES, forecast, score_labels
 from ._settings import NAMES, SampleIds, Settings, check_names, check_new
 from ._texts import Texts, are_texts
@@ -146,30 +144,34 @@ class LabelingLoop(Asking, Answers):
 
     def __init__(
         self,
-        estimator,
-        X,
+        estimator: Any,
+        X: MatrixLike,
         *,
-        folder,
-        label_names,
-        sample_ids=None,
-        strategy="default",
-        seeds=None,
-        on_disagreement="unlabeled",
-        chosen_negative_weight=CHOSEN_NEGATIVE_WEIGHT,
-        label_parents=None,
-        exclusive_labels=None,
-        random_state=None,
-    ):
+        folder: str | Path,
+        label_names: Sequence[Any],
+        sample_ids: Names | int = None,
+        strategy: str | dict[str, Any] = "default",
+        seeds: dict[str, Any] | None = None,
+        on_disagreement: Literal[
+            "unlabeled", "majority", "last", "raise"
+        ] = "unlabeled",
+        chosen_negative_weight: float = CHOSEN_NEGATIVE_WEIGHT,
+        label_parents: Any = None,
+        exclusive_labels: Any = None,
+        random_state: int | None = None,
+    ) -> None:
         self._prepare(
             estimator, X, label_names, sample_ids, strategy, seeds, on_disagreement
         )
-        self.relations = LabelRelations(
+        self.relations: LabelRelations = LabelRelations(
             self.label_names, label_parents, exclusive_labels
         )
-        self.label_parents = dict(label_parents or {})
-        self.exclusive_labels = [list(group) for group in exclusive_labels or []]
+        self.label_parents: dict[Any, Any] = dict(label_parents or {})
+        self.exclusive_labels: list[list[Any]] = [
+            list(group) for group in exclusive_labels or []
+        ]
         check_weight(chosen_negative_weight, "chosen_negative_weight")
-        self.chosen_negative_weight = float(chosen_negative_weight)
+        self.chosen_negative_weight: float = float(chosen_negative_weight)
         if random_state is not None and (
             isinstance(random_state, bool)
             or not isinstance(random_state, Integral)
@@ -182,7 +184,15 @@ class LabelingLoop(Asking, Answers):
         self._enter(Path(folder), random_state)
 
     @classmethod
-    def open(cls, folder, estimator, X, *, sample_ids=None, seeds=None):
+    def open(
+        cls,
+        folder: str | Path,
+        estimator: Any,
+        X: MatrixLike,
+        *,
+        sample_ids: Names = None,
+        seeds: dict[str, Any] | None = None,
+    ) -> LabelingLoop:
         """Go on with the loop of a folder, with its labels and settings.
 
         Parameters
@@ -225,7 +235,7 @@ class LabelingLoop(Asking, Answers):
         )
 
     @classmethod
-    def salvage(cls, folder):
+    def salvage(cls, folder: str | Path) -> SalvageReport:
         """Keep the whole lines of a damaged or shortened file of answers.
 
         For a folder that is refused with :class:`DamagedLogError` and has no better
@@ -274,18 +284,19 @@ class LabelingLoop(Asking, Answers):
         self, estimator, X, label_names, sample_ids, strategy, seeds, on_disagreement
     ):
         """Check what needs no folder, so that a mistake makes none."""
-        self.estimator, self.X = estimator, X
-        self.label_names = check_names(label_names)
+        self.estimator: Any = estimator
+        self.X: Any = X
+        self.label_names: list[Any] = check_names(label_names)
         self._columns = {name: col for col, name in enumerate(self.label_names)}
         self._samples = SampleIds(X, sample_ids)
         parse_strategy(strategy, 1)
-        self.strategy = strategy
+        self.strategy: str | dict[str, Any] = strategy
         if on_disagreement not in POLICIES:
             raise ValueError(
                 '`on_disagreement` accepts "unlabeled", "majority", "last" and '
                 f'"raise"; got {on_disagreement!r}.'
             )
-        self.on_disagreement = on_disagreement
+        self.on_disagreement: str = on_disagreement
         check_seeds(seeds, self.label_names)
         self._seeds, self._seeds_read, self._seed_queries = seeds, False, None
         self._texts = Texts(X) if are_texts(X) else None
@@ -297,7 +308,7 @@ class LabelingLoop(Asking, Answers):
 
     def _enter(self, folder, random_state):
         make_folder(folder)
-        self.folder = folder
+        self.folder: Path = folder
         settings = Settings(folder)
         if settings.values is None:
             check_new(folder)
@@ -311,7 +322,7 @@ class LabelingLoop(Asking, Answers):
                     random_state = settings.values["random_state"]
             if random_state is None:
                 random_state = secrets.randbits(32)
-            self.random_state = int(random_state)
+            self.random_state: int = int(random_state)
             self._log = AnswerLog(folder / "answers.jsonl", is_new)
             self._read_log()
             remove_parts(folder, NAMES)
@@ -329,21 +340,21 @@ class LabelingLoop(Asking, Answers):
             self._lock.close()
             raise
 
-    def close(self):
+    def close(self) -> None:
         """Let others have the folder; this loop takes no more answers."""
         self._log.close()
         self._lock.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self.close()
 
     # The model
 
     @property
-    def model(self):
+    def model(self) -> Any:
         """The last model fitted, read from the folder when it is first asked for."""
         fitted = self._last_fitted()
         return None if fitted is None else fitted.model
@@ -353,7 +364,7 @@ class LabelingLoop(Asking, Answers):
             self._fitted = load_model(self.folder, self.X)
         return self._fitted
 
-    def fit(self):
+    def fit(self) -> Self:
         """Fit a model on the labeled cells, and save it.
 
         It may run in a thread of its own while answers come in; those that are not
@@ -385,41 +396,6 @@ class LabelingLoop(Asking, Answers):
         save_model(self.folder, fitted.model, n_entries)
         return self
 
-    def fit_decisions(self, *, cv=3, **params):
-        """Fit a model that decides: its `predict` has a threshold tuned for each label.
-
-        The thresholds are best for the labeled cells, of which those that a strategy
-        has sought are no sample of the pool.
-
-        Parameters
-        ----------
-        cv : int or splitter, default=3
-            The folds that the thresholds are tuned on.
-        **params : keyword arguments
-            Others of
-            :class:`~sklearn_masked.thresholds.MaskedTunedThresholdClassifierCV`;
-            ``scoring="fbeta"``, the F1 score, if not among them.
-
-        Returns
-        -------
-        MaskedTunedThresholdClassifierCV or Pipeline that ends in one
-            It takes rows like those of X. Neither kept nor saved by the loop.
-
-        Raises
-        ------
-        ValueError
-            If no cell is labeled.
-
-        Warns
-        -----
-        UserWarning
-            If labels have too few cells of a class for a threshold of their own.
-        """
-        with self._guard:
-            labels = self.training_labels
-        data = self.X, self._texts, labels, self._descriptions()
-        return fit_decisions(self.estimator, *data, cv, self._seed(), params)
-
     def _seed(self):
         return self.random_state % 2**32
 
@@ -432,7 +408,7 @@ class LabelingLoop(Asking, Answers):
         """Return the seeds, where the default model is to be fitted with them."""
         return self._read_seeds() if self.estimator is None else None
 
-    def report(self, *, cv=None, n_more_cells=None):
+    def report(self, *, cv: Any = None, n_more_cells: int | None = None) -> LoopReport:
         """Return where the loop stands, printed as a table.
 
         Parameters

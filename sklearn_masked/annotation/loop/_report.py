@@ -1,6 +1,7 @@
 """Where a labeling loop stands."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -89,19 +90,19 @@ class LoopReport:
     labels: np.ndarray
     n_cells: int
     n_answers: int
-    annotators: dict
+    annotators: dict[Any, Any]
     n_open: int
     n_since_fit: int | None
     scored_at: int | None
-    macro_roc_auc: tuple = _UNKNOWN
-    macro_average_precision: tuple = _UNKNOWN
+    macro_roc_auc: tuple[Any, ...] = _UNKNOWN
+    macro_average_precision: tuple[Any, ...] = _UNKNOWN
     n_random: int = 0
-    random_roc_auc: tuple = _UNKNOWN
-    history: list = field(default_factory=list)
+    random_roc_auc: tuple[Any, ...] = _UNKNOWN
+    history: list[Any] = field(default_factory=list)
     n_more_cells: int | None = None
-    rise: tuple = _UNKNOWN
+    rise: tuple[Any, ...] = _UNKNOWN
 
-    def __str__(self):
+    def __str__(self) -> str:
         scored = self.scored_at is not None
         longest = 22 if scored else 30  # 80 columns
         width = max(5, *(min(len(name), longest) for name in self.labels["label"]))

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..files import keep_copy, write_atomically
 from ._checkpoint import Checkpoint, read_checkpoint, write_checkpoint
@@ -45,12 +46,12 @@ class SalvageReport:
 
     n_kept: int
     n_lost: int
-    lines: list
-    cells: list
+    lines: list[Any]
+    cells: list[Any]
     n_unknown: int
     copy: Path | None
 
-    def __str__(self):
+    def __str__(self) -> str:
         said = [f"{_count(self.n_kept)} kept, {self.n_lost} lost."]
         if self.lines:
             said.append(f"Damaged lines: {_some(self.lines)}.")

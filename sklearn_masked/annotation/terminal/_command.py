@@ -20,15 +20,13 @@ A text is shown with its likely labels: mark those that apply, and Enter
 answers for all of them. Or, with --one-label, one text and one label: does it
 apply? A model is trained in the background, and chooses what is worth asking
 next. Start the same command again to go on where you stopped."""
-_VALUES = {"yes": 1, "no": 0, "skip": None}
 _EPILOG = """\
 files:
-  TEXTS    .csv, .tsv, .xlsx or .parquet with a header, .json (an array) or
-           .jsonl (an object a line), .txt (a text a line); .gz may follow. The
-           texts are in the column "text" or that of --text-column. With ids,
-           from a column "id" or --id-column, answers are kept by id; without,
-           by position, and the texts must stay as they are. Either way new
-           texts may be added at the end only.
+  TEXTS    .csv or .tsv with a header line, .jsonl (an object a line), .txt (a
+           text a line); UTF-8. The texts are in the column "text" or that of
+           --text-column. With ids, from a column "id" or --id-column, answers
+           are kept by id; without, by position, and the texts must stay as they
+           are. Either way new texts may be added at the end only.
   LABELS   a label per line, and if you like words that point to it:
                sport
                politics: election parliament minister
@@ -58,13 +56,11 @@ examples:
   python -m sklearn_masked.annotate news.csv --labels labels.txt --export my.csv
   python -m sklearn_masked.annotate news.csv --labels labels.txt --model my.pkl
   python -m sklearn_masked.annotate news.csv --labels labels.txt \\
-      --predict decisions.csv --predict-from new.xlsx
-  python -m sklearn_masked.annotate news.csv --labels labels.txt \\
       --import news-answers/labels.csv
 """
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Run the program.
 
     Parameters
@@ -110,13 +106,6 @@ def _parser():
     )
     add("--text-column", metavar="NAME", help='default: "text"')
     add("--id-column", metavar="NAME", help='default: "id", if there is one')
-    add("--encoding", metavar="NAME", help="of TEXTS and LABELS (default: found out)")
-    add(
-        "--delimiter",
-        metavar="MARK",
-        type=_delimiter,
-        help="what separates columns, a character or tab (default: found out)",
-    )
     add("--annotator", metavar="NAME", help="who answers; is saved with each answer")
     add(
         "--one-label",
@@ -160,8 +149,7 @@ def _add_file_options(parser):
     add(
         "--force",
         action="store_true",
-        help="let --export, --model and --predict replace a file that this program "
-        "did not write",
+        help="let --export and --model replace a file that this program did not write",
     )
     add(
         "--import",
@@ -172,50 +160,11 @@ def _add_file_options(parser):
         "nothing",
     )
     add(
-        "--values",
-        type=_values,
-        metavar="WORD=VALUE,...",
-        help="what words in the file of --import mean, as in ja=yes,nein=no,x=yes",
-    )
-    add(
-        "--predict",
-        type=Path,
-        metavar="FILE",
-        help="train on the answers so far, write a probability and a decision for each "
-        "text and label as CSV for spreadsheets, and ask nothing",
-    )
-    add(
-        "--predict-from",
-        type=Path,
-        metavar="TEXTS",
-        help="with --predict, of the texts of another file",
-    )
-    add(
         "--repair",
         action="store_true",
         help="keep what is whole of a damaged or lost answers.jsonl, say what is lost, "
         "and ask nothing",
     )
-
-
-def _delimiter(text):
-    mark = "\t" if text in ("tab", "\\t") else text
-    if len(mark) != 1 or mark in '\n\r"':
-        raise argparse.ArgumentTypeError(f"must be one character, or tab; got {text!r}")
-    return mark
-
-
-def _values(text):
-    """Return {word: 1, 0 or None} of words and what they mean."""
-    values = {}
-    for pair in text.split(","):
-        word, _, value = (part.strip() for part in pair.partition("="))
-        if not word or value not in _VALUES:
-            raise argparse.ArgumentTypeError(
-                f"must be words and yes, no or skip, as in ja=yes,nein=no; got {pair!r}"
-            )
-        values[word] = _VALUES[value]
-    return values
 
 
 def _count(text):
@@ -229,15 +178,9 @@ def _count(text):
 
 
 def _run(options):
-    if options.predict_from and not options.predict:
-        raise Refused("--predict-from needs --predict FILE, which says where to.")
-    if options.values and not options.bring:
-        raise Refused("--values is for the file of --import; there is none.")
-    wanted = options.export, options.model, options.bring, options.predict
-    asks = not (options.repair or any(wanted))
-    labels = read_labels(options.labels, options.encoding)
-    given = {"encoding": options.encoding, "delimiter": options.delimiter}
-    pool = read_texts(options.texts, options.text_column, options.id_column, **given)
+    asks = not (options.export or options.model or options.bring or options.repair)
+    labels = read_labels(options.labels)
+    pool = read_texts(options.texts, options.text_column, options.id_column)
     if asks:
         _check_terminal()
     folder = options.folder
@@ -245,8 +188,8 @@ def _run(options):
         folder = options.texts.with_name(f"{options.texts.stem}-answers")
     if not asks and not (folder / "settings.json").exists():
         raise Refused(
-            f"{folder} has no answers yet. Without --export, --model, --predict, "
-            "--import and --repair, questions are asked."
+            f"{folder} has no answers yet. Without --export, --model, --import and "
+            "--repair, questions are asked."
         )
     # Loading it takes a second, in which mistakes above are told already.
     from ._folder import check_options, note_changes, opened, repair, write
@@ -276,8 +219,7 @@ def _check_terminal():
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Refused(
             "asking needs a terminal for both input and output; here one of them is a "
-            "file or a pipe. --export, --model, --predict, --import and --repair work "
-            "without."
+            "file or a pipe. --export, --model, --import and --repair work without."
         )
     if os.environ.get("TERM") == "dumb":
         raise Refused(

@@ -9,9 +9,6 @@ _THEIR_WORDS = {
         "No word of the label file stands in a text for"
     ),
     "`LabelingLoop.salvage(folder)`": "--repair",
-    "Pass values={...} for": "--values names",
-    "get the fallback for a threshold, fallback='auto'": "share a threshold",
-    "(few cells)": "(few answers)",
     "`label_names`": "the labels",
     "`sample_ids`": "ids",
     "`X`": "the texts",

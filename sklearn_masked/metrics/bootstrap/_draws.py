@@ -1,12 +1,22 @@
 """Which rows each copy holds, and what many copies say together."""
 
+from collections.abc import Iterator
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 from sklearn.utils import check_random_state
 
-from ...labels import cell_weights, check_binary_labels, check_labels
+from ..._typing import LabelsLike, RandomState, Weights
+from ...labels import (
+    Cells,
+    MaskedLabels,
+    cell_weights,
+    check_binary_labels,
+    check_labels,
+)
 from ...labels.names import check_same_rows
 from ..cells import is_one_dimensional
 
@@ -16,7 +26,9 @@ _MOST_COPIES = 64
 _ROUNDING = 1e-12
 
 
-def rows_of_cells(y_true, sample_weight, groups=None):
+def rows_of_cells(
+    y_true: LabelsLike, sample_weight: Weights, groups: ArrayLike | None = None
+) -> np.ndarray:
     """Return the row, or the group, of each scored cell, counted from 0.
 
     They are counted in the order of the rows. Those without a labeled cell do not
@@ -31,7 +43,9 @@ def rows_of_cells(y_true, sample_weight, groups=None):
     return np.argsort(np.argsort(first))[codes]
 
 
-def group_codes(groups, n_samples, rows):
+def group_codes(
+    groups: ArrayLike | None, n_samples: int, rows: np.ndarray
+) -> np.ndarray:
     """Return the number of the group of each sample, -1 for rows that are not used.
 
     `rows` are the rows with a labeled cell, whose groups alone are read.
@@ -56,7 +70,7 @@ def group_codes(groups, n_samples, rows):
     return codes
 
 
-def as_labels(y_true):
+def as_labels(y_true: LabelsLike) -> tuple[MaskedLabels, Cells]:
     """Return labels of any form, a binary target as one column, and their cells."""
     if is_one_dimensional(y_true):
         labels = check_binary_labels(y_true)[0]
@@ -65,20 +79,26 @@ def as_labels(y_true):
     return labels, labels.cells()
 
 
-def labeled_rows(labels, cells, sample_weight):
+def labeled_rows(
+    labels: MaskedLabels, cells: Cells, sample_weight: Weights
+) -> np.ndarray:
     """Return the row of each labeled cell of a weight above 0."""
     weights = cell_weights(cells, sample_weight, labels)
     return cells.rows if weights is None else cells.rows[weights > 0]
 
 
-def draws(n_rows, n_resamples, random_state):
+def draws(
+    n_rows: int, n_resamples: int, random_state: RandomState
+) -> Iterator[np.ndarray]:
     """Yield the rows of each bootstrap sample."""
     random_state = check_random_state(random_state)
     for _ in range(n_resamples):
         yield random_state.randint(max(n_rows, 1), size=n_rows)
 
 
-def multiplicities(n_rows, n_resamples, random_state):
+def multiplicities(
+    n_rows: int, n_resamples: int, random_state: RandomState
+) -> Iterator[np.ndarray]:
     """Yield arrays of shape (n_rows, n_copies): how often each copy holds each row."""
     drawn = draws(n_rows, n_resamples, random_state)
     for n_copies in block_sizes(n_rows, n_resamples):
@@ -88,20 +108,20 @@ def multiplicities(n_rows, n_resamples, random_state):
         yield np.ascontiguousarray(block.T)
 
 
-def block_sizes(n_rows, n_resamples):
+def block_sizes(n_rows: int, n_resamples: int) -> list[int]:
     """Return how many copies are worked on at a time."""
     size = max(8, min(_MOST_COPIES, _BLOCK_NUMBERS // max(1, n_rows)))
     return [min(size, n_resamples - at) for at in range(0, n_resamples, size)]
 
 
 def shifted_ends(
-    estimate,
-    replicates,
-    confidence_level,
-    bounds=(-np.inf, np.inf),
-    unbiased=None,
-    scale=1.0,
-):
+    estimate: Any,
+    replicates: Any,
+    confidence_level: float,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+    unbiased: Any = None,
+    scale: float = 1.0,
+) -> np.ndarray:
     """Return the ends of an interval: percentiles, moved by twice their bias.
 
     The replicates lie around the estimate as the estimate lies around the truth. Where
@@ -124,7 +144,13 @@ def shifted_ends(
     return ends.reshape(2, *replicates.shape[1:])
 
 
-def share_ends(estimate, replicates, confidence_level, least, unbiased=None):
+def share_ends(
+    estimate: Any,
+    replicates: Any,
+    confidence_level: float,
+    least: tuple[int, int],
+    unbiased: Any = None,
+) -> np.ndarray:
     """Return the ends of the interval of a metric between 0 and 1.
 
     Wilson's interval of a share whose number of cells gives it the variance of the
@@ -160,7 +186,7 @@ def _around(ends, estimate):
     return np.array([np.minimum(low, estimate), np.maximum(high, estimate)])
 
 
-def wilson(share, n_cells, confidence_level):
+def wilson(share: np.ndarray, n_cells: Any, confidence_level: float) -> np.ndarray:
     """Return the ends of Wilson's interval of a share of so many cells."""
     square = ndtri((1 + confidence_level) / 2) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -193,7 +219,7 @@ def _quantile(ordered, n_known, share):
     return low + (place - below) * (high - low)
 
 
-def check_resampling(n_resamples, confidence_level):
+def check_resampling(n_resamples: int, confidence_level: float) -> None:
     """Raise for a number of replicates or a confidence level that is none."""
     if (
         not isinstance(n_resamples, Integral)
@@ -206,7 +232,7 @@ def check_resampling(n_resamples, confidence_level):
     check_confidence_level(confidence_level)
 
 
-def check_confidence_level(confidence_level):
+def check_confidence_level(confidence_level: float) -> None:
     """Raise for a confidence level that is none."""
     if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
         raise ValueError(

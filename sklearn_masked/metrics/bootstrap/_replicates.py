@@ -1,7 +1,9 @@
 """A metric of this package, of many copies of the same rows at once."""
 
 import inspect
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from .._decisions import (
 from .._probabilities import masked_brier_score_loss, masked_log_loss
 from .._ranking import masked_average_precision_score, masked_roc_auc_score
 from ..averaging import AVERAGES, Limits
+from ..cells import ScoredCells
 from ._areas import average_precision, roc_auc
 from ._draws import share_ends, shifted_ends
 from ._own_row import average_precision_of_others
@@ -49,9 +52,16 @@ class Replicates:
         Further arguments of the metric.
     """
 
-    def __init__(self, metric, cells, rows, n_rows, options):
+    def __init__(
+        self,
+        metric: Callable[..., Any],
+        cells: ScoredCells,
+        rows: np.ndarray,
+        n_rows: int,
+        options: dict[str, Any],
+    ) -> None:
         options = _all_options(metric, options)
-        self.average = options["average"]
+        self.average: str | None = options["average"]
         if self.average not in AVERAGES:
             raise ValueError(
                 "`average` accepts 'micro', 'macro', 'weighted' or None; got "
@@ -78,7 +88,7 @@ class Replicates:
         if self.average == "weighted":
             self._support = sums.of(cells.positive)
 
-    def __call__(self, multiplicity):
+    def __call__(self, multiplicity: np.ndarray) -> np.ndarray:
         """Return the metric of each copy.
 
         Parameters
@@ -103,11 +113,17 @@ class Replicates:
         with np.errstate(invalid="ignore"):
             return np.nansum(values * weights, axis=0) / weights.sum(axis=0)
 
-    def over(self, blocks):
+    def over(self, blocks: Any) -> np.ndarray:
         """Return the metric of the copies of all blocks of multiplicities."""
         return np.concatenate([self(block) for block in blocks])
 
-    def ends(self, estimate, replicates, confidence_level, average=_OWN):
+    def ends(
+        self,
+        estimate: Any,
+        replicates: Any,
+        confidence_level: float | None,
+        average: Any = _OWN,
+    ) -> np.ndarray:
         """Return the ends of the interval of an estimate, of shape (2, ...).
 
         `average` is that of the estimate, where it is not the replicates' own.
@@ -132,7 +148,7 @@ class Replicates:
         shares = (np.asarray(estimate) + 1) / 2, (replicates + 1) / 2
         return 2 * share_ends(*shares, confidence_level, least) - 1
 
-    def unbiased(self, estimate, average=_OWN):
+    def unbiased(self, estimate: Any, average: Any = _OWN) -> tuple[Any, Any]:
         """Return an estimate of less bias, and how many times as much it varies.
 
         None and 1 for metrics whose bias is taken from the replicates.
@@ -195,7 +211,7 @@ def _all_options(metric, options):
 
 
 # The kind of predictions that each metric reads.
-KINDS = {
+KINDS: dict[Callable[..., Any], str] = {
     masked_roc_auc_score: "score",
     masked_average_precision_score: "score",
     masked_log_loss: "proba",

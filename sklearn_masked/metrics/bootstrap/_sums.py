@@ -4,6 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .._decisions import _check_zero_division
+from ..cells import ScoredCells
 from ..cells import balanced_accuracy as balanced
 from ..cells import matthews_corrcoef as matthews
 from ._draws import wilson
@@ -19,11 +20,11 @@ def exact_dtype(n_cells):
 class Sums:
     """Sums of cells by label, as sparse matrices of shape (n_labels, n_rows)."""
 
-    def __init__(self, cells, rows, n_rows):
+    def __init__(self, cells: ScoredCells, rows: np.ndarray, n_rows: int) -> None:
         self._cells, self._rows = cells, rows
         self._shape = (cells.n_labels, n_rows)
 
-    def of(self, what=None):
+    def of(self, what: np.ndarray | None = None) -> sp.csr_array:
         """Return the matrix of a number a cell; of 1 if None."""
         cells = self._cells
         data = np.ones(len(cells.cols)) if what is None else what.astype(np.float64)

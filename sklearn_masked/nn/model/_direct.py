@@ -7,7 +7,7 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from ..sparse import compact_columns, embedding_bag
+from .._sparse import compact_columns, embedding_bag
 
 # A dense table of so few weights costs nothing that anyone would notice.
 SMALL_TABLE = 1 << 20

@@ -1,9 +1,11 @@
 """The classic model: an embedding bag, then a linear layer, all of it trained."""
 
+from typing import Any, Literal
+
 import torch
 from torch import nn
 
-from ..sparse import embedding_bag
+from .._sparse import embedding_bag
 
 MODES = "sum", "mean"
 
@@ -51,18 +53,33 @@ class EmbeddingBagModule(nn.Module):
     # The kind of the embedding's gradient, as the bag has it: the net may change it.
     sparse_gradients = False
 
-    def __init__(self, n_features, n_labels, embedding_dim=100, mode="sum"):
+    def __init__(
+        self,
+        n_features: int,
+        n_labels: int,
+        embedding_dim: int = 100,
+        mode: Literal["sum", "mean"] = "sum",
+    ) -> None:
         super().__init__()
         if mode not in MODES:
             raise ValueError(f"`module__mode` accepts one of {MODES}; got {mode!r}.")
         self.mode = mode
-        self.embedding = nn.Parameter(torch.empty(n_features, embedding_dim))
-        self.output = nn.Linear(embedding_dim, n_labels)
+        self.embedding: nn.Parameter = nn.Parameter(
+            torch.empty(n_features, embedding_dim)
+        )
+        self.output: nn.Linear = nn.Linear(embedding_dim, n_labels)
         nn.init.uniform_(self.embedding, -1 / embedding_dim, 1 / embedding_dim)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
-    def embedded(self, X=None, *, indices=None, offsets=None, weights=None):
+    def embedded(
+        self,
+        X: Any = None,
+        *,
+        indices: Any = None,
+        offsets: Any = None,
+        weights: Any = None,
+    ) -> torch.Tensor:
         """Return the embedding of each row, shape (batch, embedding_dim)."""
         if indices is None:
             hidden, totals = X @ self.embedding, X.abs().sum(1, keepdim=True)
@@ -79,11 +96,17 @@ class EmbeddingBagModule(nn.Module):
             totals = embedding_bag(one, *parts, sparse=False)
         return hidden / torch.where(totals > 0, totals, 1)
 
-    def forward(self, X=None, **bags):
+    def forward(self, X: Any = None, **bags: Any) -> torch.Tensor:
         """Return the logits of all labels, shape (batch, n_labels)."""
         return self.output(self.embedded(X, **bags))
 
-    def cell_logits(self, rows, cols, X=None, **bags):
+    def cell_logits(
+        self,
+        rows: torch.Tensor,
+        cols: torch.Tensor,
+        X: Any = None,
+        **bags: Any,
+    ) -> torch.Tensor:
         """Return the logits of these cells alone, shape (n_cells,)."""
         hidden = self.embedded(X, **bags)[rows]
         return (hidden * self.output.weight[cols]).sum(1) + self.output.bias[cols]

@@ -5,8 +5,8 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from ..batches import model_input
-from ..sparse import embedding_bag
+from .._batches import model_input
+from .._sparse import embedding_bag
 from ._direct import DenseDirect, PairDirect
 from ._quadratic import QuadraticPath
 from ._scaling import feature_scales

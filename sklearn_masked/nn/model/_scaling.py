@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from ..sparse import count_numbers
+from .._sparse import count_numbers
 
 # Numbers of a dense X that are looked at in one go.
 _BLOCK = 1 << 20

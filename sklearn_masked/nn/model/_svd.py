@@ -7,7 +7,7 @@ import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
-from ..batches import bag_inputs, dense_input
+from .._batches import bag_inputs, dense_input
 from ._scaling import feature_scales, row_blocks
 
 # Columns beyond so many, the rarest, do not enter the decomposition.

@@ -6,8 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from ..batches import CellDataset, model_input
-from ..sparse import sum_bags, transpose_batch
+from .._batches import CellDataset, model_input
+from .._sparse import sum_bags, transpose_batch
 
 # Copies are kept in one fold unless rows have more than this many of them on average:
 # few distinct rows are categories rather than copies, and most folds would lack them.
@@ -25,7 +25,7 @@ class SDCADataset(CellDataset):
     Parameters
     ----------
     X, targets, rows
-        As for :class:`~sklearn_masked.nn.batches.CellDataset`.
+        As for :class:`~sklearn_masked.nn._batches.CellDataset`.
     cell_weight, cell_target : float64 arrays of shape (n_stored,)
         Weight and target, 1 and 0 or smoothed, of each stored cell of `targets`.
     generator : numpy.random.Generator

@@ -24,7 +24,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from ..sparse import compact_columns
+from .._sparse import compact_columns
 
 # Labels with about as many cells in a batch are solved in one go.
 _SIZES = (4, 16, 48, 96)

@@ -6,7 +6,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping
 
-from ..sgd.net import BLIND, MaskedNet
+from ..sgd._net import BLIND, MaskedNet
 
 
 class SDCANet(MaskedNet):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..batches import concatenated_ranges
+from .._batches import concatenated_ranges
 from ._batches import RowCache
 from ._block_newton import BlockNewton, EmbeddingGram
 from ._direct_weights import direct_weights

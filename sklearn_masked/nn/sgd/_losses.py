@@ -1,7 +1,10 @@
 """Binary cross entropy over the labeled cells of a batch."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
 from torch import nn
 
 REDUCTIONS = ("cell", "label", "sample")
@@ -60,13 +63,13 @@ class MaskedBCEWithLogitsLoss(nn.Module):
 
     def __init__(
         self,
-        reduction="cell",
-        weight=None,
-        pos_weight=None,
-        unlabeled_weight=0.0,
-        label_smoothing=0.0,
-        soft_targets=False,
-    ):
+        reduction: Literal["cell", "label", "sample"] = "cell",
+        weight: float | torch.Tensor | None = None,
+        pos_weight: float | torch.Tensor | None = None,
+        unlabeled_weight: float = 0.0,
+        label_smoothing: float = 0.0,
+        soft_targets: bool = False,
+    ) -> None:
         super().__init__()
         if reduction not in REDUCTIONS:
             raise ValueError(
@@ -83,13 +86,18 @@ class MaskedBCEWithLogitsLoss(nn.Module):
                 f"got {label_smoothing!r}."
             )
         self.reduction = reduction
-        self.unlabeled_weight = float(unlabeled_weight)
-        self.label_smoothing = float(label_smoothing)
-        self.soft_targets = bool(soft_targets)
+        self.unlabeled_weight: float = float(unlabeled_weight)
+        self.label_smoothing: float = float(label_smoothing)
+        self.soft_targets: bool = bool(soft_targets)
         self.register_buffer("weight", _as_weight(weight, "weight"))
         self.register_buffer("pos_weight", _as_weight(pos_weight, "pos_weight"))
 
-    def forward(self, logits, targets, weight=None):
+    def forward(
+        self,
+        logits: torch.Tensor,
+        targets: torch.Tensor,
+        weight: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Return the loss of a whole batch of logits.
 
         Parameters
@@ -137,7 +145,15 @@ class MaskedBCEWithLogitsLoss(nn.Module):
         axis = 0 if self.reduction == "label" else 1
         return _mean_of_means(loss.sum(axis), cell_weight.sum(axis))
 
-    def cell_loss(self, logits, rows, cols, values, weight, shape):
+    def cell_loss(
+        self,
+        logits: torch.Tensor,
+        rows: torch.Tensor,
+        cols: torch.Tensor,
+        values: torch.Tensor,
+        weight: torch.Tensor | None,
+        shape: tuple[int, int],
+    ) -> torch.Tensor:
         """Return the same loss from the labeled cells alone.
 
         Parameters
@@ -208,7 +224,7 @@ class MaskedBCEWithLogitsLoss(nn.Module):
             full = full * self.weight.to(logits.dtype)
         return full
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         """Show the settings in the module's repr."""
         return (
             f"reduction={self.reduction!r}, unlabeled_weight={self.unlabeled_weight}, "
@@ -216,7 +232,7 @@ class MaskedBCEWithLogitsLoss(nn.Module):
         )
 
 
-def balanced_pos_weight(n_positive, n_negative):
+def balanced_pos_weight(n_positive: ArrayLike, n_negative: ArrayLike) -> torch.Tensor:
     """Return the `pos_weight` that lets positives weigh as much as negatives.
 
     Parameters

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from .sparse import keep_transpose
+from ._sparse import keep_transpose
 
 
 class CellBatch(NamedTuple):
@@ -173,7 +173,7 @@ def concatenated_ranges(indptr, rows):
     """Return the entries of these rows in a CSR, row after row, and the rows' lengths.
 
     >>> import numpy as np
-    >>> from sklearn_masked.nn.batches import concatenated_ranges
+    >>> from sklearn_masked.nn._batches import concatenated_ranges
     >>> concatenated_ranges(np.array([0, 2, 2, 5]), np.array([2, 0]))
     (array([2, 3, 4, 0, 1]), array([3, 2]))
     """
@@ -223,7 +223,7 @@ class ArrayRows:
     """A CSR matrix whose rows are read as arrays: those asked for, never all at once.
 
     >>> import numpy as np, scipy.sparse as sp
-    >>> from sklearn_masked.nn.batches import ArrayRows
+    >>> from sklearn_masked.nn._batches import ArrayRows
     >>> ArrayRows(sp.eye_array(3, format="csr"))[np.array([2, 0])]
     array([[0., 0., 1.],
            [1., 0., 0.]])

@@ -178,7 +178,7 @@ def _update(
 
 
 def sum_bags(table, indices, offsets, weights):
-    """Return X @ table, as :func:`sklearn_masked.nn.sparse.sum_bags` does.
+    """Return X @ table, as :func:`sklearn_masked.nn._sparse.sum_bags` does.
 
     Parameters
     ----------
@@ -226,8 +226,8 @@ def update_rows(
     transposed : Transposed
         The batch by its columns.
     lr, weight_decay, eps : float
-        As in :class:`~sklearn_masked.nn.sgd.optim.SparseSGD` and
-        :class:`~sklearn_masked.nn.sgd.optim.RowWiseAdagrad`.
+        As in :class:`~sklearn_masked.nn.SparseSGD` and
+        :class:`~sklearn_masked.nn.RowWiseAdagrad`.
     squares : float32 tensor of shape (n_rows,), default=None
         Row-wise Adagrad's sums; changed in place. None takes a step of plain SGD.
     """

@@ -11,9 +11,9 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from ..batches import CellBatch, DenseBatch, concatenated_ranges
-from ..device.transpose import on_device, repeat, transpose_batches
-from ..sparse import KeptTranspose
+from .._batches import CellBatch, DenseBatch, concatenated_ranges
+from .._sparse import KeptTranspose
+from ..device._transpose import on_device, repeat, transpose_batches
 
 # A group has so many entries and cells, or one batch.
 GROUP_ENTRIES = 1 << 24
@@ -26,7 +26,7 @@ _UPLOAD = 1 << 22
 
 
 class DeviceDataset(torch.utils.data.Dataset):
-    """The rows of a :class:`~sklearn_masked.nn.batches.CellDataset` on a device.
+    """The rows of a :class:`~sklearn_masked.nn._batches.CellDataset` on a device.
 
     The batches are the same, bit by bit, but for where they are.
 

@@ -9,10 +9,10 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from ..batches import CellDataset, DenseBatch
-from ..device.transpose import on_device, transpose_on_device
-from ..sparse import KeptTranspose
-from .data import GROUP_ENTRIES, SCRATCH, DeviceDataset
+from .._batches import CellDataset, DenseBatch
+from .._sparse import KeptTranspose
+from ..device._transpose import on_device, transpose_on_device
+from ._data import GROUP_ENTRIES, SCRATCH, DeviceDataset
 
 # The data, and what is kept beside them, take at most this share of the free memory.
 SHARE = 0.6

@@ -11,14 +11,20 @@ import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 
-from .device import kernels
-from .device.transpose import Transposed, bags_of_all_columns, transpose_on_device
+from .device import _kernels as kernels
+from .device._transpose import Transposed, bags_of_all_columns, transpose_on_device
 
 # A block of a gradient has so many numbers, which stay in a processor's cache.
 _BLOCK_NUMBERS = 1 << 20
 
 
-def embedding_bag(table, indices, offsets, weights, sparse=True):
+def embedding_bag(
+    table: torch.Tensor,
+    indices: torch.Tensor,
+    offsets: torch.Tensor,
+    weights: torch.Tensor,
+    sparse: bool | str = True,
+) -> torch.Tensor:
     """Return the weighted sum of the table's rows for each bag.
 
     Parameters
@@ -53,7 +59,7 @@ def embedding_bag(table, indices, offsets, weights, sparse=True):
     Examples
     --------
     >>> import torch
-    >>> from sklearn_masked.nn.sparse import embedding_bag
+    >>> from sklearn_masked.nn import embedding_bag
     >>> table = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     >>> embedding_bag(table, torch.tensor([1, 0]), torch.tensor([0, 1, 1]),
     ...               torch.tensor([0.5, 2.0]))
@@ -196,7 +202,7 @@ def keep_transpose(inputs):
     Parameters
     ----------
     inputs : dict
-        What :func:`~sklearn_masked.nn.batches.bag_inputs` returned. Nobody may change
+        What :func:`~sklearn_masked.nn._batches.bag_inputs` returned. Nobody may change
         these tensors in place from here on.
     """
     indices = inputs["indices"]

@@ -7,7 +7,7 @@ import warnings
 import torch
 
 from ...exceptions import KernelWarning
-from .transpose import Transposed, bag_of_each, transpose_batches
+from ._transpose import Transposed, bag_of_each, transpose_batches
 
 # How far a kernel may be from float64, for numbers of size 1.
 _TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2}
@@ -57,7 +57,7 @@ def _checked(device, dtype, width):
     if importlib.util.find_spec("triton") is None:
         return None
     try:
-        from . import triton_kernels as kernels
+        from . import _triton_kernels as kernels
 
         error = largest_error(kernels, device, dtype, width)
     except Exception as failure:  # whatever a compiler may raise

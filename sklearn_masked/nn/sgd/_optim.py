@@ -1,7 +1,7 @@
 """Optimizers that touch only the rows that a sparse gradient names.
 
 A row here is a parameter's slice along its first axis. Where the gradient is a sparse
-tensor of rows, as :func:`~sklearn_masked.nn.sparse.embedding_bag` and
+tensor of rows, as :func:`~sklearn_masked.nn.embedding_bag` and
 ``torch.nn.EmbeddingBag(sparse=True)`` give it, a step reads and writes these rows and
 their state, and nothing else: its cost does not depend on the number of rows. All that
 would change a row without a gradient (weight decay, momentum, the decay of Adam's
@@ -9,10 +9,13 @@ averages) is *lazy*: it happens at the steps that touch the row, once a step, an
 made up for the steps in between. A dense gradient touches all rows.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 
-from ..device import kernels
-from ..sparse import gradient_blocks
+from .._sparse import gradient_blocks
+from ..device import _kernels as kernels
 
 __all__ = ["LazyAdam", "RowWiseAdagrad", "SparseSGD"]
 
@@ -27,7 +30,7 @@ class _RowOptimizer(torch.optim.Optimizer):
     takes_sparse_gradients = True
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure: Callable[..., Any] | None = None) -> Any:
         """Take a step.
 
         Parameters
@@ -69,7 +72,7 @@ class _RowOptimizer(torch.optim.Optimizer):
     def _rule(self, parameter, state, group):
         """Return what a kernel needs to know, or None where none knows the rule."""
 
-    def zero_grad(self, set_to_none=True):
+    def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients.
 
         Parameters
@@ -82,7 +85,7 @@ class _RowOptimizer(torch.optim.Optimizer):
             for parameter in group["params"]:
                 parameter.__dict__.pop("bag_gradients", None)
 
-    def load_state_dict(self, state_dict):
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a state, in the precision in which it was saved.
 
         Parameters
@@ -135,8 +138,8 @@ class SparseSGD(_RowOptimizer):
     Examples
     --------
     >>> import torch
-    >>> from sklearn_masked.nn.sgd.optim import SparseSGD
-    >>> from sklearn_masked.nn.sparse import embedding_bag
+    >>> from sklearn_masked.nn import SparseSGD
+    >>> from sklearn_masked.nn import embedding_bag
     >>> table = torch.nn.Parameter(torch.ones(3, 2))
     >>> row, start, weight = (torch.tensor([number]) for number in (2, 0, 1.0))
     >>> embedding_bag(table, row, start, weight).sum().backward()
@@ -146,8 +149,14 @@ class SparseSGD(_RowOptimizer):
     """
 
     def __init__(
-        self, params, lr=1e-3, momentum=0.0, *, nesterov=False, weight_decay=0.0
-    ):
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        *,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
         _refuse_negative(lr=lr, momentum=momentum, weight_decay=weight_decay)
         if nesterov and not momentum:
             raise ValueError("`nesterov` accepts True with a `momentum` above 0 alone.")
@@ -208,8 +217,8 @@ class RowWiseAdagrad(_RowOptimizer):
     Examples
     --------
     >>> import torch
-    >>> from sklearn_masked.nn.sgd.optim import RowWiseAdagrad
-    >>> from sklearn_masked.nn.sparse import embedding_bag
+    >>> from sklearn_masked.nn import RowWiseAdagrad
+    >>> from sklearn_masked.nn import embedding_bag
     >>> table = torch.nn.Parameter(torch.ones(3, 2))
     >>> row, start, weight = (torch.tensor([number]) for number in (2, 0, 8.0))
     >>> embedding_bag(table, row, start, weight).sum().backward()
@@ -220,13 +229,13 @@ class RowWiseAdagrad(_RowOptimizer):
 
     def __init__(
         self,
-        params,
-        lr=1e-2,
+        params: Any,
+        lr: float = 1e-2,
         *,
-        weight_decay=0.0,
-        initial_accumulator_value=0.0,
-        eps=1e-10,
-    ):
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+    ) -> None:
         start = initial_accumulator_value
         _refuse_negative(
             lr=lr, weight_decay=weight_decay, initial_accumulator_value=start, eps=eps
@@ -295,8 +304,8 @@ class LazyAdam(_RowOptimizer):
     Examples
     --------
     >>> import torch
-    >>> from sklearn_masked.nn.sgd.optim import LazyAdam
-    >>> from sklearn_masked.nn.sparse import embedding_bag
+    >>> from sklearn_masked.nn import LazyAdam
+    >>> from sklearn_masked.nn import embedding_bag
     >>> table = torch.nn.Parameter(torch.ones(3, 2))
     >>> row, start, weight = (torch.tensor([number]) for number in (2, 0, 8.0))
     >>> embedding_bag(table, row, start, weight).sum().backward()
@@ -306,8 +315,14 @@ class LazyAdam(_RowOptimizer):
     """
 
     def __init__(
-        self, params, lr=1e-3, betas=(0.9, 0.999), *, eps=1e-8, weight_decay=0.0
-    ):
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        *,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
         _refuse_negative(lr=lr, eps=eps, weight_decay=weight_decay)
         if not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"`betas` accepts numbers from 0 to below 1; got {betas}.")
@@ -334,7 +349,12 @@ class LazyAdam(_RowOptimizer):
         _add(parameter, rows, m.mul_(-group["lr"] / (1 - first**step)).div_(scale))
 
 
-def replace_parameter(optimizer, old, new, positions):
+def replace_parameter(
+    optimizer: torch.optim.Optimizer,
+    old: torch.nn.Parameter,
+    new: torch.nn.Parameter,
+    positions: torch.Tensor,
+) -> None:
     """Let an optimizer go on with a parameter that has grown.
 
     Parameters
@@ -357,7 +377,7 @@ def replace_parameter(optimizer, old, new, positions):
         state = optimizer.state.pop(old, {})
         for name, value in state.items():
             if torch.is_tensor(value) and value.shape == old.shape:
-                start = group.get(_STARTS.get(name), 0.0)
+                start = group.get(_STARTS.get(name, ""), 0.0)
                 grown = value.new_full(new.shape, start)
                 state[name] = grown.index_copy_(0, positions, value)
         if state:
@@ -365,7 +385,7 @@ def replace_parameter(optimizer, old, new, positions):
     complete_lbfgs(optimizer)
 
 
-def complete_lbfgs(optimizer):
+def complete_lbfgs(optimizer: torch.optim.Optimizer) -> None:
     """Give torch's L-BFGS what its copies and pickles lack; others have it all."""
     if isinstance(optimizer, torch.optim.LBFGS):
         optimizer._params = optimizer.param_groups[0]["params"]

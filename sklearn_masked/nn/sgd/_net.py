@@ -17,12 +17,12 @@ from skorch.callbacks import (
 from skorch.utils import to_device, to_tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..batches import BatchIterator, CellBatch, in_form, model_input
+from .._batches import BatchIterator, CellBatch, in_form, model_input
 from ..model._embedding_bag import EmbeddingBagModule
 from ..model._module import DirectSharedModule
-from .losses import MaskedBCEWithLogitsLoss
-from .optim import complete_lbfgs
-from .prefetch import place
+from ._losses import MaskedBCEWithLogitsLoss
+from ._optim import complete_lbfgs
+from ._prefetch import place
 
 # Callbacks of skorch's own that look at times and losses alone.
 BLIND = {EpochTimer, PassthroughScoring, PrintLog}
@@ -40,7 +40,7 @@ _OURS = {
 class MaskedNet(NeuralNet):
     """A :class:`skorch.NeuralNet` that learns from the labeled cells of its batches.
 
-    It takes a :class:`~sklearn_masked.nn.batches.CellDataset` in the place of X and y.
+    It takes a :class:`~sklearn_masked.nn._batches.CellDataset` in the place of X and y.
     Where the module can compute the logits of single cells (a method
     `cell_logits(rows, cols, **inputs)`) and the criterion takes them (`cell_loss`),
     no other logits are computed.

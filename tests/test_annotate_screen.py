@@ -132,6 +132,17 @@ def test_words_of_the_label_are_marked_as_whole_words():
     assert marked == ["War", "war"]
 
 
+def test_words_without_spaces_are_marked_where_they_stand():
+    screen = Screen(session("今天战争爆发 wars", "war"), {"war": "战争 war"})
+    marked = [
+        text
+        for line in screen.draw(80, 24)
+        for style, text in line
+        if style == "class:hit"
+    ]
+    assert marked == ["战争"]
+
+
 def test_a_long_text_is_scrolled_to_its_end_and_back():
     text = "\n".join(f"line {i}" for i in range(1, 61))
     screen = Screen(session(text, activity="training on 9 answers"), {})

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..._rows import count_rows
+from ..scripts import are_unspaced, words_and_characters
 
 # In a pool that large, a word of one text alone helps no other.
 _LARGE = 1000
@@ -27,6 +28,7 @@ class Texts:
             from sklearn.feature_extraction.text import TfidfVectorizer
 
             vectorizer = TfidfVectorizer(
+                analyzer=words_and_characters if are_unspaced(self.X) else "word",
                 sublinear_tf=True,
                 min_df=2 if count_rows(self.X) >= _LARGE else 1,
                 dtype=np.float32,

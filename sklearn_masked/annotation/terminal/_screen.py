@@ -5,6 +5,7 @@ import unicodedata
 
 from prompt_toolkit.utils import get_cwidth
 
+from ..scripts import has_unspaced
 from ._wording import count
 from ._wrap import clean, fit, wrap_text
 
@@ -317,9 +318,12 @@ def _keys(keys, width):
 
 
 def _pattern(words):
-    """Return what finds any of these words as a whole."""
+    """Return what finds any of these words: as a whole, where words have spaces."""
     some = sorted(set(re.findall(r"\w+", words)), key=len, reverse=True)
-    return re.compile(rf"\b(?:{'|'.join(some)})\b", re.IGNORECASE) if some else None
+    apart = [re.escape(one) for one in some if not has_unspaced(one)]
+    inside = [re.escape(one) for one in some if has_unspaced(one)]
+    parts = [rf"\b(?:{'|'.join(apart)})\b"] * bool(apart) + inside
+    return re.compile("|".join(parts), re.IGNORECASE) if parts else None
 
 
 def _marked(line, hits):

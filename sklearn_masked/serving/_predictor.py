@@ -223,9 +223,10 @@ class Predictor:
         Returns
         -------
         float64 array of shape (n_samples, n_labels), or (n_samples, 2) for a 1-D y
-            In nats.
+            In nats; -inf where a probability is 0.
         """
-        return np.log(self.predict_proba(X))
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
     def predict(self, X: MatrixLike) -> np.ndarray:
         """Return which labels are positive.

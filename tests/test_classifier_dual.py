@@ -11,8 +11,8 @@ import torch
 from skorch.callbacks import Callback
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
-from sklearn_masked.nn.sdca import FallbackAdam
 from sklearn_masked.nn.sgd._net import MaskedNet
+from sklearn_masked.nn.sgd._optim import FallbackAdam
 
 
 def make(**params):

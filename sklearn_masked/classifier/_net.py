@@ -18,9 +18,11 @@ from ..labels.names import check_same_names, entry_names
 from ..nn.model._direct import choose_direct
 from ..nn.model._embedding_bag import EmbeddingBagModule
 from ..nn.model._module import DirectSharedModule
-from ..nn.sdca import FallbackAdam, SDCANet
+from ..nn.sdca import SDCANet
 from ..nn.sgd._losses import MaskedBCEWithLogitsLoss, balanced_pos_weight
 from ..nn.sgd._net import MaskedNet
+from ..nn.sgd._optim import FallbackAdam
+from ..nn.sgd._saved import silent
 from ._callbacks import CellEpochScoring
 from ._solvers import DUAL, asked_solver, is_ours, is_own
 
@@ -288,14 +290,10 @@ def make_callbacks(estimator, stops):
             threshold=estimator.tol,
             threshold_mode="abs",
             load_best=True,
-            sink=print if estimator.verbose else _silent,
+            sink=print if estimator.verbose else silent,
         )
         callbacks.append(("early_stopping", stopping))
     return callbacks
-
-
-def _silent(text):
-    """Print nothing."""
 
 
 def _copied(given):

@@ -1,7 +1,7 @@
 """Training without a learning rate: stochastic dual coordinate ascent."""
 
 from ._batches import SDCADataset
-from ._net import FallbackAdam, SDCANet
+from ._net import SDCANet
 from ._solver import SDCASolver
 
-__all__ = ["SDCADataset", "SDCANet", "SDCASolver", "FallbackAdam"]
+__all__ = ["SDCADataset", "SDCANet", "SDCASolver"]

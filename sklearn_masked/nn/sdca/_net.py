@@ -1,12 +1,10 @@
 """The skorch net whose steps are those of dual coordinate ascent."""
 
-import inspect
-
-import torch
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping
 
-from ..sgd._net import BLIND, MaskedNet
+from ..sgd._net import MaskedNet
+from ..sgd._saved import BLIND
 
 
 class SDCANet(MaskedNet):
@@ -77,20 +75,3 @@ class SDCANet(MaskedNet):
 
     def __getstate__(self):
         return {**super().__getstate__(), "solver": None}  # it holds training rows
-
-
-def _unwrapped(name):
-    return inspect.unwrap(getattr(torch.optim.Optimizer, name))
-
-
-class FallbackAdam(torch.optim.Adam):
-    """Adam for an :class:`SDCANet`: it steps only where the labels are too many.
-
-    torch guards these methods against its compiler, and loads the whole compiler for
-    that: seconds, more than most small models take to train or to load.
-    """
-
-    add_param_group = _unwrapped("add_param_group")
-    state_dict = _unwrapped("state_dict")
-    load_state_dict = _unwrapped("load_state_dict")
-    zero_grad = _unwrapped("zero_grad")

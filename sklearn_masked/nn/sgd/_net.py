@@ -1,19 +1,12 @@
 """The skorch net: its loop, callbacks and history, over batches of labeled cells."""
 
 import copy
-import io
 import traceback
 
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import (
-    Callback,
-    EarlyStopping,
-    EpochTimer,
-    PassthroughScoring,
-    PrintLog,
-)
+from skorch.callbacks import Callback, EarlyStopping
 from skorch.utils import to_device, to_tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -23,11 +16,8 @@ from ..model._module import DirectSharedModule
 from ._losses import MaskedBCEWithLogitsLoss
 from ._optim import complete_lbfgs
 from ._prefetch import place
+from ._saved import TENSORLESS, from_plain, to_arrays, to_plain, to_tensors
 
-# Callbacks of skorch's own that look at times and losses alone.
-BLIND = {EpochTimer, PassthroughScoring, PrintLog}
-# Those of skorch's that keep no tensor after a training.
-_TENSORLESS = BLIND | {EarlyStopping}
 # What holds tensors. A learning rate schedule among the callbacks holds the optimizer.
 _TORCH_PARTS = ("module_", "criterion_", "optimizer_", "callbacks_")
 # The classes of the models by name, which a saved net makes anew.
@@ -305,10 +295,10 @@ class MaskedNet(NeuralNet):
     def __getstate__(self):
         """Return the state, in which every tensor is on the CPU.
 
-        The parts of the default model are a file of tensors, which is read without
-        running code. A module, criterion, optimizer or callback of a user's own is in
-        the state as the object that it is: what reads a saved model type by type, as
-        skops does, sees each of them.
+        The parts of the default model are arrays and names of classes, by which they
+        are made anew: no code is run. A module, criterion, optimizer or callback of a
+        user's own is in the state as the object that it is: what reads a saved model
+        type by type, as skops does, sees each of them.
         """
         state = self.__dict__.copy()
         state["train_split"] = None  # it may hold the validation rows
@@ -318,21 +308,20 @@ class MaskedNet(NeuralNet):
         if not self._is_default(parts):
             return {**state, **_on_cpu(parts)}
         state["callbacks_"] = parts.pop("callbacks_")
-        tensors = {name: _to_cpu(part.state_dict()) for name, part in parts.items()}
-        file = io.BytesIO()
-        torch.save(tensors, file)
-        state["tensors"] = file.getvalue()
-        return state
+        state = to_plain(state)
+        arrays = {name: to_arrays(part.state_dict()) for name, part in parts.items()}
+        return {**state, "arrays": arrays}
 
     def __setstate__(self, state):
         """Take up a state; tensors are on the CPU until :meth:`move_to` is called."""
         state = dict(state)
-        file = state.pop("tensors", None)
-        self.__dict__.update(state)
-        if file is None:
+        arrays = state.pop("arrays", None)
+        if arrays is None:
+            self.__dict__.update(state)
             complete_lbfgs(state.get("optimizer_"))
             return
-        tensors = torch.load(io.BytesIO(file), map_location="cpu", weights_only=True)
+        self.__dict__.update(from_plain(state))
+        tensors = to_tensors(arrays)
         for name, kinds in _OURS.items():
             kind = getattr(self, name)
             if kind not in kinds:
@@ -358,7 +347,7 @@ class MaskedNet(NeuralNet):
             for name, kinds in _OURS.items()
         )
         kinds = {type(callback) for _, callback in parts.get("callbacks_", ())}
-        return same and kinds <= _TENSORLESS and _is_of_torch(self.optimizer)
+        return same and kinds <= TENSORLESS and _is_of_torch(self.optimizer)
 
     def move_to(self, device):
         """Move the module, the criterion and the optimizer's state to a device."""
@@ -397,15 +386,6 @@ def _is_of_torch(optimizer):
     """Return whether this is an optimizer of torch or of this package."""
     known = isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)
     return known and optimizer.__module__.split(".")[0] in ("torch", "sklearn_masked")
-
-
-def _to_cpu(value):
-    """Return nested dicts and lists with their tensors on the CPU."""
-    if isinstance(value, dict):
-        return {key: _to_cpu(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_to_cpu(part) for part in value]
-    return value.cpu() if torch.is_tensor(value) else value
 
 
 def _first_bad(losses):

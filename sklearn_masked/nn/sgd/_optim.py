@@ -9,6 +9,7 @@ averages) is *lazy*: it happens at the steps that touch the row, once a step, an
 made up for the steps in between. A dense gradient touches all rows.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -442,3 +443,20 @@ def _refuse_negative(**numbers):
     for name, number in numbers.items():
         if not number >= 0:
             raise ValueError(f"`{name}` accepts numbers from 0; got {number!r}.")
+
+
+def _unwrapped(name):
+    return inspect.unwrap(getattr(torch.optim.Optimizer, name))
+
+
+class FallbackAdam(torch.optim.Adam):
+    """Adam for the net of a solver: it steps only where the labels are too many.
+
+    torch guards these methods against its compiler, and loads the whole compiler for
+    that: seconds, more than most small models take to train or to load.
+    """
+
+    add_param_group = _unwrapped("add_param_group")
+    state_dict = _unwrapped("state_dict")
+    load_state_dict = _unwrapped("load_state_dict")
+    zero_grad = _unwrapped("zero_grad")

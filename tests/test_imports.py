@@ -17,6 +17,7 @@ ROOT = Path(sklearn_masked.__file__).parent
 TABLE = [
     "_version",
     "_typing",
+    "_html",
     "exceptions",
     "_fitted",
     "_rows",

@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from .._html import html_table
 from .._typing import Names
 
 QUERY_DTYPE = np.dtype(
@@ -54,6 +55,12 @@ class CellTable(np.ndarray):
     def __setstate__(self, state: Any) -> None:
         super().__setstate__(state[:-1])
         self.label_names = state[-1]
+
+    def _repr_html_(self) -> str:
+        columns = {name: self[name] for name in self.dtype.names}
+        if self.label_names is not None and "label" in columns:
+            columns["label"] = self.label_names[columns["label"]]
+        return html_table(columns, len(self), f"CellTable of {len(self)} rows")
 
     def to_frame(self, *, sample_ids: Names = None) -> Any:
         """Return a pandas DataFrame, labels by name where they have names.

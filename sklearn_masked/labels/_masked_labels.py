@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
@@ -16,7 +15,7 @@ from ._records import build_from_dicts, build_from_records
 from ._sparse import read_sparse
 from ._store import LabelStore
 from ._votes import join_votes
-from .names import check_same_rows, table_columns
+from .names import table_columns
 
 
 class MaskedLabels(LabelStore):
@@ -555,46 +554,6 @@ class MaskedLabels(LabelStore):
         m1  <NA>     1
         """
         return cls._of(merge_labels(labels, sample_ids, label_names, on_conflict))
-
-    def to_frame(self, *, sample_ids: Names = None, long: bool = False) -> Any:
-        """Return a pandas DataFrame.
-
-        Parameters
-        ----------
-        sample_ids : sequence of length n_samples, default=None
-            Ids of the rows; their positions if None.
-        long : bool, default=False
-            A row a labeled cell (sample, label, value, and weight where there are
-            weights) instead of a column a label (Int8, or Float64 for soft labels; NA
-            where unlabeled).
-
-        Returns
-        -------
-        DataFrame
-        """
-        import pandas as pd
-
-        check_same_rows(labels=self, sample_ids=sample_ids)
-        ids = np.arange(len(self)) if sample_ids is None else np.asarray(sample_ids)
-        if len(ids) != len(self):
-            raise ValueError(
-                f"`sample_ids` must name the {len(self)} samples; got {len(ids)}."
-            )
-        names = (
-            np.arange(self.n_labels) if self.label_names is None else self.label_names
-        )
-        if not long:
-            frame = pd.DataFrame(self.to_dense(), index=ids, columns=names)
-            return frame.astype("Float64" if self.soft else "Int8")
-        cells = self.cells()
-        columns = {
-            "sample": ids[cells.rows],
-            "label": names[cells.cols],
-            "value": cells.values,
-        }
-        if cells.weights is not None:
-            columns["weight"] = cells.weights
-        return pd.DataFrame(columns)
 
 
 def _check_columns(frame, columns):

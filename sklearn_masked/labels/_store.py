@@ -6,10 +6,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 
+from .._html import html_table
 from .._typing import Names
 from . import select as _select
 from ._cells import UNLABELED, Cells, checked_ids, checked_names
 from ._row import LabelRow
+from .names import check_same_rows
 
 
 class LabelStore:
@@ -285,6 +287,56 @@ class LabelStore:
         data = np.where(self.values == UNLABELED, np.nan, self.values.astype(float))
         parts = (data, self.indices.copy(), self.indptr.copy())
         return sp.csr_array(parts, shape=self.shape)
+
+    def _repr_html_(self) -> str:
+        n = self.n_labels
+        columns = {
+            "label": np.arange(n) if self.label_names is None else self.label_names,
+            "positive": self.n_positive,
+            "negative": self.n_negative,
+            "unlabeled": len(self) - self.n_labeled,
+        }
+        return html_table(columns, n, repr(self))
+
+    def to_frame(self, *, sample_ids: Names = None, long: bool = False) -> Any:
+        """Return a pandas DataFrame.
+
+        Parameters
+        ----------
+        sample_ids : sequence of length n_samples, default=None
+            Ids of the rows; their positions if None.
+        long : bool, default=False
+            A row a labeled cell (sample, label, value, and weight where there are
+            weights) instead of a column a label (Int8, or Float64 for soft labels; NA
+            where unlabeled).
+
+        Returns
+        -------
+        DataFrame
+        """
+        import pandas as pd
+
+        check_same_rows(labels=self, sample_ids=sample_ids)
+        ids = np.arange(len(self)) if sample_ids is None else np.asarray(sample_ids)
+        if len(ids) != len(self):
+            raise ValueError(
+                f"`sample_ids` must name the {len(self)} samples; got {len(ids)}."
+            )
+        names = (
+            np.arange(self.n_labels) if self.label_names is None else self.label_names
+        )
+        if not long:
+            frame = pd.DataFrame(self.to_dense(), index=ids, columns=names)
+            return frame.astype("Float64" if self.soft else "Int8")
+        cells = self.cells()
+        columns = {
+            "sample": ids[cells.rows],
+            "label": names[cells.cols],
+            "value": cells.values,
+        }
+        if cells.weights is not None:
+            columns["weight"] = cells.weights
+        return pd.DataFrame(columns)
 
     def _stored_rows(self):
         return np.repeat(np.arange(len(self)), np.diff(self.indptr))

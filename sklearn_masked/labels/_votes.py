@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._html import html_table
 from ._cells import checked_ids, checked_names
 from ._dawid_skene import MAX_ITER, TOL, Votes, dawid_skene
 from ._entries import decisions, label_columns, one_a_record, sample_positions
@@ -76,21 +77,25 @@ class VoteAggregation:
         table[self.pair_voter, self.pair_label] = values
         return table
 
+    def _repr_html_(self) -> str:
+        return html_table(self._columns(), len(self.pair_votes), repr(self))
+
     def to_frame(self) -> Any:
         """Return a pandas DataFrame: a row per voter and label that have votes."""
         import pandas as pd
 
+        return pd.DataFrame(self._columns())
+
+    def _columns(self):
         names = self.labels.label_names
         label = self.pair_label if names is None else names[self.pair_label]
-        return pd.DataFrame(
-            {
-                "voter": self.voters[self.pair_voter],
-                "label": label,
-                "n_votes": self.pair_votes,
-                "sensitivity": self.pair_sensitivity,
-                "specificity": self.pair_specificity,
-            }
-        )
+        return {
+            "voter": self.voters[self.pair_voter],
+            "label": label,
+            "n_votes": self.pair_votes,
+            "sensitivity": self.pair_sensitivity,
+            "specificity": self.pair_specificity,
+        }
 
 
 def join_votes(

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .._html import html_table
 from .._typing import Names
 
 MAX_LINES = 60  # of labels in a printed table, as in pandas
@@ -54,6 +55,16 @@ class LabelTable(Mapping[str, np.ndarray]):
         import pandas as pd
 
         return pd.DataFrame(dict(self)).set_index("label")
+
+    def _repr_html_(self) -> str:
+        averages = {"macro", "micro"} & set(vars(self))
+        foot = [
+            [name, *(getattr(self, name).get(column, "") for column in [*self][1:])]
+            for name in sorted(averages)
+        ]
+        n_labels = len(self["label"])
+        caption = f"{type(self).__name__} of {n_labels} labels"
+        return html_table(self, n_labels, caption, foot)
 
 
 def printed_labels(n_labels: int, lines_per_label: int = 1) -> tuple[list[int], bool]:

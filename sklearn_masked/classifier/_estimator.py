@@ -4,12 +4,11 @@ from numbers import Integral, Real
 from typing import Any, Literal, Self
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._base import MaskedClassifierMixin
 from .._fitted import take_over
@@ -23,7 +22,7 @@ from .._targets import (
     warn_unlabeled_labels,
 )
 from .._typing import LabelsLike, MatrixLike, RandomState, Weights
-from ..labels.names import check_same_features, check_same_rows, row_names
+from ..labels.names import check_same_rows, row_names
 from ..nn._batches import in_form
 from . import _data, _fit, _persistence
 from ._label_prior import (
@@ -33,19 +32,7 @@ from ._label_prior import (
     warn_assumed_rate,
 )
 from ._prediction import PredictionMixin
-from ._solvers import is_net_param, is_own, refuse_instances
-
-# Fitted attributes that are not for users.
-_PRIVATE = (
-    "_feature_columns",
-    "_has_rate",
-    "_label_prior",
-    "_n_negative",
-    "_n_positive",
-    "_one_dimensional",
-    "_platt",
-    "_settled",
-)
+from ._solvers import is_net_param, refuse_instances
 
 
 class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEstimator):
@@ -58,6 +45,20 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
     embedding's dimensions speak. They are trained with the masked binary cross entropy
     and a squared penalty, by dual coordinate ascent: there is no learning rate, and a
     few epochs are enough.
+
+    The parameters are, in their order:
+
+    - of the default model: `embedding_dim`, `shared_weight`, `label_correlation`,
+      `interactions`; of its features: `idf_power`, `std_power`;
+    - of its penalty and the scale of its output: `C`, `calibrate`;
+    - what is known of labels without cells: `label_features`, `base_rates`;
+    - another model or loss: `module`, `criterion`;
+    - weights of cells in the loss: `reduction`, `pos_weight`, `label_weight`,
+      `unlabeled_weight`, `label_smoothing`;
+    - the training: `optimizer`, `lr`, `max_epochs`, `batch_size`; when it ends early:
+      `early_stopping`, `validation_fraction`, `n_iter_no_change`, `tol`; and how it
+      goes on: `warm_start`;
+    - the run: `callbacks`, `device`, `random_state`, `verbose`, `net_params`.
 
     Parameters
     ----------
@@ -519,14 +520,14 @@ default=None
         """Return an unfitted copy to work on; `keep` shares what was fitted."""
         scratch = type(self)(**self.get_params(deep=False))
         if keep:
-            scratch.__dict__.update(_fitted_attributes(self))
+            scratch.__dict__.update(_persistence.fitted_attributes(self))
         return scratch
 
     def _adopt(self, fitted):
         """Take over what was fitted, in the place of what was there."""
-        old = _fitted_attributes(self)
+        old = _persistence.fitted_attributes(self)
         kept = {name: value for name, value in vars(self).items() if name not in old}
-        return take_over(self, {**kept, **_fitted_attributes(fitted)})
+        return take_over(self, {**kept, **_persistence.fitted_attributes(fitted)})
 
     def _validate(self, X, y, sample_weight, *, first, classes=None):
         """Return float32 X, the target and the weight of each stored cell."""
@@ -554,21 +555,6 @@ default=None
         is_told = self.label_features is not None or self.base_rates is not None
         self._label_prior = make_prior(self, X, first) if is_told else None
         return X, target, _data.make_targets(target.labels, sample_weight)
-
-    def _check_X(self, X, reset):
-        _data.refuse_dataset(X)
-        own_module = is_own(self.module)
-        check_same_features(self, X, reset=reset)
-        X = validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype=np.float32,
-            order="C",
-            allow_nd=own_module,
-        )
-        return _canonical(X)
 
     def _known_classes(self):
         return self.classes_ if self._one_dimensional else None
@@ -603,26 +589,3 @@ default=None
         _persistence.warn_of_other_versions(saved)
         if "net_" in state:
             self.net_.move_to(_persistence.device_on_load(self.device))
-
-
-def _canonical(X):
-    """Return X with each number of a CSR stored once, in order, and zeros not at all.
-
-    How many rows a column has, and how many columns a row, is counted by what is
-    stored. X itself stays as it is.
-    """
-    if not sp.issparse(X) or (X.has_canonical_format and X.data.all()):
-        return X
-    X = X.copy()
-    X.sum_duplicates()
-    X.eliminate_zeros()
-    return X
-
-
-def _fitted_attributes(estimator):
-    """Return what fitting set; others leave private attributes of their own."""
-    return {
-        name: value
-        for name, value in estimator.__dict__.items()
-        if name in _PRIVATE or (name.endswith("_") and not name.startswith("_"))
-    }

@@ -1,4 +1,4 @@
-"""Where a loaded model runs, and with what versions it was made."""
+"""The state of a fitted model, where it runs when loaded, and its versions."""
 
 import importlib.metadata
 import warnings
@@ -8,6 +8,18 @@ import torch
 from .._version import __version__
 from ..exceptions import DeviceWarning, VersionWarning
 from ._net import is_here, resolve_device
+
+# Fitted attributes that are not for users.
+_PRIVATE = (
+    "_feature_columns",
+    "_has_rate",
+    "_label_prior",
+    "_n_negative",
+    "_n_positive",
+    "_one_dimensional",
+    "_platt",
+    "_settled",
+)
 
 
 def device_on_load(device):
@@ -51,3 +63,12 @@ def warn_of_other_versions(saved):
             VersionWarning,
             stacklevel=3,
         )
+
+
+def fitted_attributes(estimator):
+    """Return what fitting set; others leave private attributes of their own."""
+    return {
+        name: value
+        for name, value in estimator.__dict__.items()
+        if name in _PRIVATE or (name.endswith("_") and not name.startswith("_"))
+    }

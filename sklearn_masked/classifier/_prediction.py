@@ -3,12 +3,15 @@
 import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._fitted import of_one_fit
 from .._typing import MatrixLike
+from ..labels.names import check_same_features
+from . import _data
 from ._additive import additive_parts
 from ._net import threads_for
+from ._solvers import is_own
 
 # A block of predictions holds at most so many rows, and logits.
 _BLOCK_ROWS = 1 << 13
@@ -189,6 +192,21 @@ class PredictionMixin:
         positive = (logits > 0).astype(np.int64)
         return self.classes_[positive] if self._one_dimensional else positive
 
+    def _check_X(self, X, reset):
+        _data.refuse_dataset(X)
+        own_module = is_own(self.module)
+        check_same_features(self, X, reset=reset)
+        X = validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=np.float32,
+            order="C",
+            allow_nd=own_module,
+        )
+        return _canonical(X)
+
     def _by_blocks(self, X, of_logits):
         """Return a function of the logits, computed block by block of rows."""
         check_is_fitted(self)
@@ -305,3 +323,17 @@ def _probabilities(logits):
     """Return the sigmoid in float64, strictly between 0 and 1."""
     proba = expit(logits.astype(np.float64))
     return np.clip(proba, np.nextafter(0, 1), np.nextafter(1, 0), out=proba)
+
+
+def _canonical(X):
+    """Return X with each number of a CSR stored once, in order, and zeros not at all.
+
+    How many rows a column has, and how many columns a row, is counted by what is
+    stored. X itself stays as it is.
+    """
+    if not sp.issparse(X) or (X.has_canonical_format and X.data.all()):
+        return X
+    X = X.copy()
+    X.sum_duplicates()
+    X.eliminate_zeros()
+    return X

@@ -116,7 +116,8 @@ class Answers:
         list of Answer
             Those that were saved. By `label_parents` and `exclusive_labels`, an answer
             says something of other labels of its sample: that is saved with it, as an
-            answer with the reason "implied", unless the cell has an answer already.
+            answer with the reason "implied", unless the cell has an answer already;
+            and with `share_duplicates` for equal texts, with the reason "duplicate".
 
         Raises
         ------
@@ -179,25 +180,36 @@ class Answers:
             return [self._ledger.by_id[entry["id"]][1] for entry in entries]
 
     def _closed_group(self, group):
-        """Return entries given together, those that they imply after them.
+        """Return entries given together, and what follows from them after them.
 
         They are in this order on disk, so that what a crash leaves of them has the
-        answers before what these imply.
+        answers before what follows from these.
         """
-        by_row = {}
-        for entry in group if self.relations else ():
+        given = {}
+        for entry in group:
             row, col = self._known_cell(entry["sample"], entry["label"])
-            if entry["value"] is not None:
-                by_row.setdefault(row, {})[col] = entry["value"]
-        implied = [
-            self._entry((row, col), value, group[0]["annotator"], None, "implied")
-            for row, values in by_row.items()
-            for col, value in self.relations.implied(values).items()
-            if not self._ledger.standing((row, col))
+            given.setdefault(row, {})[col] = entry["value"]
+        follows = []
+        for row, values in given.items():
+            decided = {col: value for col, value in values.items() if value is not None}
+            implied = self.relations.implied(decided)
+            others = [one for one in self.duplicates.get(row, ()) if one not in given]
+            follows += [
+                ((row, col), value, "implied") for col, value in implied.items()
+            ]
+            follows += [
+                ((other, col), value, "duplicate")
+                for other in others
+                for col, value in (values | implied).items()
+            ]
+        more = [
+            self._entry(cell, value, group[0]["annotator"], None, reason)
+            for cell, value, reason in follows
+            if not self._ledger.standing(cell)
         ]
-        if len(group) + len(implied) > 1:
+        if len(group) + len(more) > 1:
             screen = uuid.uuid4().hex
-            group = [{**entry, "screen": screen} for entry in group + implied]
+            group = [{**entry, "screen": screen} for entry in group + more]
         return group
 
     def _entry(self, cell, value, annotator, answer_id, reason=None):
@@ -331,6 +343,29 @@ class Answers:
                 )
                 self._labels_at = self._n_read
             return self._labels
+
+    def _asked_alone(self, labels):
+        """Return labels less the cells that are answered as those of equal texts.
+
+        An equal text in another fold would tell a model what it is to predict.
+        """
+        if not self.duplicates:
+            return labels
+        cells = labels.cells()
+        places = zip(cells.rows.tolist(), cells.cols.tolist(), strict=True)
+        kept = [
+            any(one.reason != "duplicate" for one in self._ledger.standing(cell))
+            for cell in places
+        ]
+        weights = None if cells.weights is None else cells.weights[kept]
+        return MaskedLabels.from_cells(
+            cells.rows[kept],
+            cells.cols[kept],
+            cells.values[kept],
+            shape=labels.shape,
+            weights=weights,
+            label_names=self.label_names,
+        )
 
     @property
     def training_labels(self) -> MaskedLabels:

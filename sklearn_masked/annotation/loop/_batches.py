@@ -214,12 +214,21 @@ class Asking:
                 if any(one.n >= n_entries for one in self._ledger.standing(cell))
             }
             rows = {cell: row for cell, row in rows.items() if cell not in taken}
+            rows = self._one_of_equal(rows)
             if rows:
                 asked = packed(map(self._cell_id, rows), rows.values())
                 entry = {"id": uuid.uuid4().hex, "asked": asked, "annotator": annotator}
                 self._log.append([{**entry, "time": now()}], "batch")
             self._read_log()
             return self._asked.table(list(rows), self.label_names)
+
+    def _one_of_equal(self, rows):
+        """Return the cells of a batch, only of the first of equal texts."""
+        first = {}
+        for row, _ in rows:
+            for other in self.duplicates.get(row, (row,)):
+                first.setdefault(other, row)
+        return {cell: said for cell, said in rows.items() if first[cell[0]] == cell[0]}
 
     def _read_seeds(self):
         if not self._seeds_read:

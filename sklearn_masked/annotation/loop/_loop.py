@@ -28,7 +28,7 @@ from ._report import LoopReport, make_report
 from ._salvage import SalvageReport, salvage
 from ._score import SHARES, forecast, score_labels
 from ._settings import NAMES, SampleIds, Settings, check_names, check_new
-from ._texts import Texts, are_texts
+from ._texts import Texts, are_texts, equal_texts
 
 
 class LabelingLoop(Asking, Answers):
@@ -70,6 +70,10 @@ class LabelingLoop(Asking, Answers):
         Weight in a fit of a negative that the loop did not ask for by chance, but for
         what seeds or a model say of it: see :func:`weigh_chosen_negatives`. 1 gives
         the labels no weights, for estimators that take none.
+    share_duplicates : bool, default=False
+        Whether an answer about a text holds for all texts of X that differ from it in
+        case, spaces and punctuation alone: these are answered with it, with the reason
+        "duplicate", unless they have an answer already, and asked once.
     random_state : int, default=None
         Decides the next cells, together with the answers so far. If None, drawn once
         and saved in the folder.
@@ -87,6 +91,8 @@ class LabelingLoop(Asking, Answers):
         The labels, in their order.
     folder : Path
         Where everything is.
+    duplicates : dict of int to list of int
+        With `share_duplicates`, of each row that has equal ones, all of these.
 
     Raises
     ------
@@ -156,8 +162,9 @@ class LabelingLoop(Asking, Answers):
             "unlabeled", "majority", "last", "raise"
         ] = "unlabeled",
         chosen_negative_weight: float = CHOSEN_NEGATIVE_WEIGHT,
-        label_parents: Any = None,
-        exclusive_labels: Any = None,
+        label_parents: dict[str, str] | None = None,
+        exclusive_labels: Sequence[Sequence[str]] | None = None,
+        share_duplicates: bool = False,
         random_state: int | None = None,
     ) -> None:
         self._prepare(
@@ -166,10 +173,11 @@ class LabelingLoop(Asking, Answers):
         self.relations: LabelRelations = LabelRelations(
             self.label_names, label_parents, exclusive_labels
         )
-        self.label_parents: dict[Any, Any] = dict(label_parents or {})
-        self.exclusive_labels: list[list[Any]] = [
+        self.label_parents: dict[str, str] = dict(label_parents or {})
+        self.exclusive_labels: list[list[str]] = [
             list(group) for group in exclusive_labels or []
         ]
+        self._share(share_duplicates)
         check_weight(chosen_negative_weight, "chosen_negative_weight")
         self.chosen_negative_weight: float = float(chosen_negative_weight)
         if random_state is not None and (
@@ -231,6 +239,7 @@ class LabelingLoop(Asking, Answers):
             ),
             label_parents=settings.get("label_parents"),
             exclusive_labels=settings.get("exclusive_labels"),
+            share_duplicates=settings.get("share_duplicates", False),
             random_state=settings["random_state"],
         )
 
@@ -306,6 +315,19 @@ class LabelingLoop(Asking, Answers):
         self._labels = self._fitted = None
         self._labels_at = -1
 
+    def _share(self, share_duplicates):
+        if not isinstance(share_duplicates, bool):
+            raise TypeError(
+                f"`share_duplicates` accepts True or False; got {share_duplicates!r}."
+            )
+        if share_duplicates and self._texts is None:
+            raise ValueError(
+                "`share_duplicates` accepts True where X are texts; got rows of "
+                "features."
+            )
+        self.share_duplicates = share_duplicates
+        self.duplicates = equal_texts(self.X) if share_duplicates else {}
+
     def _enter(self, folder, random_state):
         make_folder(folder)
         self.folder: Path = folder
@@ -334,6 +356,7 @@ class LabelingLoop(Asking, Answers):
                 chosen_negative_weight=self.chosen_negative_weight,
                 label_parents=self.label_parents,
                 exclusive_labels=self.exclusive_labels,
+                share_duplicates=self.share_duplicates,
                 random_state=self.random_state,
             )
         except BaseException:
@@ -446,7 +469,9 @@ class LabelingLoop(Asking, Answers):
         if n_more_cells is not None:
             check_count(n_more_cells, "n_more_cells")
         with self._guard:
-            labels, weighted = self.labels, self.training_labels
+            labels, weighted = map(
+                self._asked_alone, (self.labels, self.training_labels)
+            )
             random_cells = self._random_cells(labels)
         proba = self._held_out_proba(weighted, cv)
         scores = score_labels(proba, labels, random_cells)

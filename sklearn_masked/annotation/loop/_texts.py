@@ -1,5 +1,7 @@
 """The texts of a pool as features: for the first cells, and for the default model."""
 
+import re
+
 import numpy as np
 
 from ..._rows import count_rows
@@ -7,6 +9,7 @@ from ..scripts import are_unspaced, words_and_characters
 
 # In a pool that large, a word of one text alone helps no other.
 _LARGE = 1000
+_WORDS = re.compile(r"\w+")
 
 
 def are_texts(X):
@@ -14,6 +17,19 @@ def are_texts(X):
     if not count_rows(X) or getattr(X, "ndim", 1) != 1:
         return False
     return isinstance(X.iloc[0] if hasattr(X, "iloc") else X[0], str)
+
+
+def equal_texts(X):
+    """Return {row: all rows with the same text}, of rows that have such others.
+
+    Texts are the same that differ in case, spaces and punctuation alone.
+    """
+    by_words = {}
+    for row, text in enumerate(X):
+        words = " ".join(_WORDS.findall(text.casefold())) or text
+        by_words.setdefault(words, []).append(row)
+    groups = (rows for rows in by_words.values() if len(rows) > 1)
+    return {row: rows for rows in groups for row in rows}
 
 
 class Texts:

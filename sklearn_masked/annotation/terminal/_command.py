@@ -192,7 +192,14 @@ def _run(options):
             "--repair, questions are asked."
         )
     # Loading it takes a second, in which mistakes above are told already.
-    from ._folder import check_options, note_changes, opened, repair, write
+    from ._folder import (
+        check_options,
+        note_changes,
+        note_duplicates,
+        opened,
+        repair,
+        write,
+    )
 
     check_options(options, folder)
     if options.repair:
@@ -204,6 +211,7 @@ def _run(options):
         n_labels = count(len(labels.names), "label")
         say(f"{count(len(pool.texts), 'text')}, {n_labels}. Loading...")
         note_changes(loop, pool)
+        note_duplicates(loop)
         # Later, keys would be heard late while it loads.
         importlib.import_module("sklearn_masked.classifier")
         return _ask(loop, pool, labels.words, options)

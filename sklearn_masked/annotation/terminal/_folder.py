@@ -52,6 +52,7 @@ def opened(folder, pool, labels):
             seeds=labels.words or None,
             label_parents=labels.parents,
             exclusive_labels=labels.exclusive,
+            share_duplicates=True,
         )
     except FolderInUseError as error:
         raise Refused(str(error)) from None
@@ -65,6 +66,18 @@ def opened(folder, pool, labels):
         raise Refused(f"{error}{more}") from None
     except ValueError as error:
         raise Refused(f"{error} (--folder says which folder.)") from None
+
+
+def note_duplicates(loop):
+    """Say how many texts are answered with an equal one."""
+    n_texts = len(loop.duplicates)
+    n_groups = len({rows[0] for rows in loop.duplicates.values()})
+    if n_texts:
+        note(
+            f"{n_texts} texts are equal to others but for case, spaces and "
+            f"punctuation: {count(n_groups, 'text')} of them will be asked about, and "
+            "answered for all."
+        )
 
 
 def note_changes(loop, pool):

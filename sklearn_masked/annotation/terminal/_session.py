@@ -10,6 +10,8 @@ from ._pace import Pace
 from ._wording import count, plain
 
 WORDS = {1: "yes", 0: "no", None: "skipped"}
+# Reasons of answers that follow from others.
+_FOLLOW = ("implied", "duplicate")
 # Nobody reads a text that quickly: a key held down, or pressed twice.
 MIN_SECONDS = 0.15
 # After that many answers, what was said of the background has been read.
@@ -280,21 +282,19 @@ class Session:
         except OSError as error:
             self.message = f"NOT SAVED, please answer again: {plain(error)}"
             return False
-        implied = [one for one in saved if one.reason == "implied"]
+        follows = [one for one in saved if one.reason in _FOLLOW]
         given = list(zip(labels, values, strict=True))
-        self.message = f"{self._said(given, implied)}  (u takes it back)"
-        self._note(1, len(labels) + len(implied))
+        self.message = f"{self._said(given, follows)}  (u takes it back)"
+        self._note(1, len(labels) + len(follows))
         self._last_label = labels[-1]
         del self._questions[0]
-        self._drop(
-            {(sample, self.loop.label_names.index(one.label)) for one in implied}
-        )
+        self._drop({self._cell(one) for one in follows})
         self._n_asked += 1
         self._go_on()
         return True
 
-    def _said(self, given, implied):
-        """Return answers in words: (label, value) given, and those that they imply."""
+    def _said(self, given, follows):
+        """Return answers in words: (label, value) given, and those that follow."""
         if len(given) == 1:
             [(label, value)] = given
             said = f"{self._name(label)}: {WORDS[value]}."
@@ -309,9 +309,13 @@ class Session:
                 said = f"Yes: {', '.join(yes)}. No to the other {n_no}."
                 said = said if n_no else f"Yes to all {len(given)}."
         for value in (1, 0):
+            implied = (one for one in follows if one.reason == "implied")
             names = [one.label for one in implied if one.value == value]
             if names:
                 said += f" So also {WORDS[value]}: {', '.join(names)}."
+        equal = {one.sample for one in follows if one.reason == "duplicate"}
+        if equal:
+            said += f" And for {count(len(equal), 'equal text')}."
         return said
 
     def _drop(self, cells):
@@ -329,7 +333,7 @@ class Session:
         if not undone:
             self.message = "There is nothing to take back."
             return
-        given = [one for one in undone if one.reason != "implied"] or undone
+        given = [one for one in undone if one.reason not in _FOLLOW] or undone
         values = {self._cell(one): one.value for one in given}
         again = self._as_questions(list(values))
         self._drop(set(values))

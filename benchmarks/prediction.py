@@ -10,6 +10,7 @@ the growth of the peak over what it was with the data, beside the size of the re
 
 import argparse
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -22,8 +23,9 @@ import _engine as engine
 import numpy as np
 import scipy.sparse as sp
 
-from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
+from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier, serving
 from sklearn_masked.metrics import masked_roc_auc_scorer
+from sklearn_masked.serving import predict_top_k
 
 
 def decision_function(model, X, cells):
@@ -60,6 +62,18 @@ def scorer(model, X, cells):
     return np.array(masked_roc_auc_scorer(model, X, labels))
 
 
+def top_5(model, X, cells):
+    return predict_top_k(model, X, 5).labels
+
+
+def predictor(model, X, cells):
+    return serving.load("model.safetensors").predict_proba(X)
+
+
+def predictor_top_5(model, X, cells):
+    return predict_top_k(serving.load("model.safetensors"), X, 5).labels
+
+
 WAYS = {
     "decision_function": decision_function,
     "predict_proba": predict_proba,
@@ -67,6 +81,9 @@ WAYS = {
     "decision_function_cells": cells_alone,
     "the same cells out of whole rows": cells_from_rows,
     "masked_roc_auc_scorer": scorer,
+    "predict_top_k, 5": top_5,
+    "predict_proba, served": predictor,
+    "predict_top_k, 5, served": predictor_top_5,
 }
 
 
@@ -77,6 +94,7 @@ def run(way, folder, threads):
     model = pickle.loads(Path(folder, "model.pkl").read_bytes())
     cols = np.random.default_rng(1).integers(model.n_labels_, size=X.shape[0])
     cells = np.arange(X.shape[0]), cols
+    os.chdir(folder)
     before = engine.peak_mb()
     start, used = time.perf_counter(), time.process_time()
     result = WAYS[way](model, X, cells)
@@ -130,6 +148,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         sp.save_npz(Path(folder, "X.npz"), X, compressed=False)
         Path(folder, "model.pkl").write_bytes(pickle.dumps(model))
+        serving.export(model, Path(folder, "model.safetensors"))
         del X, model
         for _ in range(args.repeats):
             for way in args.ways:

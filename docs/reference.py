@@ -53,11 +53,11 @@ def own_members(cls):
         owner = next((c for c in cls.__mro__ if name in vars(c)), None)
         is_ours = owner is not None and owner.__module__.startswith("sklearn_masked")
         member = inspect.getattr_static(cls, name)
-        is_shown = callable(member) or isinstance(
-            member, property | classmethod | staticmethod
-        )
+        # Of the class, a method that is there only sometimes is a function, too.
+        is_shown = callable(getattr(cls, name)) or isinstance(member, property)
         # What has no docstring here says no more than the method that it replaces.
         documented = inspect.getdoc(getattr(cls, name)) and vars(owner or cls).get(name)
+        is_shown = is_shown and not name.endswith("_request")  # of every estimator
         if is_ours and is_shown and documented and not name.startswith("_"):
             names.append(name)
     return names

@@ -72,7 +72,7 @@ def arrays(n_samples=120, seed=0):
 
 def counts(n_samples=120, n_features=40, ones=False, seed=0):
     rng = np.random.default_rng(seed)
-    X = sp.random_array((n_samples, n_features), density=0.2, rng=rng, format="csr")
+    X = sp.csr_array(sp.random(n_samples, n_features, density=0.2, random_state=rng))
     X.data[:] = 1.0 if ones else rng.integers(1, 4, len(X.data))
     dense = X.toarray()
     y = (dense[:, :3] + dense[:, 3:6] > 0).astype(float)
@@ -431,9 +431,12 @@ def test_pruned_models_leave_out_the_smallest_weights(pairs, tmp_path, monkeypat
 
 def test_prune_and_dtype_refuse_what_they_cannot_do(tmp_path):
     X, y = arrays()
-    clf = MaskedMultiOutputClassifier(LogisticRegression()).fit(X, y)
-    with pytest.raises(UnservableModelError, match="`prune` leaves out weights of the"):
-        serving.export(clf, tmp_path / "model", prune=0.5)
+    for model in (masked(), MaskedMultiOutputClassifier(LogisticRegression())):
+        clf = model.fit(X, y)
+        with pytest.raises(
+            UnservableModelError, match="`prune` leaves out weights of a"
+        ):
+            serving.export(clf, tmp_path / "model", prune=0.5)
     with pytest.raises(ValueError, match="`prune` accepts a share from 0 to below 1"):
         serving.export(clf, tmp_path / "model", prune=1)
     with pytest.raises(

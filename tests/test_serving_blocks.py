@@ -56,7 +56,7 @@ def test_top_k_are_those_of_a_sort(X, k, batch_size):
 
 def fitted():
     rng = np.random.default_rng(0)
-    X = sp.random_array((100, 20), density=0.3, rng=rng, format="csr")
+    X = sp.csr_array(sp.random(100, 20, density=0.3, random_state=rng))
     y = (X[:, :5].toarray() > 0).astype(float)
     y[rng.random(y.shape) < 0.3] = np.nan
     clf = MaskedMultiLabelClassifier(random_state=0, max_epochs=2, device="cpu")

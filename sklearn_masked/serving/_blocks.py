@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._rows import count_rows, take_rows
 from .._typing import MatrixLike
-from ._rows import count, take
 
 # A block has at most so many rows, and so many predictions.
 _BLOCK_ROWS, _BLOCK_NUMBERS = 1 << 11, 1 << 22
@@ -34,7 +34,7 @@ def predict_blocks(
     *,
     method: str = "predict_proba",
     batch_size: int | None = None,
-) -> Iterator[Any]:
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Predict block by block of rows, so that all predictions are never in memory.
 
     Parameters
@@ -81,8 +81,8 @@ def predict_blocks(
         raise ValueError(
             f"`batch_size` accepts 1 or more rows, or None; got {batch_size!r}."
         )
-    for rows in row_blocks(count(X), n_labels, batch_size):
-        yield rows, predict(take(X, rows))
+    for rows in row_blocks(count_rows(X), n_labels, batch_size):
+        yield rows, predict(take_rows(X, rows))
 
 
 def predict_top_k(
@@ -92,7 +92,7 @@ def predict_top_k(
     *,
     method: str = "predict_proba",
     batch_size: int | None = None,
-) -> Any:
+) -> TopK:
     """Predict the k labels with the highest scores of each row.
 
     Rows are predicted block by block, and of each block the k best scores are kept, so
@@ -145,7 +145,7 @@ def predict_top_k(
     for rows, scores in blocks:
         best = _best(scores, k, method)
         if top is None:
-            shape = count(X), k
+            shape = count_rows(X), k
             top = TopK(np.empty(shape, scores.dtype), np.empty(shape, np.int64))
         top.scores[rows] = np.take_along_axis(scores, best, axis=1)
         top.labels[rows] = best

@@ -53,7 +53,8 @@ def export(
         except for scikit-learn's linear models. They are computed with in float32.
     prune : float, default=0.0
         From 0 to below 1, the share of the direct weights, and of the rows of the
-        embedding, that are left out: those that are smallest.
+        embedding, that are left out: those that are smallest. Of a
+        MaskedMultiLabelClassifier with the default `module`, fitted on a sparse X.
     X : array-like, default=None
         Rows on which the predictor is compared with the model, besides those made up.
 
@@ -111,9 +112,11 @@ def export(
         part.parts[0], n_pruned = reduced(part.parts[0], dtype, prune)
         if prune and not n_pruned:
             refuse(
-                "`prune` leaves out weights of the default model of "
-                f"MaskedMultiLabelClassifier, and this has none; got prune={prune}"
+                "`prune` leaves out weights of a MaskedMultiLabelClassifier with the "
+                "default module, fitted on a sparse X, and there is none; got "
+                f"prune={prune}"
             )
+        _read(part)
     header, arrays = pack(part)
 
     def write(file):

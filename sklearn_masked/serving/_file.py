@@ -206,7 +206,8 @@ def _header(data):
     length = int.from_bytes(data[:8].tobytes(), "little")
     if len(data) < 8 or length > min(len(data) - 8, _LARGEST_HEADER):
         raise ServedFileError("it is truncated, or not a file of a served model")
-    header = json.loads(data[8 : 8 + length].tobytes())
+    # Of bytes, json would guess the encoding, and import what decodes it.
+    header = json.loads(data[8 : 8 + length].tobytes().decode())
     if not isinstance(header, dict):
         raise ServedFileError("it is not a file that `serving.export` wrote")
     return header, 8 + length

@@ -3,24 +3,13 @@
 import numpy as np
 from scipy.special import expit, logit
 
+from ._models import Model
+
 # As sklearn_masked.calibration has it.
 _TINY = 1e-12
 
 
-class Meta:
-    """Base of models that give probabilities, and decisions at one half."""
-
-    def positive(self, X):
-        """Return which labels are more probable than not."""
-        return self.proba(X) > 0.5
-
-    def both(self, X):
-        """Return the probabilities of the two classes of a single label."""
-        proba = self.proba(X)
-        return np.hstack([1 - proba, proba])
-
-
-class Pipeline(Meta):
+class Pipeline(Model):
     """Transformers and a model, one after the other."""
 
     def __init__(self, part, steps):
@@ -59,7 +48,7 @@ class Pipeline(Meta):
         return self.model.both(self._rows(X))
 
 
-class Members(Meta):
+class Members(Model):
     """Base of what is made of several models of the same labels."""
 
     def __init__(self, part, members):
@@ -99,6 +88,10 @@ class Calibrated(Members):
         with np.errstate(divide="ignore"):
             shifted = expit(logit(proba) + self.shift)
         return np.where(self.shift == 0, proba, shifted)
+
+    def positive(self, X):
+        """Return which labels are more probable than not."""
+        return self.proba(X) > 0.5
 
 
 class SigmoidMap:

@@ -12,7 +12,20 @@ _LARGEST = np.finfo(np.float32).max
 _COUNTS, _FARTHEST = 0.3, 4.0
 
 
-class DirectShared:
+class Model:
+    """Base of models: they have `decision` and `proba`, arrays of a column a label."""
+
+    def positive(self, X):
+        """Return which labels are predicted positive."""
+        return self.decision(X) > 0
+
+    def both(self, X):
+        """Return the probabilities of the two classes of a single label."""
+        proba = self.proba(X)
+        return np.hstack([1 - proba, proba])
+
+
+class DirectShared(Model):
     """The default model: its formula is in docs/algorithm.md.
 
     Parameters
@@ -95,10 +108,6 @@ class DirectShared:
         logits += self.intercept
         return _checked(logits, self.constant)
 
-    def positive(self, X):
-        """Return which labels are more probable than not."""
-        return self._logits(X) > 0
-
     def both(self, X):
         """Return the probabilities of the two classes of a single label."""
         logits = self._logits(X)
@@ -150,7 +159,7 @@ class EmbeddingBag(DirectShared):
         return _checked(hidden @ self.output + self.bias, self.constant)
 
 
-class Linear:
+class Linear(Model):
     """Linear models, one a label, that are stacked.
 
     Parameters
@@ -166,8 +175,6 @@ class Linear:
         self.coef = part.array("coef", (None, None), dtype)
         self.n_in, self.n_labels = self.coef.shape
         self.intercept = part.array("intercept", (self.n_labels,), dtype)
-        # A model without probabilities has no link.
-        self.link = part.setting("link", str, type(None), among=(None, "logistic"))
 
     def decision(self, X):
         """Return the scores."""
@@ -175,17 +182,8 @@ class Linear:
         return X @ self.coef + self.intercept
 
     def proba(self, X):
-        """Return the probabilities."""
+        """Return the probabilities, those of a logistic model."""
         return expit(self.decision(X).astype(np.float64, copy=False))
-
-    def positive(self, X):
-        """Return which scores are above 0."""
-        return self.decision(X) > 0
-
-    def both(self, X):
-        """Return the probabilities of the two classes of a single label."""
-        proba = self.proba(X)
-        return np.hstack([1 - proba, proba])
 
 
 def probabilities(logits):

@@ -8,15 +8,15 @@ import scipy.sparse as sp
 from ..exceptions import UnservableModelError
 from ._file import Part
 
-_LINKS = {
-    "LogisticRegression": "logistic",
-    "LogisticRegressionCV": "logistic",
-    "LinearSVC": None,
-    "Perceptron": None,
-    "RidgeClassifier": None,
-    "RidgeClassifierCV": None,
-    "SGDClassifier": None,
-}
+_LINEAR = (
+    "LinearSVC",
+    "LogisticRegression",
+    "LogisticRegressionCV",
+    "Perceptron",
+    "RidgeClassifier",
+    "RidgeClassifierCV",
+    "SGDClassifier",
+)
 _VECTORIZERS = "CountVectorizer", "TfidfVectorizer", "HashingVectorizer"
 
 
@@ -228,40 +228,34 @@ def _multi_output(model):
     n_features = getattr(model, "n_features_in_", None)
     if n_features is None:
         refuse("MaskedMultiOutputClassifier was fitted on texts; vectorize them before")
-    columns, links = [], set()
+    columns = []
     for estimator in model.estimators_:
         if type(estimator).__name__ == "ConstantLabel":
-            logit = estimator.decision_function([0])[0]
-            columns.append((np.zeros(n_features), logit))
-            continue
-        coef, intercept, link = _binary(estimator)
-        columns.append((coef, intercept))
-        links.add(link)
-    coef, intercept = (np.array(part) for part in zip(*columns, strict=True))
-    # Where all labels are constants, their logits give their probabilities.
-    link = links.pop() if links else "logistic"
-    return _stacked(coef, intercept, link)
+            columns.append((np.zeros(n_features), estimator.decision_function([0])[0]))
+        else:
+            columns.append(_binary(estimator))
+    return _stacked(*zip(*columns, strict=True))
 
 
 def _linear(model):
-    coef, intercept, link = _binary(model)
-    return _stacked(coef[None], np.array([intercept]), link)
+    return _stacked(*zip(_binary(model), strict=True))
 
 
-def _stacked(coef, intercept, link):
-    arrays = {"coef": coef.T, "intercept": intercept.astype(coef.dtype)}
-    return Part("Linear", {"link": link}, arrays, weights=("coef",))
+def _stacked(coefs, intercepts):
+    coef = np.array(coefs).T
+    arrays = {"coef": coef, "intercept": np.array(intercepts, coef.dtype)}
+    return Part("Linear", arrays=arrays, weights=("coef",))
 
 
 def _binary(model):
-    """Return coefficients, intercept and link of a binary classifier.
+    """Return coefficients and intercept of a binary classifier.
 
     Scalers before it are multiplied in.
     """
     name, home = type(model).__name__, type(model).__module__.partition(".")[0]
     if (home, name) == ("sklearn", "Pipeline"):
         *scalers, last = [one for _, one in model.steps]
-        coef, intercept, link = _binary(last)
+        coef, intercept = _binary(last)
         for part in reversed([part_of(one) for one in scalers]):
             if part.kind != "Scaler" or "low" in part.settings:
                 refuse(f"a label's pipeline has a step {part.kind} of its own")
@@ -269,22 +263,19 @@ def _binary(model):
             scale = get("factor", 1) / get("divisor", np.ones(len(coef)))
             intercept += coef @ (get("offset", 0) - get("shift", 0) * scale)
             coef = coef * scale
-        return coef, intercept, link
-    if home != "sklearn" or name not in _LINKS:
+        return coef, intercept
+    if home != "sklearn" or name not in _LINEAR:
         refuse(
             f"MaskedMultiOutputClassifier of {name} is not one of linear models, "
-            f"{', '.join(_LINKS)}, or of pipelines of scalers and one of these"
+            f"{', '.join(_LINEAR)}, or of pipelines of scalers and one of these"
         )
     if len(model.classes_) != 2:
         refuse(f"{name} has {len(model.classes_)} classes, and no labels")
-    coef = model.coef_.toarray() if sp.issparse(model.coef_) else model.coef_
-    link = _LINKS[name]
-    if name == "SGDClassifier" and model.loss == "log_loss":
-        link = "logistic"
-    if link is None and hasattr(model, "predict_proba"):
+    # Of the linear models with probabilities, this one's need not be logistic.
+    if getattr(model, "loss", None) == "modified_huber":
         refuse(f"the probabilities of {name}(loss={model.loss!r}) are not logistic")
-    intercept = float(np.ravel(model.intercept_)[0])
-    return np.ravel(coef), intercept, link
+    coef = model.coef_.toarray() if sp.issparse(model.coef_) else model.coef_
+    return np.ravel(coef), float(np.ravel(model.intercept_)[0])
 
 
 def _calibrated(model):
@@ -338,7 +329,7 @@ def _tuned(model):
 
 _PARTS = {
     **{("sklearn", name): _vectorizer for name in _VECTORIZERS},
-    **{("sklearn", name): _linear for name in _LINKS},
+    **{("sklearn", name): _linear for name in _LINEAR},
     ("sklearn", "TfidfTransformer"): _tfidf,
     ("sklearn", "Normalizer"): _normalizer,
     ("sklearn", "StandardScaler"): _scaler,

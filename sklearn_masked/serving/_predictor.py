@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from .._rows import count_rows, take_rows
 from .._typing import MatrixLike
 from ..exceptions import ServedFileError
 from ._blocks import row_blocks
 from ._file import unpack
 from ._meta import MAPS, Calibrated, Pipeline, Tuned
 from ._models import DirectShared, EmbeddingBag, Linear
-from ._rows import count, read_numbers, read_texts, take
+from ._rows import read_numbers, read_texts
 from ._text import CountVectorizer, HashingVectorizer
 from ._transformers import FeatureUnion, Scaler
 from ._weighting import Normalizer, TfidfTransformer
@@ -126,7 +127,7 @@ class _IfModelHas:
 
     def __get__(self, predictor: Any, owner: Any = None) -> Any:
         if predictor is None:
-            return self
+            return self.method
         name = self.method.__name__
         if name not in predictor._methods:
             raise AttributeError(f"the exported model has no method {name}")
@@ -252,10 +253,10 @@ class Predictor:
         """Return a function of rows, computed block by block of them."""
         X = self._rows(X)
         result = None
-        for rows in row_blocks(count(X), self.n_labels_):
-            part = of_rows(take(X, rows))
+        for rows in row_blocks(count_rows(X), self.n_labels_):
+            part = of_rows(take_rows(X, rows))
             if result is None:
-                result = np.empty((count(X), part.shape[1]), part.dtype)
+                result = np.empty((count_rows(X), part.shape[1]), part.dtype)
             result[rows] = part
         return of_rows(X) if result is None else result
 

@@ -21,7 +21,7 @@ def reduced(part, dtype, prune):
     dtype : {"float32", "float16"} or None
         Of the weights; None leaves them as they are.
     prune : float
-        The share of weights of each :class:`DirectShared` that is left out.
+        The share of the weights of a default model, fitted on a sparse X, to leave out.
 
     Returns
     -------
@@ -33,7 +33,8 @@ def reduced(part, dtype, prune):
     done = [reduced(one, dtype, prune) for one in part.parts]
     part = replace(part, parts=[one for one, _ in done])
     n_pruned = sum(n for _, n in done)
-    if prune and part.kind == "DirectShared":
+    # Of an array, every column counts in every row.
+    if prune and part.kind == "DirectShared" and "shift" not in part.arrays:
         part, n_pruned = _pruned(part, prune), n_pruned + 1
     if dtype is None:
         return part, n_pruned

@@ -6,16 +6,6 @@ import scipy.sparse as sp
 FLOATS = np.float64, np.float32
 
 
-def count(X):
-    """Return the number of rows."""
-    return X.shape[0] if getattr(X, "shape", None) else len(X)
-
-
-def take(X, rows):
-    """Return the rows of a slice, of whatever scikit-learn calls X."""
-    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
-
-
 def read_texts(X):
     """Return texts as something that slices of can be taken."""
     if isinstance(X, str | bytes):

@@ -75,7 +75,7 @@ class Analyzer:
         if self.last == 1:
             return tokens
         ngrams = list(tokens) if self.first == 1 else []
-        for n in range(max(self.first, 2), self.last + 1):
+        for n in range(max(self.first, 2), min(self.last, len(tokens)) + 1):
             runs = zip(*(tokens[start:] for start in range(n)), strict=False)
             ngrams.extend(map(" ".join, runs))
         return ngrams

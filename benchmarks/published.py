@@ -101,7 +101,13 @@ def load(name, folder):
         bits = _quality_data._read_features(path)
         X, X_later = bits[at[0]], bits[later]
     data = types.SimpleNamespace(
-        X=X, X_test=X_later, Y=Y[at[0]], Y_test=Y[later], kind=kind, words=words
+        name=name,
+        X=X,
+        X_test=X_later,
+        Y=Y[at[0]],
+        Y_test=Y[later],
+        kind=kind,
+        words=words,
     )
     if texts:
         data.tokens = _quality_data.Set("goemotions", X, X, Y, Y, texts).tokens

@@ -3,6 +3,7 @@
 Nothing is listed by hand, so that no public name can lack a page.
 """
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -26,6 +27,7 @@ def public_names(module):
     return [name for name in names if not inspect.ismodule(getattr(loaded, name))]
 
 
+@functools.cache
 def homes():
     """Return {(module, name): full name under which the object has its page}.
 

@@ -32,6 +32,11 @@ def stems(text):
     return [word[:4] for word in text.split()]
 
 
+def pieces(text):
+    """Return pieces of one and two characters, the short ones first."""
+    return [text[i : i + n] for n in (1, 2) for i in range(len(text) - n + 1)]
+
+
 def backwards(text):
     return [word[::-1] for word in text.split()]
 
@@ -50,6 +55,7 @@ VECTORIZERS = {
     "stems": CountVectorizer(tokenizer=stems, token_pattern=None),
     "not in the text": CountVectorizer(tokenizer=backwards, token_pattern=None),
     "own": CountVectorizer(analyzer=stems),
+    "own pieces": CountVectorizer(analyzer=pieces),
     "own preprocessor": CountVectorizer(preprocessor=lambda text: text[::-1] + "!"),
     "hashed": HashingVectorizer(ngram_range=(1, 2)),
 }
@@ -78,6 +84,7 @@ def test_terms_are_those_of_the_analyzer_and_stand_in_the_text(name, text):
         ("group", "one two", ["o", "t"]),
         ("stems", "keepers saving", ["keep", "savi"]),
         ("own", "keepers saving", ["keep", "savi"]),
+        ("own pieces", "東京東", ["東", "京", "東", "東京", "京東"]),
         ("not in the text", "abc", [None]),
         ("n-grams", "shot the ball", ["shot", "ball", "shot|ball"]),
         ("characters", "a  bc", ["a ", "  b", "bc", "a  b", "  bc"]),
@@ -97,6 +104,12 @@ def test_the_second_of_two_alike_is_the_second():
         if term.name == "his"
     ]
     assert spans == [((5, 8),)]
+
+
+def test_words_of_an_own_analyzer_are_found_as_words_before_parts_of_them():
+    vectorizer = CountVectorizer(analyzer=lambda text: ["is", "his", "is", "is", "is"])
+    spans = [term.spans for term in locate_terms(vectorizer, "this his is")]
+    assert spans == [((9, 11),), ((5, 8),), (), (), ()]
 
 
 def test_letters_that_change_length_in_lower_case_keep_their_places():

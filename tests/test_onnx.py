@@ -29,6 +29,7 @@ from test_inspection_explain import (  # noqa: E402
 )
 
 from sklearn_masked import (  # noqa: E402
+    DescribedLabelsClassifier,
     MaskedMultiLabelClassifier,
     MaskedMultiOutputClassifier,
 )
@@ -139,6 +140,17 @@ def test_pipelines_of_texts(name):
         kwargs = {"initial_types": [("X", StringTensorType([None]))]}
     check(model, TEXTS, **kwargs)
     check(model, new, **kwargs)
+
+
+def test_labels_that_words_describe():
+    classifier = MaskedMultiLabelClassifier(
+        2, max_epochs=3, base_rates=0.3, random_state=0
+    )
+    words = ["troops shelling", "striker keeper", "penalty"]
+    model = DescribedLabelsClassifier(
+        make_pipeline(TfidfVectorizer(), classifier), words
+    )
+    check(model.fit(TEXTS, Y), TEXTS)
 
 
 @pytest.mark.parametrize(

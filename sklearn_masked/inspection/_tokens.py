@@ -74,7 +74,7 @@ def locate_terms(vectorizer, text):
         terms = None
     # A class of the user's own may analyze otherwise.
     if terms is None or [term.name for term in terms] != names:
-        terms = _found_in_order(names, text)
+        terms = _found_by_name(names, text)
     return terms
 
 
@@ -179,15 +179,27 @@ def _split(characters):
             run = []
 
 
-def _found_in_order(names, text):
-    """Return terms where they stand in the text, each after the one before."""
-    end, lower = 0, text.lower()
+def _found_by_name(names, text):
+    """Return terms where they stand in a text: the n-th of a name at its n-th place.
+
+    Whole words are preferred to beginnings of words, and these to any other place.
+    """
+    lower = text.lower()
     lower = lower if len(lower) == len(text) else text
-    terms = []
+    after, terms = {}, []
     for name in names:
         wanted = str(name)
-        start = lower.find(wanted, end) if wanted else -1
+        piece = re.escape(wanted)
+        patterns = rf"(?<!\w){piece}(?!\w)", rf"(?<!\w){piece}", piece
+        starts = (
+            found.start()
+            for pattern in patterns
+            if (found := re.compile(pattern).search(lower, after.get(wanted, 0)))
+        )
+        start = next(starts, -1) if wanted else -1
+        span = ()
         if start >= 0:
-            end = start + len(wanted)
-        terms.append(Term(wanted, ((start, end),) if start >= 0 else ()))
+            after[wanted] = start + 1
+            span = ((start, start + len(wanted)),)
+        terms.append(Term(wanted, span))
     return terms

@@ -6,7 +6,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ..classifier import MaskedMultiLabelClassifier
+from ..classifier import DescribedLabelsClassifier, MaskedMultiLabelClassifier
 from ..multioutput import MaskedMultiOutputClassifier
 
 
@@ -55,7 +55,8 @@ def to_onnx(
     ----------
     model : fitted classifier or pipeline
         That ends in one of the classifiers that :func:`register_converters` names,
-        after steps that skl2onnx converts or a vectorizer of words.
+        after steps that skl2onnx converts or a vectorizer of words; or a
+        :class:`~sklearn_masked.DescribedLabelsClassifier` of such a pipeline.
     initial_types : list of (str, skl2onnx type), default=None
         Names and types of the inputs, as skl2onnx takes them. None is one input, "X":
         texts, shape (n_samples,), where the first step is a vectorizer of words, else
@@ -100,6 +101,8 @@ def to_onnx(
     from . import _text
 
     check_is_fitted(model)
+    if isinstance(model, DescribedLabelsClassifier):
+        model = model.estimator_
     register_converters()
     if initial_types is None:
         initial_types = [("X", _input_type(model))]

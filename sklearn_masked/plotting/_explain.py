@@ -167,7 +167,7 @@ class ExplanationDisplay:
         X: MatrixLike,
         *,
         sample: int = 0,
-        label: int | None = None,
+        label: Any = None,
         n_features: int = 10,
         feature_names: Names = None,
         ax: Any = None,
@@ -195,7 +195,7 @@ class ExplanationDisplay:
         ax: Any = None,
         *,
         sample: int = 0,
-        label: int | None = None,
+        label: Any = None,
         n_features: int = 10,
     ) -> Self:
         """Draw the terms, each from where the ones below it end.

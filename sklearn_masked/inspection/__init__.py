@@ -1,4 +1,4 @@
-"""How sure a score is, which of two models is better, and what a model goes by."""
+"""How sure a score is, which of two models is better, and which features decide."""
 
 from ._audited import AuditedPerformance, audited_performance
 from ._coefficients import LabelCoefficients, label_coefficients

@@ -1,4 +1,4 @@
-"""Which features speak for and against each label, on the whole."""
+"""Features for and against each label, over all rows."""
 
 from dataclasses import dataclass
 from numbers import Integral
@@ -42,7 +42,7 @@ class LabelCoefficients:
         features of a row. They are covariances with the logit over its variance, and
         add up to 1; one that works against the others is below 0.
     order : {"effect", "coefficient"}
-        What the features are ranked by.
+        Which of them rank the features.
     """
 
     label_names: list[Any]
@@ -54,7 +54,7 @@ class LabelCoefficients:
 
     @property
     def scores(self) -> list[Any]:
-        """What the features are ranked by: the effects or the coefficients."""
+        """The numbers that rank the features: the effects or the coefficients."""
         return self.effects if self.order == "effect" else self.coefficients
 
     def to_frame(self) -> Any:

@@ -1,4 +1,4 @@
-"""What each feature of a row adds to its logits."""
+"""Contributions of features to the logits of single rows."""
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ _MOST_SHOWN = 10  # features, or rows, of a text
 
 
 class FeatureContributions(NamedTuple):
-    """What the features of one row add to one logit, from the largest to the least.
+    """Contributions of the features of one row to one logit, the largest first.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class FeatureContributions(NamedTuple):
 
 @dataclass(frozen=True)
 class Explanation:
-    """What features add to the logits of rows; the terms add up to each logit exactly.
+    """Contributions of features to the logits of rows, which add up exactly.
 
     Made by :func:`explain`. An entry is a feature that a row has: each that a sparse
     row stores, all of an array's.

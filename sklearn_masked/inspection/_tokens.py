@@ -1,4 +1,4 @@
-"""Where in a text the features of a vectorizer stand."""
+"""Locate the features of a vectorizer in a text."""
 
 import re
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Which features speak for a label, on the whole and of one row."""
+"""Features for and against labels: over all rows, and of one row."""
 
 from typing import Any, Self
 
@@ -82,7 +82,7 @@ class LabelCoefficientsDisplay:
         return cls(coefficients=found).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw what the features are ranked by, their effects or their coefficients.
+        """Draw the numbers that rank the features, their effects or coefficients.
 
         Parameters
         ----------

@@ -26,7 +26,7 @@ def silent(text):
     """Print nothing."""
 
 
-# What a saved net has the names of: classes, and where callbacks print.
+# Names in a saved net: of classes, and of functions that callbacks print by.
 _NAMED = {
     kind.__name__: kind
     for kind in (

@@ -2,7 +2,7 @@
 One labeled category per abstract
 =================================
 
-One labeled category an abstract: the shared model beside C separate ones.
+The shared model beside one logistic regression per label::
 
     python examples/arxiv.py --data FOLDER --mask one-sought
 
@@ -63,7 +63,7 @@ def generate(seed):
 
 
 def one_sought(Y, names, seed):
-    """Keep one cell a row: a positive half of the time, else a random label."""
+    """Keep one cell per row: a positive half of the time, else a random label."""
     rng = np.random.RandomState(seed)
     cols = np.empty(Y.shape[0], int)
     for i in range(Y.shape[0]):

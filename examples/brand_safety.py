@@ -2,12 +2,10 @@
 News: from decisions to a model file
 ====================================
 
-Brand safety: from one decision an article to a model file that is used elsewhere.
-
 Each snippet of the training corpus has ONE decision, a category confirmed or denied;
 the test snippets have all ten. The program trains the default model, compares it with
 separate models and with one that is told what each category means, writes it, and has
-another process load it and judge a new text.
+another process load it and judge a new text::
 
     python examples/brand_safety.py
 """

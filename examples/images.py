@@ -2,11 +2,9 @@
 Images: a convolutional module of your own
 ==========================================
 
-Images: a convolutional module of your own on digits of which little is labeled.
-
 Each image of scikit-learn's digits has ten labels ("is it a 3?"); a person looked at
-one of them an image, half of the time the right one. The module is plain torch; the
-masked loss, the batches and the scikit-learn interface come from the estimator.
+one of them per image, half of the time the right one. The module is plain torch; the
+masked loss, the batches and the scikit-learn interface come from the estimator::
 
     python examples/images.py
 """

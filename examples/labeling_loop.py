@@ -2,7 +2,7 @@
 From zero labels: seek, query, audit
 ====================================
 
-From zero labels on: find first cells, label the tricky ones, look for mistakes.
+Find first cells, label the tricky ones, look for mistakes::
 
     python examples/labeling_loop.py
     python examples/labeling_loop.py --data FOLDER --cells 4000 --plot curves.png

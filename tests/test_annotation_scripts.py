@@ -7,9 +7,9 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import roc_auc_score
 
+from sklearn_masked._scripts import words_and_characters
 from sklearn_masked.annotation import LabelingLoop
 from sklearn_masked.annotation.loop._texts import Texts
-from sklearn_masked.annotation.scripts import words_and_characters
 
 # Words of a topic, and what stands around them, for each script.
 SCRIPTS = {

@@ -27,7 +27,8 @@ def program(monkeypatch, tmp_path):
         return json.loads(written.read_text()) if written.exists() else module
 
     yield run
-    for name in ("_engine", "metrics", "prediction", "scaling", "training"):
+    names = "_engine", "_quality_data", "metrics", "prediction", "scaling", "serving"
+    for name in (*names, "training"):
         sys.modules.pop(name, None)
 
 
@@ -91,3 +92,19 @@ def test_ways_to_predict_give_the_same_cells(program):
         for way in ("decision_function_cells", "the same cells out of whole rows")
     )
     np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_damaged_files_and_code_that_one_would_run_are_seen(program, tmp_path):
+    module, path = importlib.import_module("serving"), tmp_path / "model"
+    X = np.eye(4)
+    y = np.where(np.eye(4) > 0, np.nan, X[::-1])
+    module.serving.export(module.classifier().fit(X, y), path)
+    data, rng = path.read_bytes(), np.random.default_rng(0)
+    assert module._end(path, X) == "loaded"
+    with module.no_code():
+        for _ in range(30):
+            damaged = module.damage(data, rng)
+            path.write_bytes(damaged)
+            assert damaged == data or module._end(path, X) == "error"
+    with pytest.raises(RuntimeError, match="a file asked for"), module.no_code():
+        exec("1")

@@ -21,6 +21,7 @@ TABLE = [
     "exceptions",
     "_fitted",
     "_rows",
+    "_scripts",
     "feature_extraction",
     "labels",
     "_targets",

@@ -44,6 +44,7 @@ from sklearn_masked import (
     MaskedTunedThresholdClassifierCV,
     serving,
 )
+from sklearn_masked.annotation import LabelingLoop
 from sklearn_masked.exceptions import UnservableModelError
 from sklearn_masked.metrics import masked_roc_auc_scorer
 
@@ -362,6 +363,19 @@ def test_names_of_labels_and_features_are_kept_and_checked(tmp_path):
     assert predictor.feature_names_in_.tolist() == [10, 11, 12, 13, 14]
     with pytest.raises(ValueError, match="feature 0 is 14 and must be 10"):
         predictor.predict(numbered[numbered.columns[::-1]])
+
+
+@pytest.mark.parametrize("word", ["war", "战争"])
+def test_the_model_of_a_labeling_loop_is_served(word, tmp_path):
+    X = [f"{word} {i}{word}" if i % 2 else f"peace {i} 和平" for i in range(40)]
+    with LabelingLoop(
+        None, X, folder=tmp_path / "loop", label_names=["war"], random_state=0
+    ) as loop:
+        loop.answer(range(30), ["war"] * 30, [i % 2 for i in range(30)])
+        loop.fit()
+        predictor = serve(loop.model, tmp_path)
+        assert_same(predictor, loop.model, X)
+    assert predictor.label_names_.tolist() == ["war"]
 
 
 def test_a_scorer_takes_a_predictor(tmp_path):

@@ -15,6 +15,7 @@ from sklearn.feature_extraction.text import (
 )
 from sklearn.utils.murmurhash import murmurhash3_32 as sklearn_hash
 
+from sklearn_masked._scripts import words_and_characters
 from sklearn_masked.exceptions import UnservableModelError
 from sklearn_masked.serving._hashing import hashed_columns, murmurhash3_32
 from sklearn_masked.serving._parts import part_of
@@ -31,6 +32,7 @@ TEXTS = st.text(
 )
 DOCUMENTS = st.lists(TEXTS, min_size=1, max_size=5)
 ANALYSES = {
+    "scripts without spaces": {"analyzer": words_and_characters, "lowercase": False},
     "default": {},
     "as it is": {"lowercase": False},
     "unicode accents": {"strip_accents": "unicode"},

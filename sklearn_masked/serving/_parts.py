@@ -5,6 +5,7 @@ from numbers import Integral
 import numpy as np
 import scipy.sparse as sp
 
+from .._scripts import words_and_characters
 from ..exceptions import UnservableModelError
 from ._file import Part
 
@@ -48,8 +49,12 @@ def refuse(why):
 def _vectorizer(model):
     """Return a vectorizer, its vocabulary in the order of the columns."""
     name = type(model).__name__
+    params = model.get_params()
+    if model.analyzer is words_and_characters:  # which takes a text as it is
+        as_it_is = {"lowercase": False, "strip_accents": None, "preprocessor": None}
+        params |= {"analyzer": words_and_characters.__name__, **as_it_is}
     for parameter in ("preprocessor", "tokenizer", "strip_accents", "analyzer"):
-        if callable(getattr(model, parameter)):
+        if callable(params[parameter]):
             refuse(
                 f"`{parameter}` of {name} is a function, and a file holds none; pass "
                 "texts through it before, or choose a `token_pattern`"
@@ -62,9 +67,9 @@ def _vectorizer(model):
     settings = {
         "encoding": model.encoding,
         "decode_error": model.decode_error,
-        "lowercase": bool(model.lowercase),
-        "strip_accents": model.strip_accents or None,
-        "analyzer": model.analyzer,
+        "lowercase": bool(params["lowercase"]),
+        "strip_accents": params["strip_accents"] or None,
+        "analyzer": params["analyzer"],
         "min_n": int(low),
         "max_n": int(high),
         "binary": bool(model.binary),

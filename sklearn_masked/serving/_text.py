@@ -8,6 +8,7 @@ from itertools import repeat
 import numpy as np
 import scipy.sparse as sp
 
+from .._scripts import words_and_characters
 from ._hashing import hashed_columns
 from ._weighting import Weighting
 
@@ -41,8 +42,9 @@ class Analyzer:
         self.first, self.last = (part.setting(name, int) for name in ("min_n", "max_n"))
         if not 1 <= self.first <= self.last:
             part.refuse(f"its n-grams are of {self.first} to {self.last}")
-        kind = part.setting("analyzer", str, among=("word", "char", "char_wb"))
-        self.cut = getattr(self, f"_{kind}_ngrams")
+        kinds = "word", "char", "char_wb", words_and_characters.__name__
+        kind = part.setting("analyzer", str, among=kinds)
+        self.cut = getattr(self, f"_{kind}_ngrams", words_and_characters)
         if kind == "word":
             pattern = part.setting("token_pattern", str)
             pattern = re.compile(_FASTER.get(pattern, pattern))

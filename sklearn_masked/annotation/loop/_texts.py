@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from ..._rows import count_rows
-from ..scripts import are_unspaced, words_and_characters
+from ..._scripts import are_unspaced, words_and_characters
 
 # In a pool that large, a word of one text alone helps no other.
 _LARGE = 1000

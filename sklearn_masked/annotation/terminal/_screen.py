@@ -5,7 +5,7 @@ import unicodedata
 
 from prompt_toolkit.utils import get_cwidth
 
-from ..scripts import has_unspaced
+from ..._scripts import has_unspaced
 from ._wording import count
 from ._wrap import clean, fit, wrap_text
 

@@ -15,7 +15,9 @@ from sklearn.feature_extraction.text import (  # noqa: E402
     CountVectorizer,
     TfidfVectorizer,
 )
+from sklearn.frozen import FrozenEstimator  # noqa: E402
 from sklearn.linear_model import LogisticRegression, SGDClassifier  # noqa: E402
+from sklearn.model_selection import KFold  # noqa: E402
 from sklearn.pipeline import make_pipeline, make_union  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.svm import LinearSVC  # noqa: E402
@@ -23,17 +25,21 @@ from test_docs import ROOT, run_blocks  # noqa: E402
 from test_inspection_explain import (  # noqa: E402
     EVERYTHING,
     MODELS,
+    WRAPPED,
     Own,
     fit,
+    inner,
     problem,
 )
 
 from sklearn_masked import (  # noqa: E402
     DescribedLabelsClassifier,
+    MaskedLabels,
     MaskedMultiLabelClassifier,
     MaskedMultiOutputClassifier,
 )
 from sklearn_masked.onnx import register_converters, to_onnx  # noqa: E402
+from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV  # noqa: E402
 
 TEXTS = [
     "Troops cross the border, 東京 3½",
@@ -151,6 +157,28 @@ def test_labels_that_words_describe():
         make_pipeline(TfidfVectorizer(), classifier), words
     )
     check(model.fit(TEXTS, Y), TEXTS)
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_calibrators_and_thresholds_are_folded_in(name):
+    X, y = problem(False)
+    model = FrozenEstimator(inner()) if name == "frozen" else WRAPPED[name]()
+    if name == "frozen":
+        model.estimator.fit(X, y)
+    else:
+        model.fit(X, MaskedLabels.from_dense(y))
+    check(model, X)
+
+
+@pytest.mark.parametrize("method", ["predict_proba", "decision_function"])
+def test_thresholds_of_either_scale_decide(method):
+    tuned = MaskedTunedThresholdClassifierCV(
+        inner(), cv=KFold(2), response_method=method, min_positive=1, min_negative=1
+    )
+    model = make_pipeline(StandardScaler(), tuned)
+    X, y = problem(False)
+    check(model.fit(X, MaskedLabels.from_dense(y)), X)
+    assert not np.allclose(tuned.thresholds_, 0.5)
 
 
 @pytest.mark.parametrize(

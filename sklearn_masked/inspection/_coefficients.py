@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from ..metrics.label_table import LabelTable
-from ._unwrap import Unwrapped
+from .unwrap import Unwrapped
 
 # Coefficients of a block of labels, and terms of a block of rows, hold about so many
 # numbers.

@@ -7,7 +7,7 @@ import numpy as np
 
 from ._highlight import explanation_html
 from ._tokens import token_spans
-from ._unwrap import Unwrapped
+from .unwrap import Unwrapped
 
 _MOST_SHOWN = 10  # features, or rows, of a text
 

@@ -47,13 +47,13 @@ def convert(scope, operator, container):
     model, graph = operator.raw_operator, Graph(scope, container)
     _, parts = model._additive(None, np.arange(model.n_labels_))
     for estimator in getattr(model, "estimators_", ()):
-        _refuse_other_probabilities(estimator)
+        refuse_other_probabilities(estimator)
     X = graph.add("Cast", operator.inputs[0].full_name, to=FLOAT)
     logits = add_logits(graph, X, parts)
     _add_outputs(graph, logits, model, *(o.full_name for o in operator.outputs))
 
 
-def _refuse_other_probabilities(estimator):
+def refuse_other_probabilities(estimator):
     """Raise for a linear classifier whose probabilities are no logistic function."""
     if hasattr(estimator, "coef_"):
         is_logistic = hasattr(estimator, "predict_proba")
@@ -148,7 +148,11 @@ def _row_length(graph, X, parts):
 
 def _add_outputs(graph, logits, model, label, probabilities):
     """Add decisions and probabilities, those of a binary target for 1-D y."""
-    positive = graph.add("Greater", logits, np.array(0.0))
+    thresholds = getattr(model, "logit_thresholds_", None)
+    if thresholds is None:
+        positive = graph.add("Greater", logits, np.array(0.0))
+    else:
+        positive = graph.add("GreaterOrEqual", logits, thresholds[None])
     positive = graph.add("Cast", positive, to=INT64)
     if not model._one_dimensional:
         graph.add("Identity", positive, out=label)

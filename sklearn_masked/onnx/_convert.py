@@ -6,8 +6,11 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ..classifier import DescribedLabelsClassifier, MaskedMultiLabelClassifier
+from ..classifier import MaskedMultiLabelClassifier
+from ..inspection.unwrap import Unwrapped
 from ..multioutput import MaskedMultiOutputClassifier
+
+_PLAIN = MaskedMultiLabelClassifier, MaskedMultiOutputClassifier
 
 
 def register_converters() -> None:
@@ -28,19 +31,24 @@ def register_converters() -> None:
     --------
     to_onnx : Converts whole pipelines, of texts too.
     """
+    for kind in _PLAIN:
+        _register(kind)
+
+
+def _register(kind):
+    """Register the converter for a class of classifiers."""
     skl2onnx = _skl2onnx()
     from . import _classifier
 
-    for kind in (MaskedMultiLabelClassifier, MaskedMultiOutputClassifier):
-        skl2onnx.update_registered_converter(
-            kind,
-            _classifier.alias(kind),
-            _classifier.calculate_shapes,
-            _classifier.convert,
-            parser=_classifier.parse,
-            # Probabilities are an array whatever it says: labels are not classes.
-            options={"zipmap": [True, False, "columns"]},
-        )
+    skl2onnx.update_registered_converter(
+        kind,
+        _classifier.alias(kind),
+        _classifier.calculate_shapes,
+        _classifier.convert,
+        parser=_classifier.parse,
+        # Probabilities are an array whatever it says: labels are not classes.
+        options={"zipmap": [True, False, "columns"]},
+    )
 
 
 def to_onnx(
@@ -55,8 +63,10 @@ def to_onnx(
     ----------
     model : fitted classifier or pipeline
         That ends in one of the classifiers that :func:`register_converters` names,
-        after steps that skl2onnx converts or a vectorizer of words; or a
-        :class:`~sklearn_masked.DescribedLabelsClassifier` of such a pipeline.
+        after steps that skl2onnx converts or a vectorizer of words. Around it may
+        stand a :class:`~sklearn_masked.DescribedLabelsClassifier`, a search, a tuner,
+        whose thresholds decide, or a calibrator with ``ensemble=False`` that is linear
+        in logits ("sigmoid", "temperature").
     initial_types : list of (str, skl2onnx type), default=None
         Names and types of the inputs, as skl2onnx takes them. None is one input, "X":
         texts, shape (n_samples,), where the first step is a vectorizer of words, else
@@ -101,11 +111,14 @@ def to_onnx(
     from . import _text
 
     check_is_fitted(model)
-    if isinstance(model, DescribedLabelsClassifier):
-        model = model.estimator_
-    register_converters()
     if initial_types is None:
         initial_types = [("X", _input_type(model))]
+    register_converters()
+    if not _is_plain(model):
+        from ._fold import FoldedClassifier, fold
+
+        model = fold(model)
+        _register(FoldedClassifier)
     vectorizers = (CountVectorizer, TfidfVectorizer)
     return skl2onnx.convert_sklearn(
         model,
@@ -117,11 +130,19 @@ def to_onnx(
     )
 
 
+def _is_plain(model):
+    """Return whether a model is a classifier that is registered, or ends in one."""
+    while isinstance(model, Pipeline):
+        model = model[-1]
+    return isinstance(model, _PLAIN)
+
+
 def _input_type(model):
     """Return the type of the one input: texts, or numbers."""
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
-    first = model
+    heads = Unwrapped(model).heads
+    first = heads[0] if heads else model
     while isinstance(first, Pipeline | FeatureUnion):
         is_union = isinstance(first, FeatureUnion)
         first = first.transformer_list[0][1] if is_union else first[0]

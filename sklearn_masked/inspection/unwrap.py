@@ -29,10 +29,12 @@ class Unwrapped:
         The classifier.
     names : list
         The names of its labels, or their positions; for a 1-D y its positive class.
+    tuner : MaskedTunedThresholdClassifierCV or None
+        The outermost tuner around it.
     """
 
     def __init__(self, model, feature_names=None):
-        self.heads, self._lines = [], []
+        self.heads, self._lines, self.tuner = [], [], None
         self.classifier = self._descend(model)
         self._feature_names = feature_names
         n_labels, names = self.classifier.n_labels_, self.classifier.label_names_
@@ -54,6 +56,8 @@ class Unwrapped:
             return self._descend(estimator)
         if hasattr(model, "_additive"):
             return model
+        if hasattr(model, "thresholds_") and self.tuner is None:
+            self.tuner = model
         for name in _INNER:
             inner = getattr(model, name, None)
             if hasattr(inner, "estimators"):  # of folds
@@ -68,6 +72,11 @@ class Unwrapped:
             "MaskedMultiOutputClassifier, or a pipeline, search, calibrator or tuner "
             f"of one; got {type(model).__name__}."
         )
+
+    @property
+    def is_mapped(self):
+        """Whether a calibrator stands around the classifier."""
+        return bool(self._lines)
 
     def positions(self, labels):
         """Return the positions of labels by name or position; None takes all."""

@@ -40,27 +40,35 @@ class Answers:
         elif "asked" in entry:
             given = map(unpacked, entry["asked"])
             rows = {self._known_cell(one, name): row for one, name, row in given}
+            rows.pop(None, None)
             self._asked_for.ask(entry["n"], entry["annotator"], rows)
         elif "released" in entry:
-            cells = [self._known_cell(*cell_id) for cell_id in entry["released"]]
-            self._asked_for.release(cells)
-        else:
+            cells = {self._known_cell(*cell_id) for cell_id in entry["released"]}
+            self._asked_for.release(cells - {None})
+        elif "label" in entry:
             cell = self._known_cell(entry["sample"], entry["label"])
+            if cell is None:
+                return
             answer = Answer(*(entry.get(name) for name in Answer._fields))
+            answer = answer._replace(label=self.label_names[cell[1]])
             if is_chosen(answer.reason):
                 self._chosen.add(cell)
             self._kept.add(cell, answer)
             self._asked_for.answered(cell)
 
     def _known_cell(self, sample, label):
-        """Return the cell of an entry that is being taken up."""
-        row, col = self._samples.row(sample), self._columns.get(label)
-        if row is None or col is None:
+        """Return the cell of an entry that is being taken up, None if it was dropped.
+
+        Labels may have had another name when the entry was written.
+        """
+        row, known = self._samples.row(sample), label in self._log_columns
+        if row is None or not known:
             raise DamagedLogError(
                 f"{self._log.path}, line {self._n_read + 1}, speaks of sample "
                 f"{sample!r}, label {label!r}, which this loop does not have."
             )
-        return row, col
+        col = self._log_columns[label]
+        return None if col is None else (row, col)
 
     def _cell_id(self, cell):
         """Return (id of the sample, name of the label), as the log has them."""

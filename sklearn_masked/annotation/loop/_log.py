@@ -30,6 +30,7 @@ _REMEDY = (
 _AGAIN = {
     "answer": "give the answer",
     "batch": "ask for it",
+    "change": "ask for it",
     "release": "release the cells",
     "undo": "undo the answer",
 }

@@ -19,6 +19,7 @@ from ..files import make_folder, read_json, remove_parts, write_atomically
 from ._answers import Answers
 from ._batches import Asking
 from ._choose_batch import check_seeds
+from ._label_changes import change_label, names_in_log, record_changes
 from ._ledger import POLICIES, Ledger
 from ._lock import FolderLock
 from ._log import AnswerLog
@@ -289,6 +290,50 @@ class LabelingLoop(Asking, Answers):
         """
         return salvage(Path(folder))
 
+    @classmethod
+    def rename_label(cls, folder: str | Path, name: str, new: str) -> None:
+        """Give a label of a folder another name; its answers stay with it.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Of a loop; no process may work with it.
+        name, new : str
+            Its name, and one that no label of the folder has or had.
+
+        Raises
+        ------
+        FileNotFoundError, FolderInUseError
+            As of :meth:`salvage`.
+        ValueError
+            If there is no such label, or the new name is taken.
+        """
+        if new is None:
+            raise ValueError("`new` accepts a name; `drop_label` drops a label.")
+        change_label(Path(folder), name, new)
+
+    @classmethod
+    def drop_label(cls, folder: str | Path, name: str) -> None:
+        """Drop a label of a folder: its answers stay in the log, and count no more.
+
+        The model and the scores are removed, which know the label.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Of a loop; no process may work with it.
+        name : str
+            Of the label.
+
+        Raises
+        ------
+        FileNotFoundError, FolderInUseError
+            As of :meth:`salvage`.
+        ValueError
+            If there is no such label, or no other.
+        """
+        change_label(Path(folder), name, None)
+
     def _prepare(
         self, estimator, X, label_names, sample_ids, strategy, seeds, on_disagreement
     ):
@@ -345,7 +390,10 @@ class LabelingLoop(Asking, Answers):
             if random_state is None:
                 random_state = secrets.randbits(32)
             self.random_state: int = int(random_state)
+            changes = (settings.values or {}).get("changes", [])
+            self._log_columns = names_in_log(self.label_names, changes)
             self._log = AnswerLog(folder / "answers.jsonl", is_new)
+            record_changes(self._log, settings.values or {})
             self._read_log()
             remove_parts(folder, NAMES)
             settings.write(

@@ -190,7 +190,8 @@ class Settings:
             raise ValueError(
                 "`label_names` must begin with those of the folder "
                 f"{self.path.parent}, {_shown(mine['label_names'])} (more may follow); "
-                f"got {_shown(names)}. Other labels need another folder."
+                f"got {_shown(names)}. Other labels need another folder; "
+                "`LabelingLoop.rename_label` and `drop_label` change those of this one."
             )
         if mine["ids_given"] != samples.given:
             had, got = ("with", "without") if mine["ids_given"] else ("without", "with")
@@ -218,10 +219,16 @@ class Settings:
             "label_names": names,
             **others,
         }
+        if "changes" in (self.values or {}):
+            values["changes"] = self.values["changes"]
         if values != self.values:
-            text = json.dumps(values, indent=1).encode()
-            write_atomically(self.path, lambda file: file.write(text + b"\n"))
-            self.values = values
+            self.replace(values)
+
+    def replace(self, values):
+        """Write these values."""
+        text = json.dumps(values, indent=1).encode()
+        write_atomically(self.path, lambda file: file.write(text + b"\n"))
+        self.values = values
 
 
 def _shown(names):

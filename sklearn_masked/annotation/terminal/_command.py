@@ -160,6 +160,19 @@ def _add_file_options(parser):
         "nothing",
     )
     add(
+        "--rename",
+        type=_renaming,
+        action="append",
+        metavar="OLD=NEW",
+        help="give a label another name, which keeps its answers, and ask nothing",
+    )
+    add(
+        "--drop",
+        action="append",
+        metavar="LABEL",
+        help="drop a label: its answers stay in the log, and count no more",
+    )
+    add(
         "--repair",
         action="store_true",
         help="keep what is whole of a damaged or lost answers.jsonl, say what is lost, "
@@ -183,9 +196,7 @@ def _run(options):
     pool = read_texts(options.texts, options.text_column, options.id_column)
     if asks:
         _check_terminal()
-    folder = options.folder
-    if folder is None:
-        folder = options.texts.with_name(f"{options.texts.stem}-answers")
+    folder = _folder_of(options)
     if not asks and not (folder / "settings.json").exists():
         raise Refused(
             f"{folder} has no answers yet. Without --export, --model, --import and "
@@ -215,6 +226,12 @@ def _run(options):
         # Later, keys would be heard late while it loads.
         importlib.import_module("sklearn_masked.classifier")
         return _ask(loop, pool, labels.words, options)
+
+
+def _folder_of(options):
+    if options.folder is not None:
+        return options.folder
+    return options.texts.with_name(f"{options.texts.stem}-answers")
 
 
 def _check_terminal():

@@ -34,6 +34,22 @@ def repair(folder):
         raise Refused(str(error)) from None
 
 
+def change_labels(options, folder):
+    """Rename and drop labels of a folder, and say what the file of labels is to say."""
+    try:
+        for name, new in options.rename or []:
+            LabelingLoop.rename_label(folder, name, new)
+            say(f"{name!r} is now {new!r}. So it must stand in {options.labels}, too.")
+        for name in options.drop or []:
+            LabelingLoop.drop_label(folder, name)
+            say(
+                f"{name!r} is dropped; its answers stay in the log. Remove it from "
+                f"{options.labels}, too."
+            )
+    except FolderInUseError as error:
+        raise Refused(str(error)) from None
+
+
 def opened(folder, pool, labels):
     """Return the loop of a folder; raise with what a person can do about it."""
     ours = any((folder / name).exists() for name in ("settings.json", "answers.jsonl"))

@@ -9,6 +9,7 @@ _THEIR_WORDS = {
         "No word of the label file stands in a text for"
     ),
     "`LabelingLoop.salvage(folder)`": "--repair",
+    "`LabelingLoop.rename_label` and `drop_label`": "--rename OLD=NEW and --drop LABEL",
     "`label_names`": "the labels",
     "`sample_ids`": "ids",
     "`X`": "the texts",

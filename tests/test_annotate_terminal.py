@@ -456,7 +456,8 @@ def test_without_a_terminal_a_sentence_says_so(files, capsys):
     assert (status, out) == (2, "")
     assert error == (
         "error: asking needs a terminal for both input and output; here one of them is "
-        "a file or a pipe. --export, --model, --import and --repair work without.\n"
+        "a file or a pipe. --export, --model, --predict, --import and --repair work "
+        "without.\n"
     )
     assert not (files[0].parent / "texts-answers").exists()
 

@@ -336,13 +336,32 @@ def test_labels_that_are_none(label):
 def test_values_that_are_none(value):
     with raises(
         "<source>, line 1: expected 'yes', 'no' or 'skip' (or 1, 0) in 'value', or "
-        f"nothing where nobody has answered; got {value!r}."
+        f"nothing where nobody has answered; got {value!r}. Pass values={{...}} for "
+        "other words."
     ):
         read_one("jsonl", {"sample": 1, "label": "war", "value": value})
     with pytest.raises(ValueError, match="^<source>, line 2: expected 'yes', 'no' or"):
         read_annotations(
             io.StringIO(f"sample,label,value\na,war,{str(value).strip('[]')}x\n"), "csv"
         )
+
+
+def test_words_of_other_languages_are_values():
+    values = {"ja": 1, "Nein": 0, "x": 1, "weiß nicht": None}
+    lines = "a,war,JA\nb,war,nein\nc,war, x \nd,war,Weiß nicht\ne,war,yes\nf,war,\n"
+    source = io.StringIO("sample,label,value\n" + lines)
+    found = read_annotations(source, "csv", values=values)
+    said = [one["value"] for one in found.to_records()]
+    assert said == [1, 0, 1, None, 1]
+    record = {"sample": 1, "label": "war", "value": "nein"}
+    [only] = read_one("jsonl", record, values=values).to_records()
+    assert only["value"] == 0
+
+
+@pytest.mark.parametrize("values", ["ja", {"ja": 2}, {1: 1}, {"ja": True}])
+def test_values_that_are_no_mapping_are_refused(values):
+    with pytest.raises(ValueError, match="`values` accepts a dict of words to 1, 0 or"):
+        read_annotations(io.StringIO("sample,label,value\n"), "csv", values=values)
 
 
 @pytest.mark.parametrize(
@@ -649,7 +668,7 @@ def test_arguments():
         read_annotations("x", "xml")
     with raises(
         "`unselected` has no meaning for format='csv', which takes `annotator`, "
-        "`columns`, `delimiter`; got 'negative'."
+        "`columns`, `delimiter`, `values`; got 'negative'."
     ):
         read_annotations("x", "csv", unselected="negative")
     with raises(

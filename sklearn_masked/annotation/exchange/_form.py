@@ -1,7 +1,7 @@
 """What a reader is told, and what a form of a tool can do."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ._entries import id_text, id_texts, name_texts
 
@@ -41,6 +41,7 @@ class Reading:
     annotator: str | None = None
     columns: dict | None = None
     delimiter: str = ","
+    values: dict = field(default_factory=dict)
 
 
 def checked_reading(form, name, given):
@@ -60,6 +61,7 @@ def checked_reading(form, name, given):
         "annotator": _annotator,
         "columns": _columns,
         "delimiter": _delimiter,
+        "values": _values,
     }
     for key, value in given.items():
         given[key] = checks.get(key, _text)(value, key)
@@ -101,6 +103,20 @@ def _delimiter(value, key):
     if not isinstance(value, str) or len(value) != 1:
         raise ValueError(f"`{key}` accepts one character; got {value!r}.")
     return value
+
+
+def _values(value, key):
+    """Return {word in lower case: 1, 0 or -1 for a skip}."""
+    known = {1: 1, 0: 0, None: -1}
+    ok = isinstance(value, dict) and all(
+        isinstance(word, str) and not isinstance(one, bool) and one in known
+        for word, one in value.items()
+    )
+    if not ok:
+        raise ValueError(
+            f"`{key}` accepts a dict of words to 1, 0 or None, a skip; got {value!r}."
+        )
+    return {word.strip().lower(): known[one] for word, one in value.items()}
 
 
 def _text(value, key):

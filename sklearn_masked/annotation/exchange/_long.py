@@ -39,6 +39,7 @@ def _read_csv(file, place, columns, reading):
             f"{place.name}, line 1: expected a header with {needed}; got an empty file."
         )
     pick = _positions(header, names, where)
+    meanings = {**_CSV_VALUES, **reading.values}
     for row, where in rows:
         if len(row) != len(header):
             raise ValueError(
@@ -47,10 +48,10 @@ def _read_csv(file, place, columns, reading):
             )
         columns.n_records += 1
         value = row[pick["value"]].strip().lower()
-        if value not in _CSV_VALUES:
+        if value not in meanings:
             _refuse_value(row[pick["value"]], names["value"], where)
         field = {name: row[i] for name, i in pick.items()}
-        _add(columns, field, _CSV_VALUES[value], names, reading, where)
+        _add(columns, field, meanings[value], names, reading, where)
 
 
 def _rows(file, place, delimiter):
@@ -128,7 +129,8 @@ def _positions(header, names, where):
 def _refuse_value(value, field, where):
     raise ValueError(
         f"{where()}: expected 'yes', 'no' or 'skip' (or 1, 0) in {field!r}, or nothing "
-        f"where nobody has answered; got {short(value)}."
+        f"where nobody has answered; got {short(value)}. Pass values={{...}} for other "
+        "words."
     )
 
 
@@ -169,13 +171,15 @@ def _read_jsonl(file, place, columns, reading):
                 )
         value = record[names["value"]]
         field = {name: record.get(names[name]) for name in FIELDS}
-        value = _json_value(value, names["value"], place)
+        value = _json_value(value, names["value"], place, reading.values)
         _add(columns, field, value, names, reading, place)
 
 
-def _json_value(value, field, where):
+def _json_value(value, field, where, meanings):
     if value is None:
         return _OPEN
+    if type(value) is str and value.strip().lower() in meanings:
+        return meanings[value.strip().lower()]
     if type(value) in (bool, int, float) and value in (0, 1):
         return int(value)
     if type(value) is str and value in _JSON_VALUES:
@@ -241,11 +245,11 @@ CSV = Form(
     _read_csv,
     _write_csv,
     _query_csv,
-    accepts=frozenset({"columns", "annotator", "delimiter"}),
+    accepts=frozenset({"columns", "annotator", "delimiter", "values"}),
 )
 JSONL = Form(
     _read_jsonl,
     _write_jsonl,
     _query_jsonl,
-    accepts=frozenset({"columns", "annotator"}),
+    accepts=frozenset({"columns", "annotator", "values"}),
 )

@@ -22,6 +22,7 @@ def read_annotations(
     annotator: str | None = None,
     columns: dict[str, Any] | None = None,
     delimiter: str | None = None,
+    values: dict[str, Literal[1, 0] | None] | None = None,
 ) -> Annotations:
     r"""Read the export of an annotation tool.
 
@@ -74,6 +75,9 @@ def read_annotations(
         "annotator", "timestamp" and "weight", those that differ from these.
     delimiter : str, default=None
         For CSV, what separates fields: a comma, if None.
+    values : dict of str to {1, 0, None}, default=None
+        For the long form, what other words under `value` mean, as in
+        ``{"ja": 1, "nein": 0, "x": 1}``; None is a skip. In any case.
 
     Returns
     -------
@@ -118,6 +122,7 @@ def read_annotations(
         "annotator": annotator,
         "columns": columns,
         "delimiter": delimiter,
+        "values": values,
     }
     reading = checked_reading(form, format, given)
     place = Place(source_name(source))

@@ -23,7 +23,14 @@ from ._label_changes import change_label, names_in_log, record_changes
 from ._ledger import POLICIES, Ledger
 from ._lock import FolderLock
 from ._log import AnswerLog
-from ._model import fit_model, fitted_at, held_out_proba, load_model, save_model
+from ._model import (
+    fit_decisions,
+    fit_model,
+    fitted_at,
+    held_out_proba,
+    load_model,
+    save_model,
+)
 from ._open_cells import Asked
 from ._report import LoopReport, make_report
 from ._salvage import SalvageReport, salvage
@@ -466,6 +473,41 @@ class LabelingLoop(Asking, Answers):
         self._fitted = fitted
         save_model(self.folder, fitted.model, n_entries)
         return self
+
+    def fit_decisions(self, *, cv=3, **params):
+        """Fit a model that decides: its `predict` has a threshold tuned for each label.
+
+        The thresholds are best for the labeled cells, of which those that a strategy
+        has sought are no sample of the pool.
+
+        Parameters
+        ----------
+        cv : int or splitter, default=3
+            The folds that the thresholds are tuned on.
+        **params : keyword arguments
+            Others of
+            :class:`~sklearn_masked.thresholds.MaskedTunedThresholdClassifierCV`;
+            ``scoring="fbeta"``, the F1 score, if not among them.
+
+        Returns
+        -------
+        MaskedTunedThresholdClassifierCV or Pipeline that ends in one
+            It takes rows like those of X. Neither kept nor saved by the loop.
+
+        Raises
+        ------
+        ValueError
+            If no cell is labeled.
+
+        Warns
+        -----
+        UserWarning
+            If labels have too few cells of a class for a threshold of their own.
+        """
+        with self._guard:
+            labels = self.training_labels
+        data = self.X, self._texts, labels, self._descriptions()
+        return fit_decisions(self.estimator, *data, cv, self._seed(), params)
 
     def _seed(self):
         return self.random_state % 2**32

@@ -78,6 +78,23 @@ def fit_model(estimator, X, texts, labels, seeds, seed):
     return Fitted(to_fit, to_fit, X)
 
 
+def fit_decisions(estimator, X, texts, labels, seeds, cv, seed, params):
+    """Return a model with thresholds tuned by label, which takes rows like X's."""
+    from ...thresholds import MaskedTunedThresholdClassifierCV
+
+    _check_labeled(labels, "fit_decisions()")
+    to_fit, rows = default_or_clone(estimator, X, texts, labels, seeds, seed)
+    tuned = MaskedTunedThresholdClassifierCV(
+        to_fit, **{"scoring": "fbeta", "cv": cv, "random_state": seed, **params}
+    )
+    with warnings.catch_warnings(), weights_explained(labels):
+        ignore_expected()
+        tuned.fit(rows, labels)
+    if estimator is None and texts is not None:
+        return make_pipeline(texts.read()[0], tuned)
+    return tuned
+
+
 def held_out_proba(estimator, X, texts, labels, seeds, cv, seed, share=1.0):
     """Return a probability a labeled cell, by models that did not see its row.
 

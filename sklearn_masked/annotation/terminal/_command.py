@@ -20,13 +20,15 @@ A text is shown with its likely labels: mark those that apply, and Enter
 answers for all of them. Or, with --one-label, one text and one label: does it
 apply? A model is trained in the background, and chooses what is worth asking
 next. Start the same command again to go on where you stopped."""
+_VALUES = {"yes": 1, "no": 0, "skip": None}
 _EPILOG = """\
 files:
-  TEXTS    .csv or .tsv with a header line, .jsonl (an object a line), .txt (a
-           text a line); UTF-8. The texts are in the column "text" or that of
-           --text-column. With ids, from a column "id" or --id-column, answers
-           are kept by id; without, by position, and the texts must stay as they
-           are. Either way new texts may be added at the end only.
+  TEXTS    .csv, .tsv, .xlsx or .parquet with a header, .json (an array) or
+           .jsonl (an object a line), .txt (a text a line); .gz may follow. The
+           texts are in the column "text" or that of --text-column. With ids,
+           from a column "id" or --id-column, answers are kept by id; without,
+           by position, and the texts must stay as they are. Either way new
+           texts may be added at the end only.
   LABELS   a label per line, and if you like words that point to it:
                sport
                politics: election parliament minister
@@ -55,6 +57,8 @@ examples:
       --text-column body --id-column post_id --folder posts-by-ann
   python -m sklearn_masked.annotate news.csv --labels labels.txt --export my.csv
   python -m sklearn_masked.annotate news.csv --labels labels.txt --model my.pkl
+  python -m sklearn_masked.annotate news.csv --labels labels.txt \\
+      --predict decisions.csv --predict-from new.xlsx
   python -m sklearn_masked.annotate news.csv --labels labels.txt \\
       --import news-answers/labels.csv
 """
@@ -106,6 +110,13 @@ def _parser():
     )
     add("--text-column", metavar="NAME", help='default: "text"')
     add("--id-column", metavar="NAME", help='default: "id", if there is one')
+    add("--encoding", metavar="NAME", help="of TEXTS and LABELS (default: found out)")
+    add(
+        "--delimiter",
+        metavar="MARK",
+        type=_delimiter,
+        help="what separates columns, a character or tab (default: found out)",
+    )
     add("--annotator", metavar="NAME", help="who answers; is saved with each answer")
     add(
         "--one-label",
@@ -149,7 +160,8 @@ def _add_file_options(parser):
     add(
         "--force",
         action="store_true",
-        help="let --export and --model replace a file that this program did not write",
+        help="let --export, --model and --predict replace a file that this program "
+        "did not write",
     )
     add(
         "--import",
@@ -173,11 +185,60 @@ def _add_file_options(parser):
         help="drop a label: its answers stay in the log, and count no more",
     )
     add(
+        "--values",
+        type=_values,
+        metavar="WORD=VALUE,...",
+        help="what words in the file of --import mean, as in ja=yes,nein=no,x=yes",
+    )
+    add(
+        "--predict",
+        type=Path,
+        metavar="FILE",
+        help="train on the answers so far, write a probability and a decision for each "
+        "text and label as CSV for spreadsheets, and ask nothing",
+    )
+    add(
+        "--predict-from",
+        type=Path,
+        metavar="TEXTS",
+        help="with --predict, of the texts of another file",
+    )
+    add(
         "--repair",
         action="store_true",
         help="keep what is whole of a damaged or lost answers.jsonl, say what is lost, "
         "and ask nothing",
     )
+
+
+def _renaming(text):
+    """Return (old, new) name of a label."""
+    name, _, new = (part.strip() for part in text.partition("="))
+    if not name or not new:
+        raise argparse.ArgumentTypeError(
+            f"must be two names of a label, as in war=conflict; got {text!r}"
+        )
+    return name, new
+
+
+def _delimiter(text):
+    mark = "\t" if text in ("tab", "\\t") else text
+    if len(mark) != 1 or mark in '\n\r"':
+        raise argparse.ArgumentTypeError(f"must be one character, or tab; got {text!r}")
+    return mark
+
+
+def _values(text):
+    """Return {word: 1, 0 or None} of words and what they mean."""
+    values = {}
+    for pair in text.split(","):
+        word, _, value = (part.strip() for part in pair.partition("="))
+        if not word or value not in _VALUES:
+            raise argparse.ArgumentTypeError(
+                f"must be words and yes, no or skip, as in ja=yes,nein=no; got {pair!r}"
+            )
+        values[word] = _VALUES[value]
+    return values
 
 
 def _count(text):
@@ -191,16 +252,27 @@ def _count(text):
 
 
 def _run(options):
-    asks = not (options.export or options.model or options.bring or options.repair)
-    labels = read_labels(options.labels)
-    pool = read_texts(options.texts, options.text_column, options.id_column)
+    if options.predict_from and not options.predict:
+        raise Refused("--predict-from needs --predict FILE, which says where to.")
+    if options.values and not options.bring:
+        raise Refused("--values is for the file of --import; there is none.")
+    wanted = options.export, options.model, options.bring, options.predict
+    asks = not (options.repair or any(wanted))
+    if options.rename or options.drop:
+        from ._folder import change_labels
+
+        change_labels(options, _folder_of(options))
+        return 0
+    labels = read_labels(options.labels, options.encoding)
+    given = {"encoding": options.encoding, "delimiter": options.delimiter}
+    pool = read_texts(options.texts, options.text_column, options.id_column, **given)
     if asks:
         _check_terminal()
     folder = _folder_of(options)
     if not asks and not (folder / "settings.json").exists():
         raise Refused(
-            f"{folder} has no answers yet. Without --export, --model, --import and "
-            "--repair, questions are asked."
+            f"{folder} has no answers yet. Without --export, --model, --predict, "
+            "--import and --repair, questions are asked."
         )
     # Loading it takes a second, in which mistakes above are told already.
     from ._folder import (
@@ -244,7 +316,8 @@ def _check_terminal():
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Refused(
             "asking needs a terminal for both input and output; here one of them is a "
-            "file or a pipe. --export, --model, --import and --repair work without."
+            "file or a pipe. --export, --model, --predict, --import and --repair work "
+            "without."
         )
     if os.environ.get("TERM") == "dumb":
         raise Refused(

@@ -10,6 +10,9 @@ from ..files import keep_copy, write_atomically
 
 FIELDS = ("sample", "label", "value", "annotator", "timestamp", "reason", "text")
 WORDS = {1: "yes", 0: "no", None: "skip"}
+# What spreadsheets take for the beginning of a formula.
+_FORMULA = "=", "+", "-", "@", "\t", "\r"
+_BLOCK = 1000  # texts that are predicted at once
 # What the program keeps in its folder, and reads again.
 _OWN = (
     "answers.jsonl",
@@ -51,6 +54,7 @@ def write_answers(loop, pool, path):
         for one in answers:
             word, who = WORDS[one.value], one.annotator or ""
             about = one.reason or "", pool.texts[rows[one.sample]]
+            about = map(no_formula, about)
             writer.writerow([one.sample, one.label, word, who, one.time, *about])
         text.flush()
         text.detach()
@@ -80,6 +84,62 @@ def replace_answers(loop, pool, written):
     write_answers(loop, pool, path)
     written.note(path)
     return copy
+
+
+def write_predictions(loop, pool, path):
+    """Write a probability and a decision for each label of each text, for spreadsheets.
+
+    Thresholds are tuned by label on the answers so far. The file is UTF-8 with a byte
+    order mark, by which spreadsheets tell; what they would take for a formula has an
+    apostrophe in front.
+
+    Parameters
+    ----------
+    loop : LabelingLoop
+        Has the answers.
+    pool : Pool
+        The texts, of the loop or others.
+    path : Path
+        Replaced once all is written.
+
+    Raises
+    ------
+    ValueError
+        If there is no answer yet.
+    """
+    model, names = loop.fit_decisions(), loop.label_names
+    header = ["id" if pool.ids else "position", "text"]
+    header += [f"{name}: {what}" for name in names for what in ("probability", "yes")]
+
+    def write(file):
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        writer = csv.writer(text)
+        writer.writerow(map(no_formula, header))
+        for start in range(0, len(pool.texts), _BLOCK):
+            texts = pool.texts[start : start + _BLOCK]
+            probas, decisions = model.predict_proba(texts), model.predict(texts)
+            for i, one in enumerate(texts):
+                row = [pool.ids[start + i] if pool.ids else start + i, one]
+                for proba, decision in zip(probas[i], decisions[i], strict=True):
+                    row += [f"{proba:.4f}", WORDS[int(decision)]]
+                writer.writerow(map(no_formula, row))
+        text.flush()
+        text.detach()
+
+    write_atomically(path, write)
+
+
+def no_formula(field):
+    """Return a field that no spreadsheet takes for a formula."""
+    if not isinstance(field, str) or not field.startswith(
+        ("=", "+", "-", "@", "\t", "\r")
+    ):
+        return field
+    try:
+        float(field)  # a number below 0 is one
+    except ValueError:
+        return f"'{field}"
+    return field
 
 
 def write_model(loop, path):

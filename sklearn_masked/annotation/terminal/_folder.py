@@ -5,6 +5,7 @@ from ..loop import LabelingLoop
 from . import _export
 from ._export import WORDS
 from ._import import bring_in, compare_answers
+from ._texts import read_texts
 from ._wording import Refused, count, note, say
 from ._written import Written
 
@@ -18,11 +19,17 @@ def check_options(options, folder):
     inputs = {"the file of texts": options.texts, "the file of labels": options.labels}
     if options.bring is not None:
         inputs["the file of --import"] = options.bring
+    if options.predict_from is not None:
+        inputs["the file of --predict-from"] = options.predict_from
     _export.check_targets(_targets(options), inputs, folder)
 
 
 def _targets(options):
-    targets = {"--export": options.export, "--model": options.model}
+    targets = {
+        "--export": options.export,
+        "--model": options.model,
+        "--predict": options.predict,
+    }
     return {option: path for option, path in targets.items() if path is not None}
 
 
@@ -134,7 +141,7 @@ def write(loop, pool, options):
     if options.repair:
         note_changes(loop, pool)
     if options.bring is not None:
-        _bring_in(loop, pool, options.bring)
+        _bring_in(loop, pool, options.bring, options.values)
     if options.export is not None:
         n = _export.write_answers(loop, pool, options.export)
         written.note(options.export)
@@ -144,10 +151,27 @@ def write(loop, pool, options):
         written.note(options.model)
         n_cells = count(loop.labels.n_cells, "labeled cell")
         say(f"Model of {n_cells}: {options.model}")
+    if options.predict is not None:
+        _predict(loop, pool, options, written)
 
 
-def _bring_in(loop, pool, path):
-    found = compare_answers(loop, pool, path)
+def _predict(loop, pool, options, written):
+    if options.predict_from is not None:
+        pool = read_pool(options.predict_from, options)
+    _export.write_predictions(loop, pool, options.predict)
+    written.note(options.predict)
+    say(f"Predictions for {count(len(pool.texts), 'text')}: {options.predict}")
+
+
+def read_pool(path, options):
+    """Return the texts of a file, read as the options say."""
+    columns = options.text_column, options.id_column
+    given = {"encoding": options.encoding, "delimiter": options.delimiter}
+    return read_texts(path, *columns, **given)
+
+
+def _bring_in(loop, pool, path, values):
+    found = compare_answers(loop, pool, path, values)
     bring_in(loop, found)
     n_same = found.n - found.n_differ
     say(

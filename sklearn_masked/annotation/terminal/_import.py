@@ -29,7 +29,7 @@ class Comparison(NamedTuple):
         return len(self.new) + len(self.changed)
 
 
-def compare_answers(loop, pool, path):
+def compare_answers(loop, pool, path, values=None):
     """Compare the answers of a file with those that stand in a folder.
 
     Parameters
@@ -40,6 +40,9 @@ def compare_answers(loop, pool, path):
         The texts.
     path : Path
         CSV in long form, as of :func:`write_answers`; other columns are passed over.
+    values : dict of str to {1, 0, None}, default=None
+        What words of the column of values mean, beside those of
+        :func:`read_annotations`.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def compare_answers(loop, pool, path):
         If the file cannot be read, speaks of other texts or labels, or has two answers
         of one annotator to a cell.
     """
-    answers = _read(loop, pool, path)
+    answers = _read(loop, pool, path, values)
     before = {
         (one.sample, one.label, one.annotator): one.value for one in loop.answers()
     }
@@ -73,13 +76,12 @@ def bring_in(loop, comparison):
         loop.answer(list(samples), list(labels), list(some.values()), annotator=who)
 
 
-def _read(loop, pool, path):
+def _read(loop, pool, path, values):
     """Return {(sample, label, annotator): value} of a file."""
     samples = {str(one): one for one in pool.ids or range(len(pool.texts))}
     answers = {}
-    for record in read_annotations(
-        path, "csv", delimiter=_delimiter(path)
-    ).to_records():
+    found = read_annotations(path, "csv", delimiter=_delimiter(path), values=values)
+    for record in found.to_records():
         sample, label, value = record["sample"], record["label"], record["value"]
         if sample not in samples:
             raise ValueError(f"{path}: sample {sample!r} is none of the texts.")

@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import NamedTuple
 
-from ._texts import decoded
+from ._tables import decoded
 
 _BELOW, _OR = " > ", " | "
 
@@ -29,7 +29,7 @@ class LabelFile(NamedTuple):
     exclusive: list
 
 
-def read_labels(path):
+def read_labels(path, encoding=None):
     """Read names of labels, the words that point to them, and how they are related.
 
     A line is a name, or ``name: some words``. ``sport > football`` is the label
@@ -39,7 +39,9 @@ def read_labels(path):
     Parameters
     ----------
     path : Path
-        A file of text, UTF-8.
+        A file of text.
+    encoding : str, default=None
+        See :func:`read_table`.
 
     Returns
     -------
@@ -53,7 +55,7 @@ def read_labels(path):
         If the file cannot be opened.
     """
     lines, names, found = {}, {}, LabelFile([], {}, {}, [])
-    for number, line in enumerate(decoded(path).splitlines(), 1):
+    for number, line in enumerate(decoded(path, encoding).splitlines(), 1):
         if not line.strip():
             continue
         name, some = _parts(line)

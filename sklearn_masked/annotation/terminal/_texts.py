@@ -1,13 +1,8 @@
-"""Read the texts that are to be labeled: CSV, TSV, JSON lines, or a text a line."""
+"""Read the texts that are to be labeled, and their ids, from any form of table."""
 
-import contextlib
-import csv
-import io
-import json
 from typing import NamedTuple
 
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_REMEDY = "Mend the file, or export it again."
+from ._tables import decoded, read_table, suffix_of
 
 
 class Pool(NamedTuple):
@@ -25,17 +20,22 @@ class Pool(NamedTuple):
     ids: list | None
 
 
-def read_texts(path, text_column=None, id_column=None):
+def read_texts(
+    path, text_column=None, id_column=None, *, encoding=None, delimiter=None
+):
     """Read the texts of a file, and their ids if it has some.
 
     Parameters
     ----------
     path : Path
-        A file of CSV, TSV (tabs between the columns), JSONL (an object a line) or TXT
-        (a text a line, blank lines passed over), by its suffix; UTF-8.
+        A file of CSV, TSV (tabs between the columns), JSON (an array of objects), JSONL
+        (an object a line), XLSX (its first sheet), Parquet or TXT (a text a line,
+        blank lines passed over), by its suffix; text may be compressed, as .csv.gz.
     text_column, id_column : str, default=None
         Where the texts and ids are. By default "text"; and "id", if there is such a
-        column.
+        column. Lower and upper case are the same where only one column fits.
+    encoding, delimiter : str, default=None
+        See :func:`read_table`.
 
     Returns
     -------
@@ -48,147 +48,59 @@ def read_texts(path, text_column=None, id_column=None):
     OSError
         If it cannot be opened.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".txt":
+    if suffix_of(path) == ".txt":
         if text_column or id_column:
             raise ValueError(
                 f"{path} has a text a line, and no columns; --text-column and "
-                "--id-column are for .csv, .tsv and .jsonl."
+                "--id-column are for files with columns."
             )
-        lines = enumerate(decoded(path).split("\n"), 1)
+        lines = enumerate(decoded(path, encoding).split("\n"), 1)
         lines = [(n, None, text.rstrip("\r")) for n, text in lines if text.strip()]
-        return _checked(path, lines)
-    if suffix in _DELIMITERS:
-        records = _csv_records(path, _DELIMITERS[suffix])
-    elif suffix == ".jsonl":
-        records = _json_records(path)
-    else:
-        raise ValueError(
-            f"{path} must end in .csv, .tsv, .jsonl or .txt, which says how to read "
-            f"it; it ends in {path.suffix or 'nothing'}."
-        )
-    return _checked(path, _picked(path, records, text_column, id_column))
-
-
-def decoded(path):
-    """Return a file of UTF-8 as text; raise with the line that is not."""
-    data = path.read_bytes()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise ValueError(
-                f"{path} must be UTF-8; it is UTF-16. Save it again as UTF-8."
-            ) from None
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"{path}, line {line}: must be UTF-8; got the byte "
-            f"0x{data[error.start]:02x}. Save the file again as UTF-8."
-        ) from None
-
-
-def _csv_records(path, delimiter):
-    """Return (line, {column: field}) of each row."""
-    rows = csv.reader(
-        io.StringIO(decoded(path), newline=""), delimiter=delimiter, strict=True
-    )
-    records, header, line = [], None, 1
-    with _long_fields():
-        while True:
-            try:
-                row = next(rows, None)
-            except csv.Error as error:
-                raise ValueError(
-                    f"{path}, line {line}: not a row of CSV ({error}). Is a quote "
-                    f"missing? {_REMEDY}"
-                ) from None
-            if row is None:
-                break
-            if header is None:
-                header = _checked_header(path, row)
-            elif row:
-                if len(row) != len(header):
-                    raise ValueError(
-                        f"{path}, line {line}: {len(header)} fields are expected, as "
-                        f"in the header; got {len(row)}. {_REMEDY}"
-                    )
-                records.append((line, dict(zip(header, row, strict=True))))
-            line = rows.line_num + 1
-    if header is None:
-        raise ValueError(f"{path} is empty; a header and texts are expected.")
-    return header, records
-
-
-@contextlib.contextmanager
-def _long_fields():
-    """Let fields be as long as texts are."""
-    before = csv.field_size_limit(2**31 - 1)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
-
-
-def _checked_header(path, header):
-    for name in header:
-        if header.count(name) > 1:
-            raise ValueError(
-                f"{path}, line 1: each column must have a name of its own; got "
-                f"{name!r} twice."
-            )
-    return header
-
-
-def _json_records(path):
-    """Return the keys of the first object, and (line, object) of each line."""
-    records = []
-    for line, text in enumerate(decoded(path).split("\n"), 1):
-        if not text.strip():
-            continue
-        try:
-            record = json.loads(text)
-        except ValueError as error:
-            raise ValueError(
-                f"{path}, line {line}: not JSON ({error}). {_REMEDY}"
-            ) from None
-        if not isinstance(record, dict):
-            raise ValueError(
-                f"{path}, line {line}: an object is expected, such as "
-                f'{{"text": "..."}}; got {text.strip()[:40]}.'
-            )
-        records.append((line, record))
-    return (list(records[0][1]) if records else []), records
+        return _checked(path, lines, "line")
+    table = read_table(path, encoding, delimiter, wanted=text_column or "text")
+    return _checked(path, _picked(path, table, text_column, id_column), table.unit)
 
 
 def _picked(path, table, text_column, id_column):
     """Return (line, id or None, text) of each record."""
-    columns, records = table
+    columns = table.columns
     text_column = _text_column(path, columns, text_column)
     if id_column is None:
-        id_column = "id" if "id" in columns and text_column != "id" else None
+        id_column = _column(columns, "id")
+        id_column = None if id_column == text_column else id_column
     else:
-        _check_column(path, columns, id_column, "--id-column")
+        id_column = _named_column(path, columns, id_column, "--id-column")
     picked = []
-    for line, record in records:
+    for line, record in table.records:
         text = record.get(text_column)
         if not isinstance(text, str):
             raise ValueError(
-                f"{path}, line {line}: {text_column!r} must be text; got {text!r}."
+                f"{path}, {table.unit} {line}: {text_column!r} must be text; got "
+                f"{text!r}."
             )
-        one = None if id_column is None else _id(path, line, record, id_column)
+        one = None
+        if id_column is not None:
+            one = _id(f"{path}, {table.unit} {line}", record, id_column)
         picked.append((line, one, text))
     return picked
 
 
+def _column(columns, name):
+    """Return the column of a name, whatever its case if only one fits; or None."""
+    if name in columns:
+        return name
+    fitting = [one for one in columns if one.strip().lower() == name.strip().lower()]
+    return fitting[0] if len(fitting) == 1 else None
+
+
 def _text_column(path, columns, given):
     if given is not None:
-        _check_column(path, columns, given, "--text-column")
-        return given
-    if "text" in columns:
-        return "text"
+        return _named_column(path, columns, given, "--text-column")
+    if (found := _column(columns, "text")) is not None:
+        return found
     hint = ""
-    if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
-        hint = " The columns must be separated by commas (by tabs in a .tsv)."
+    if len(columns) == 1 and any(mark in columns[0] for mark in ",;\t|"):
+        hint = " If another mark separates the columns, --delimiter names it."
     elif len(columns) == 1:
         # It may as well be a text, of a file without a header.
         hint = (
@@ -201,12 +113,14 @@ def _text_column(path, columns, given):
     )
 
 
-def _check_column(path, columns, name, option):
-    if name not in columns:
+def _named_column(path, columns, name, option):
+    found = _column(columns, name)
+    if found is None:
         raise ValueError(
             f"{option} must be a column of {path}, which has {_shown(columns)}; got "
             f"{name!r}."
         )
+    return found
 
 
 def _shown(columns):
@@ -217,24 +131,22 @@ def _shown(columns):
     return ", ".join(map(repr, names)) + more
 
 
-def _id(path, line, record, id_column):
+def _id(where, record, id_column):
     one = record.get(id_column)
     if isinstance(one, int) and not isinstance(one, bool):
         one = str(one)
     if not isinstance(one, str) or not one:
-        raise ValueError(
-            f"{path}, line {line}: {id_column!r} must be an id; got {one!r}."
-        )
+        raise ValueError(f"{where}: {id_column!r} must be an id; got {one!r}.")
     return one
 
 
-def _checked(path, picked):
+def _checked(path, picked, unit):
     """Return a pool of (line, id, text), ids all different."""
     first = {}
     for line, one, _ in picked:
         if one is not None and first.setdefault(one, line) != line:
             raise ValueError(
-                f"{path}, line {line}: ids must all differ; {one!r} stands on line "
+                f"{path}, {unit} {line}: ids must all differ; {one!r} stands on {unit} "
                 f"{first[one]} already. Mend it, or name another column by "
                 "--id-column."
             )

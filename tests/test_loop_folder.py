@@ -139,7 +139,8 @@ def test_other_labels_are_refused(tmp_path):
         assert str(raised.value) == (
             f"`label_names` must begin with those of the folder {tmp_path}, 'war', "
             f"'crime' (more may follow); got {', '.join(map(repr, names))}. Other "
-            "labels need another folder."
+            "labels need another folder; `LabelingLoop.rename_label` and `drop_label` "
+            "change those of this one."
         )
     assert content(tmp_path) == before
 

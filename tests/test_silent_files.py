@@ -41,8 +41,8 @@ NAMES = ["war", "crime"]
 
 
 def make(folder, **options):
-    options = {"label_names": NAMES, "random_state": 0, **options}
-    return LabelingLoop(None, TEXTS, folder=folder, **options)
+    options = {"label_names": NAMES, "share_duplicates": True, **options}
+    return LabelingLoop(None, TEXTS, folder=folder, random_state=0, **options)
 
 
 def said(loop):

@@ -474,7 +474,7 @@ class LabelingLoop(Asking, Answers):
         save_model(self.folder, fitted.model, n_entries)
         return self
 
-    def fit_decisions(self, *, cv=3, **params):
+    def fit_decisions(self, *, cv: Any = 3, **params: Any) -> Any:
         """Fit a model that decides: its `predict` has a threshold tuned for each label.
 
         The thresholds are best for the labeled cells, of which those that a strategy

@@ -72,12 +72,13 @@ __all__ = [
     "serving",
     "thresholds",
 ]
+_MODULES = [name for name in __all__ if name not in _HOMES and name != "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    if name in __all__:
+    if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -1,4 +1,4 @@
-"""What both classifiers ask of y as a whole: its form, its classes, its coverage."""
+"""Checks of y as a whole: its form, its classes, its coverage."""
 
 import warnings
 from typing import NamedTuple

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import sklearn
+from builders import make_folds, separate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -34,7 +35,6 @@ from sklearn_masked.exceptions import (
 )
 from sklearn_masked.labels import MaskedLabels
 from sklearn_masked.metrics import masked_roc_auc_score, neg_masked_log_loss_scorer
-from sklearn_masked.multioutput import MaskedMultiOutputClassifier
 
 SCIKIT_LEARN_HAS_TEMPERATURE = sklearn.__version__ >= "1.8"
 METHODS = ["sigmoid", "isotonic"] + ["temperature"] * SCIKIT_LEARN_HAS_TEMPERATURE
@@ -46,17 +46,6 @@ def make_data(n=240, n_labels=3, seed=0, labeled=1.0):
     Y = (X[:, :n_labels] + rng.normal(size=(n, n_labels)) > 0.3).astype(float)
     Y[rng.random(Y.shape) >= labeled] = np.nan
     return X, Y
-
-
-def make_folds(n, k=3, seed=0):
-    parts = np.array_split(np.random.default_rng(seed).permutation(n), k)
-    return [
-        (np.sort(np.setdiff1d(np.arange(n), part)), np.sort(part)) for part in parts
-    ]
-
-
-def separate(estimator=None):
-    return MaskedMultiOutputClassifier(estimator or LogisticRegression())
 
 
 BASES = {
@@ -615,7 +604,7 @@ ERRORS = {
     ),
     "shape of prevalence": (
         lambda: fit_with(target_prevalence=[0.1, 0.2]),
-        r"^`target_prevalence` accepts one number, one a label, shape \(3,\), or a "
+        r"^`target_prevalence` accepts one number, one per label, shape \(3,\), or a "
         r"dict by names; got shape \(2,\)\.$",
     ),
     "prevalence": (

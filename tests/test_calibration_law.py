@@ -8,11 +8,10 @@ import warnings
 
 import numpy as np
 import pytest
+from builders import Given
 from hypothesis import HealthCheck, assume, given, settings
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import _SigmoidCalibration
 from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score
 from test_law import FORMS, every_cell, labeled_cells, problems
 
@@ -25,27 +24,10 @@ from sklearn_masked.exceptions import (
     PooledCalibrationWarning,
     UnscoredLabelsWarning,
 )
-from sklearn_masked.multioutput import MaskedMultiOutputClassifier
 from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
 
 FEW_CELLS = (PooledCalibrationWarning, FallbackThresholdWarning, UnscoredLabelsWarning)
 GRID = np.linspace(-4, 4, 9)
-
-
-class Given(ClassifierMixin, BaseEstimator):
-    """Decides by the scores that it is given for X."""
-
-    def fit(self, X, y):
-        return self
-
-    def decision_function(self, X):
-        return X
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-    def __sklearn_tags__(self):
-        return MaskedMultiOutputClassifier(LogisticRegression()).__sklearn_tags__()
 
 
 def columns_of(Y, scores, weight):

@@ -142,7 +142,7 @@ def test_label_of_one_side_has_a_finite_shift():
 
 
 def draw(Y, n_cells, seed=0):
-    """Return rows, and labels of cells drawn at random, one a row."""
+    """Return rows, and labels of cells drawn at random, one per row."""
     rng = np.random.default_rng(seed)
     rows = rng.choice(len(Y), n_cells, replace=False)
     audit = np.full((n_cells, Y.shape[1]), np.nan)

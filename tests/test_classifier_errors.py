@@ -500,7 +500,7 @@ def test_bad_weights_of_labels_raise(name, fitted):
     with pytest.raises(ValueError) as caught:
         fitted.fit(X, Y)
     assert str(caught.value) == (
-        f"`{name}` accepts one number or one a label, shape ({K},); got shape (2,)."
+        f"`{name}` accepts one number or one per label, shape ({K},); got shape (2,)."
     )
     fitted.set_params(**{name: [1.0, -2.0, 1.0]})
     with pytest.raises(ValueError) as caught:

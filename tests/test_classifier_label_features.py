@@ -535,7 +535,7 @@ BAD = {
     ),
     "one rate too few": (
         {"base_rates": [0.1, 0.2, 0.3]},
-        "`base_rates` accepts one number or one a label, shape (4,); got shape (3,).",
+        "`base_rates` accepts one number or one per label, shape (4,); got shape (3,).",
     ),
 }
 

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 import sklearn
 import skorch.callbacks
 import torch
+from builders import Linear
 from sklearn import config_context
 from sklearn import model_selection as ms
 from sklearn.pipeline import make_pipeline
@@ -35,15 +36,6 @@ X, Y = make_data()
 def classifier(**params):
     settings = {"max_epochs": 3, "batch_size": 16, "random_state": 0, "device": "cpu"}
     return MaskedMultiLabelClassifier(**{**settings, **params})
-
-
-class Linear(torch.nn.Module):
-    def __init__(self, n_features, n_labels):
-        super().__init__()
-        self.layer = torch.nn.Linear(n_features, n_labels)
-
-    def forward(self, X):
-        return self.layer(X)
 
 
 def own_module(**params):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from builders import Linear
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -39,15 +40,6 @@ def make_data(kind="dense", n=80, m=6, n_labels=3, seed=0):
 def classifier(**params):
     settings = {"max_epochs": 3, "batch_size": 16, "random_state": 0, "device": "cpu"}
     return MaskedMultiLabelClassifier(**{**settings, **params})
-
-
-class Linear(torch.nn.Module):
-    def __init__(self, n_features, n_labels):
-        super().__init__()
-        self.layer = torch.nn.Linear(n_features, n_labels)
-
-    def forward(self, X):
-        return self.layer(X)
 
 
 def own_module(**params):

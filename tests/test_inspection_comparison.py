@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.stats
+from builders import predictions
 from test_inspection import centers
 
 from sklearn_masked import metrics
@@ -33,12 +34,6 @@ def problem(seed=0, shape=(30, 3)):
     Y[4] = NAN
     signal = np.nan_to_num(Y)
     return Y, *(np.round(signal + rng.normal(size=shape), 1) for _ in range(2))
-
-
-def predictions(kind, logits):
-    if kind == "pred":
-        return (logits > 0.5).astype(float)
-    return 1 / (1 + np.exp(-logits)) if kind == "proba" else logits
 
 
 def uniform(Y, scores, average, numbers):

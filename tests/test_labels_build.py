@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from builders import message_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,12 +21,6 @@ def dict_of(labels):
     if cells.weights is not None:
         values = list(zip(values, cells.weights.tolist(), strict=True))
     return dict(zip(where, values, strict=True))
-
-
-def message_of(error, call, *args, **kwargs):
-    with pytest.raises(error) as caught:
-        call(*args, **kwargs)
-    return str(caught.value)
 
 
 # Records.
@@ -225,13 +220,13 @@ RECORDS = {
     "unequal lengths": (
         (["a3", "a5"], ["war"], [1]),
         {},
-        "`samples`, `labels` and `values` must have one entry a record; got 2, 1 and "
+        "`samples`, `labels` and `values` must have one entry per record; got 2, 1 and "
         "1.",
     ),
     "two dimensions": (
         (["a3"], [["war"]], [1]),
         {},
-        "`labels` must be 1-D, one entry a record; got 2 dimensions.",
+        "`labels` must be 1-D, one entry per record; got 2 dimensions.",
     ),
     "a value 2": (
         (["a3", "a5"], ["war", "war"], [1, 2]),
@@ -259,7 +254,7 @@ RECORDS = {
     "weights of another length": (
         (["a3"], ["war"], [1]),
         {"weights": [1, 2]},
-        "`weights` must have one entry a record, (1,); got (2,).",
+        "`weights` must have one entry per record, (1,); got (2,).",
     ),
     "a policy": (
         (["a3"], ["war"], [1]),

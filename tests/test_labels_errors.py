@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from builders import message_of
 
 from sklearn_masked.labels import (
     MaskedLabels,
@@ -23,12 +24,6 @@ TWO = (
 )
 LABELS = MaskedLabels.from_dense([[1, NAN], [0, 1]])
 SOFT = " For probabilities pass MaskedLabels.from_dense(y, soft=True)."
-
-
-def message_of(error, call, *args, **kwargs):
-    with pytest.raises(error) as caught:
-        call(*args, **kwargs)
-    return str(caught.value)
 
 
 CELLS = {

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from builders import message_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,12 +14,6 @@ from sklearn_masked.labels import MaskedLabels
 
 NAN = np.nan
 NAMES = ["war", "crime"]
-
-
-def message_of(error, call, *args, **kwargs):
-    with pytest.raises(error) as caught:
-        call(*args, **kwargs)
-    return str(caught.value)
 
 
 def dict_of(labels):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from builders import content
 
 from sklearn_masked.annotation import LabelingLoop
 from sklearn_masked.annotation import files as _files
@@ -29,10 +30,6 @@ IDS = [f"id{i}" for i in range(6)]
 def make(folder, X=TEXTS, **options):
     options = {"label_names": NAMES, "random_state": 0, **options}
     return LabelingLoop(None, X, folder=folder, **options)
-
-
-def content(folder):
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
 def with_answers(folder, X=TEXTS, **options):

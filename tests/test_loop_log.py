@@ -10,6 +10,7 @@ import warnings
 import zlib
 
 import pytest
+from builders import said
 
 from sklearn_masked.annotation.loop import (
     LabelingLoop,
@@ -30,10 +31,6 @@ def make(folder, **options):
     return LabelingLoop(
         None, TEXTS, folder=folder, label_names=NAMES, random_state=0, **options
     )
-
-
-def said(loop):
-    return [(one.sample, one.label, one.value) for one in loop.answers()]
 
 
 def read_apart(folder):

@@ -57,7 +57,7 @@ WEIGHTS = {
     "cells, some 0": RNG.choice([0.0, 1.0, 4.0], p=[0.1, 0.5, 0.4], size=Y.shape),
 }
 MODELS = {
-    "one a label": lambda: MaskedMultiOutputClassifier(LogisticRegression()),
+    "one per label": lambda: MaskedMultiOutputClassifier(LogisticRegression()),
     "joint": lambda: MaskedMultiLabelClassifier(max_epochs=2, random_state=0),
 }
 
@@ -71,7 +71,7 @@ def routing():
 def requesting(kind):
     """Return a model that asks for weights, wherever they are to be asked for."""
     model = MODELS[kind]()
-    if kind == "one a label":
+    if kind == "one per label":
         model.estimator.set_fit_request(sample_weight=True)
     else:
         model.set_fit_request(sample_weight=True)
@@ -140,7 +140,7 @@ def test_grid_search_over_a_pipeline_brings_weights_and_groups(kind, weights):
     model = requesting(kind)
     name = type(model).__name__.lower()
     grid = {"estimator__C": [1e-3, 1.0], "max_epochs": [1, 2]}
-    param = "estimator__C" if kind == "one a label" else "max_epochs"
+    param = "estimator__C" if kind == "one per label" else "max_epochs"
     search = GridSearchCV(
         make_pipeline(scaler, model),
         {f"{name}__{param}": grid[param]},
@@ -209,7 +209,7 @@ def test_weights_can_go_to_fit_alone_or_to_the_score_alone(kind):
 
     fit_only = scores(requesting(kind), weighted_scorer(name=False))
     ignoring = MODELS[kind]()
-    part = ignoring.estimator if kind == "one a label" else ignoring
+    part = ignoring.estimator if kind == "one per label" else ignoring
     part.set_fit_request(sample_weight=False)
     score_only = scores(ignoring, weighted_scorer())
     expected = [], []
@@ -230,7 +230,7 @@ def test_weights_can_go_to_fit_alone_or_to_the_score_alone(kind):
 def test_fit_and_score_can_have_weights_of_their_own(kind):
     votes, value = WEIGHTS["cells"], WEIGHTS["rows"]
     model = MODELS[kind]()
-    part = model.estimator if kind == "one a label" else model
+    part = model.estimator if kind == "one per label" else model
     part.set_fit_request(sample_weight="votes")
     cv = KFold(3)
     scores = cross_val_score(
@@ -312,7 +312,7 @@ def test_groups_are_requested_by_default_and_only_by_the_group_splitter():
 def test_groups_come_under_another_name():
     cv = MaskedStratifiedGroupKFold(3).set_split_request(groups="day")
     scores = cross_val_score(
-        MODELS["one a label"](),
+        MODELS["one per label"](),
         X,
         Y,
         cv=cv,
@@ -320,13 +320,13 @@ def test_groups_come_under_another_name():
         params={"day": GROUPS},
     )
     splits = MaskedStratifiedGroupKFold(3).split(X, Y, GROUPS)
-    assert scores == pytest.approx(by_hand("one a label", splits, None), abs=1e-12)
+    assert scores == pytest.approx(by_hand("one per label", splits, None), abs=1e-12)
 
 
 def test_groups_that_nobody_asked_for_raise():
     with pytest.raises(TypeError, match="unexpected argument.*groups"):
         cross_validate(
-            MODELS["one a label"](),
+            MODELS["one per label"](),
             X,
             Y,
             cv=MaskedStratifiedKFold(3),
@@ -355,7 +355,7 @@ def test_groups_reach_the_inner_splitter_of_a_nested_search():
     inner, outer = MaskedStratifiedGroupKFold(2), MaskedStratifiedGroupKFold(3)
     weight = WEIGHTS["cells"]
     search = GridSearchCV(
-        requesting("one a label"),
+        requesting("one per label"),
         {"estimator__C": [1e-3, 1.0]},
         cv=inner,
         scoring=weighted_scorer(),
@@ -379,7 +379,7 @@ def test_groups_reach_the_inner_splitter_of_a_nested_search():
             inner.split(X[train], Y[train], GROUPS[train])
         ):
             rows = train[left], train[right]
-            expected = by_hand("one a label", [rows], weight)
+            expected = by_hand("one per label", [rows], weight)
             got = fitted.cv_results_[f"split{nth}_test_score"][1]
             assert [got] == pytest.approx(expected, abs=1e-12)
         response = fitted.best_estimator_.decision_function(X[test])
@@ -390,7 +390,7 @@ def test_groups_reach_the_inner_splitter_of_a_nested_search():
 def test_learning_curve_brings_weights_and_groups():
     cv, weight = MaskedStratifiedGroupKFold(3), WEIGHTS["cells"]
     _, _, scores = learning_curve(
-        requesting("one a label"),
+        requesting("one per label"),
         X,
         Y,
         cv=cv,
@@ -403,4 +403,4 @@ def test_learning_curve_brings_weights_and_groups():
     # The largest size is one that every split has.
     size = min(len(train) for train, _ in splits)
     splits = [(train[:size], test) for train, test in splits]
-    assert scores[0] == assert_weights_matter("one a label", splits, weight)
+    assert scores[0] == assert_weights_matter("one per label", splits, weight)

@@ -411,8 +411,8 @@ def test_bad_use_raises_one_sentence(data):
         metrics.masked_roc_auc_scorer(model, X[:3], Y)
     with pytest.raises(
         ValueError,
-        match=r"`decision_function` of Linear must return shape \(120, 2\), a column a "
-        r"label of `y`, .* got shape \(120, 3\)",
+        match=r"`decision_function` of Linear must return shape \(120, 2\), a column "
+        r"per label of `y`, .* got shape \(120, 3\)",
     ):
         metrics.masked_roc_auc_scorer(model, X, np.nan_to_num(Y[:, :2]))
     with pytest.raises(ValueError, match="predictions of a binary classifier"):

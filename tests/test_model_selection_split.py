@@ -719,7 +719,9 @@ def test_groups_that_cannot_be_raise(groups, message):
 
 
 def test_groups_that_have_no_hash_raise():
-    message = "^`groups` accepts numbers, strings or other hashable values, one a row; "
+    message = (
+        "^`groups` accepts numbers, strings or other hashable values, one per row; "
+    )
     with pytest.raises(TypeError, match=message):
         MaskedStratifiedGroupKFold().split(Y, Y, [[1]] * 48)
 

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import torch
+from builders import Linear
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.frozen import FrozenEstimator
@@ -49,17 +49,6 @@ def wide_model(seed=0):
     with pytest.warns(UserWarning, match="No cell is labeled of label"):
         model.fit(X, labels)
     return model, X, labels
-
-
-class Linear(torch.nn.Module):
-    """A module of one's own, without a way to single cells."""
-
-    def __init__(self, n_features, n_labels):
-        super().__init__()
-        self.layer = torch.nn.Linear(n_features, n_labels)
-
-    def forward(self, X):
-        return self.layer(X)
 
 
 class CellLinear(Linear):

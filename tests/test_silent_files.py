@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import joblib
 import numpy as np
 import pytest
+from builders import content, said
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
@@ -43,14 +44,6 @@ NAMES = ["war", "crime"]
 def make(folder, **options):
     options = {"label_names": NAMES, "share_duplicates": True, **options}
     return LabelingLoop(None, TEXTS, folder=folder, random_state=0, **options)
-
-
-def said(loop):
-    return [(one.sample, one.label, one.value) for one in loop.answers()]
-
-
-def content(folder):
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
 SAID = [(0, "war", 1), (1, "crime", 0), (2, "war", None), (3, "war", 0)]

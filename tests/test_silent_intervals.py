@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from builders import predictions
 from sklearn.exceptions import UndefinedMetricWarning
 
 from sklearn_masked import metrics
@@ -150,12 +151,6 @@ def problem(seed=0, shape=(30, 3)):
     Y = rng.choice([0.0, 1.0, NAN], size=shape, p=[0.4, 0.3, 0.3])
     Y[4] = NAN
     return Y, *(np.nan_to_num(Y) + rng.normal(size=shape) for _ in "ab")
-
-
-def predictions(kind, logits):
-    if kind == "pred":
-        return (logits > 0.5).astype(float)
-    return 1 / (1 + np.exp(-logits)) if kind == "proba" else logits
 
 
 def everything(Y, a, b, groups, name, **kwargs):

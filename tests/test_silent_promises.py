@@ -4,9 +4,9 @@ import warnings
 
 import numpy as np
 import pytest
+from builders import Given
 from scipy.special import expit
 from scipy.stats import norm
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import PredefinedSplit
@@ -18,22 +18,6 @@ from sklearn_masked.multioutput import MaskedMultiOutputClassifier
 from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
 
 PREVALENCE = 0.05  # of every label, in traffic
-
-
-class Given(ClassifierMixin, BaseEstimator):
-    """Decides by the scores that stand in X."""
-
-    def fit(self, X, y):
-        return self
-
-    def decision_function(self, X):
-        return X
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-    def __sklearn_tags__(self):
-        return MaskedMultiOutputClassifier(LogisticRegression()).__sklearn_tags__()
 
 
 class Rescaled(Given):

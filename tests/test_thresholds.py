@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import sklearn
+from builders import make_folds, separate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, binom
@@ -46,7 +47,6 @@ from sklearn_masked.calibration import (
 from sklearn_masked.exceptions import FallbackThresholdWarning
 from sklearn_masked.labels import MaskedLabels
 from sklearn_masked.metrics import masked_f1_score, masked_f1_scorer
-from sklearn_masked.multioutput import MaskedMultiOutputClassifier
 from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV, ThresholdReport
 
 
@@ -56,17 +56,6 @@ def make_data(n=300, n_labels=3, seed=0, labeled=1.0):
     Y = (X[:, :n_labels] + rng.normal(size=(n, n_labels)) > 0.8).astype(float)
     Y[rng.random(Y.shape) >= labeled] = np.nan
     return X, Y
-
-
-def make_folds(n, k=3, seed=0):
-    parts = np.array_split(np.random.default_rng(seed).permutation(n), k)
-    return [
-        (np.sort(np.setdiff1d(np.arange(n), part)), np.sort(part)) for part in parts
-    ]
-
-
-def separate(estimator=None):
-    return MaskedMultiOutputClassifier(estimator or LogisticRegression())
 
 
 COSTS = np.array([[0.0, 1.0], [5.0, 0.5]])
@@ -1194,8 +1183,8 @@ ERRORS = {
     ),
     "shape of target": (
         lambda: fit_with(target=[0.5, 0.5], **PRECISION),
-        r"^`target` accepts one number, one a label, shape \(3,\), or a dict by names; "
-        r"got shape \(2,\)\.$",
+        r"^`target` accepts one number, one per label, shape \(3,\), or a dict by "
+        r"names; got shape \(2,\)\.$",
     ),
     "name in target": (
         lambda: fit_with(NAMED, target={"peace": 0.5}, **PRECISION),

@@ -6,33 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from builders import Given
 from scipy.stats import beta, binom, nbinom
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.linear_model import LogisticRegression
+from sklearn.base import clone
 
 from sklearn_masked.exceptions import FallbackThresholdWarning
 from sklearn_masked.labels import MaskedLabels
-from sklearn_masked.multioutput import MaskedMultiOutputClassifier
 from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
 from sklearn_masked.thresholds._constraints import p_value
 from sklearn_masked.thresholds._curves import Share
 from sklearn_masked.thresholds._prevalence import read_traffic
-
-
-class Given(ClassifierMixin, BaseEstimator):
-    """Decides by the scores that stand in X."""
-
-    def fit(self, X, y):
-        return self
-
-    def decision_function(self, X):
-        return X
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-    def __sklearn_tags__(self):
-        return MaskedMultiOutputClassifier(LogisticRegression()).__sklearn_tags__()
 
 
 def tune(X, Y, **params):

@@ -60,8 +60,8 @@ class MaskedCalibratedClassifierCV(MaskedMetaClassifier):
         :class:`~sklearn.frozen.FrozenEstimator` is not fitted again: all cells then
         calibrate, and should not be those that it was fitted on.
     method : {"sigmoid", "isotonic", "temperature"}, default="sigmoid"
-        Platt's two parameters a label, a non-decreasing step function, or one
-        parameter a label. Isotonic takes some hundred cells a label.
+        Platt's two parameters per label, a non-decreasing step function, or one
+        parameter per label. Isotonic takes some hundred cells per label.
     cv : int, splitter, iterable of splits or "prefit", default=None
         How rows are left out. An integer is a number of folds, None is 5. "prefit"
         is the same as a frozen estimator.
@@ -70,7 +70,7 @@ class MaskedCalibratedClassifierCV(MaskedMetaClassifier):
     ensemble : bool or "auto", default="auto"
         If True, each fold's estimator is kept with the maps of the cells left out of
         it, and their probabilities are averaged. If False, the cells of all folds fit
-        one map a label, for an estimator fitted on all rows: one model to serve, and
+        one map per label, for an estimator fitted on all rows: one model to serve, and
         all of a label's cells for its map, which rare labels need. "auto" is False
         for a frozen estimator and True else, as in scikit-learn.
     min_positive, min_negative : int, default=10

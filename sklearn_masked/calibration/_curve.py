@@ -51,7 +51,7 @@ or (n_samples, 2)
         Bins of one width, or, of each curve, with as many cells in each. The edges
         do not depend on weights.
     average : {"micro"} or None, default="micro"
-        One curve of the cells of all labels, or one a label.
+        One curve of the cells of all labels, or one per label.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels)
         Weights of rows or cells, times those in `y_true`; 0 is as good as unlabeled.
 

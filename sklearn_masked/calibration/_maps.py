@@ -1,4 +1,4 @@
-"""Maps from scores to probabilities: one a label, or a pooled one."""
+"""Maps from scores to probabilities: one per label, or a pooled one."""
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
@@ -122,7 +122,7 @@ def new_map(method, of_probabilities):
 
 
 def fit_maps(cells, method, of_probabilities, limits):
-    """Fit a map a label, and one to all cells for the labels beyond the limits.
+    """Fit a map per label, and one to all cells for the labels beyond the limits.
 
     Parameters
     ----------

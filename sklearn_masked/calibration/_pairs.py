@@ -12,7 +12,7 @@ SCORES = ("decision_function", "predict_proba")
 
 
 class CalibratedPair:
-    """A fitted estimator and the maps of its scores, one a label.
+    """A fitted estimator and the maps of its scores, one per label.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from ..metrics.shares import refuse_one_side
 
 _STEPS = 500
 _TOLERANCE = 1e-7
-# What little is believed before: a mean shift within some 5 either way, and labels
+# Prior: a mean shift within some 5 either way, and labels
 # that differ by 0.5, as if one label more had shown it.
 _MEAN_VARIANCE = 25.0
 _LABEL_VARIANCE = 0.25

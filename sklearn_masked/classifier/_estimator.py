@@ -41,10 +41,10 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
     The default model is an embedding-bag network. A *direct* path has a weight for
     each (feature, label) pair that labeled cells touch; a *shared* path embeds the row,
     starting from the singular vectors of all rows of X, unlabeled ones too, and gives
-    each label a vector there; where it helps, a *quadratic* path lets pairs of the
-    embedding's dimensions speak. They are trained with the masked binary cross entropy
-    and a squared penalty, by dual coordinate ascent: there is no learning rate, and a
-    few epochs are enough.
+    each label a vector there; where it helps, a *quadratic* path adds products of
+    pairs of the embedding's dimensions. They are trained with the masked binary cross
+    entropy and a squared penalty, by dual coordinate ascent: there is no learning rate,
+    and a few epochs are enough.
 
     The parameters are, in their order:
 
@@ -82,7 +82,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         The share of a row's squared length, from 0 to below 1, that products of pairs
         of its embedding's dimensions have instead of its features: the logits become
         a polynomial of degree 2. It helps where features mean something only together,
-        as in fingerprints of molecules, images and most arrays; texts hardly need it.
+        as in fingerprints of molecules, images and most arrays; texts rarely need it.
         "auto" is 0.5 for an array, and for a sparse X whose stored values are all
         equal, as those of fingerprints are, with at most 2 ** 20 (feature, label)
         pairs and 1,000 labeled cells or more; else 0. It is 0 where the number of
@@ -233,7 +233,7 @@ default=None
 
     See Also
     --------
-    MaskedMultiOutputClassifier : One scikit-learn classifier a label, same interface.
+    MaskedMultiOutputClassifier : One scikit-learn classifier per label, same interface.
     sklearn_masked.metrics.masked_roc_auc_scorer : For searches and cross-validation.
 
     Notes

@@ -124,7 +124,7 @@ def per_label(estimator, name):
     array = np.array(value, dtype=float)
     if array.ndim and array.shape != (n_labels,):
         raise ValueError(
-            f"`{name}` accepts one number or one a label, shape ({n_labels},); got "
+            f"`{name}` accepts one number or one per label, shape ({n_labels},); got "
             f"shape {array.shape}."
         )
     if not (np.isfinite(array) & (array >= 0)).all():

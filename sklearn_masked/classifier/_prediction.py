@@ -289,7 +289,7 @@ def _check_cells(rows, cols, shape):
         checked.append(array)
     if len(checked[0]) != len(checked[1]):
         raise ValueError(
-            "`rows` and `cols` accept arrays of one length, an entry a cell; got "
+            "`rows` and `cols` accept arrays of one length, an entry per cell; got "
             f"{len(checked[0])} and {len(checked[1])} entries."
         )
     return checked

@@ -18,7 +18,7 @@ def one_a_record(entries, parameter):
         array = np.fromiter(entries, dtype=object, count=len(entries))
     if array.ndim != 1:
         raise ValueError(
-            f"`{parameter}` must be 1-D, one entry a record; got {array.ndim} "
+            f"`{parameter}` must be 1-D, one entry per record; got {array.ndim} "
             "dimensions."
         )
     if array.dtype == object and len(array) and set(map(type, array)) <= {int}:
@@ -156,7 +156,7 @@ def record_weights(weights, n):
     weights = as_weights(weights, "weights")
     if weights.shape != (n,):
         raise ValueError(
-            f"`weights` must have one entry a record, ({n},); got {weights.shape}."
+            f"`weights` must have one entry per record, ({n},); got {weights.shape}."
         )
     refuse_bad_weight(weights, "weights", lambda i: f"in record {i}")
     return weights

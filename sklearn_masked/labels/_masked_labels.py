@@ -211,7 +211,7 @@ class MaskedLabels(LabelStore):
         on_conflict: Literal["raise", "last", "majority", "mean"] = "raise",
         soft: bool = False,
     ) -> MaskedLabels:
-        """Return labels from records, one a decision.
+        """Return labels from records, one per decision.
 
         Parameters
         ----------
@@ -294,7 +294,7 @@ class MaskedLabels(LabelStore):
         Parameters
         ----------
         frame : DataFrame of pandas or polars, or Table of pyarrow
-            Wide, a column a label; or long, a row a decision, if `sample`, `label`
+            Wide, a column per label; or long, a row per decision, if `sample`, `label`
             and `value` name its columns.
         sample, label, value, weight : str, default=None
             Columns of a long frame.

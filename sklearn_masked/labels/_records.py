@@ -29,7 +29,7 @@ def build_from_records(
     values = one_a_record(values, "values")
     if not len(samples) == len(labels) == len(values):
         raise ValueError(
-            "`samples`, `labels` and `values` must have one entry a record; got "
+            "`samples`, `labels` and `values` must have one entry per record; got "
             f"{len(samples)}, {len(labels)} and {len(values)}."
         )
     values, known = decisions(values, lambda i: f"in record {i}", soft)

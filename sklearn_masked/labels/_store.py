@@ -252,7 +252,7 @@ class LabelStore:
         return Cells(rows, cols, dense[rows, cols], weights)
 
     def iter_cells(self, max_cells: int = 1 << 22) -> Iterator[tuple[slice, Cells]]:
-        """Yield (slice of rows, their cells) in blocks of at most so many cells.
+        """Yield (slice of rows, their cells) in blocks of at most `max_cells` cells.
 
         A block has whole rows, and at least one; its rows count from the start of
         the slice.
@@ -307,7 +307,7 @@ class LabelStore:
             Ids of the rows; their positions if None.
         long : bool, default=False
             A row a labeled cell (sample, label, value, and weight where there are
-            weights) instead of a column a label (Int8, or Float64 for soft labels; NA
+            weights) instead of a column per label (Int8, or Float64 for soft labels; NA
             where unlabeled).
 
         Returns
@@ -405,11 +405,11 @@ class LabelStore:
         return self._replace(weights=None)
 
     def with_label_names(self, label_names: Names) -> Self:
-        """Return the same labels under these names, one a label, all different."""
+        """Return the same labels under these names, one per label, all different."""
         return self._replace(label_names=checked_names(label_names, self.n_labels))
 
     def with_sample_ids(self, sample_ids: Names) -> Self:
-        """Return the same labels under these ids, one a sample, all different."""
+        """Return the same labels under these ids, one per sample, all different."""
         return self._replace(row_ids=checked_ids(sample_ids, len(self)))
 
     def _without_row_ids(self):

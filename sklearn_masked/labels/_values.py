@@ -1,4 +1,4 @@
-"""What a single cell may hold, and the sentence for what it may not."""
+"""Accepted values of a single cell, and the error for others."""
 
 import numpy as np
 

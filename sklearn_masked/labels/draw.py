@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# numpy may list all that it draws from: up to so many.
+# Size up to which numpy may list all that it draws from.
 _LISTED = 1 << 23
 
 

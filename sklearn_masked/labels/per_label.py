@@ -1,4 +1,4 @@
-"""One number a label, given as a scalar, an array or a dict by names."""
+"""One number per label, given as a scalar, an array or a dict by names."""
 
 from collections.abc import Callable, Mapping
 from numbers import Real
@@ -60,8 +60,8 @@ def read_per_label(
             values = np.full(n_labels, float(values))
         if values.shape != (n_labels,):
             raise ValueError(
-                f"`{parameter}` accepts one number, one a label, shape ({n_labels},), "
-                f"or a dict by names; got shape {values.shape}."
+                f"`{parameter}` accepts one number, one per label, shape "
+                f"({n_labels},), or a dict by names; got shape {values.shape}."
             )
         given = np.ones(n_labels, dtype=bool)
     bad = given & ~is_good(values)

@@ -38,7 +38,7 @@ def masked_precision_score(
         ``MaskedLabels.cells()``. For a binary target: its own two values.
     average : {"macro", "micro", "weighted"} or None, default="macro"
         Mean over labels, one value for all cells pooled, mean over labels weighted
-        by support (the weight of the positive labeled cells), or one value a label.
+        by support (the weight of the positive labeled cells), or one value per label.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels)
         Weights of rows or cells, times those in `y_true`; 0 is as good as unlabeled.
     min_positive, min_negative : int, default=1
@@ -119,7 +119,7 @@ def masked_recall_score(
         ``MaskedLabels.cells()``. For a binary target: its own two values.
     average : {"macro", "micro", "weighted"} or None, default="macro"
         Mean over labels, one value for all cells pooled, mean over labels weighted
-        by support (the weight of the positive labeled cells), or one value a label.
+        by support (the weight of the positive labeled cells), or one value per label.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels)
         Weights of rows or cells, times those in `y_true`; 0 is as good as unlabeled.
     min_positive, min_negative : int, default=1
@@ -203,7 +203,7 @@ def masked_fbeta_score(
         infinity recall alone.
     average : {"macro", "micro", "weighted"} or None, default="macro"
         Mean over labels, one value for all cells pooled, mean over labels weighted
-        by support (the weight of the positive labeled cells), or one value a label.
+        by support (the weight of the positive labeled cells), or one value per label.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels)
         Weights of rows or cells, times those in `y_true`; 0 is as good as unlabeled.
     min_positive, min_negative : int, default=1
@@ -287,7 +287,7 @@ def masked_f1_score(
         ``MaskedLabels.cells()``. For a binary target: its own two values.
     average : {"macro", "micro", "weighted"} or None, default="macro"
         Mean over labels, one value for all cells pooled, mean over labels weighted
-        by support (the weight of the positive labeled cells), or one value a label.
+        by support (the weight of the positive labeled cells), or one value per label.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels)
         Weights of rows or cells, times those in `y_true`; 0 is as good as unlabeled.
     min_positive, min_negative : int, default=1

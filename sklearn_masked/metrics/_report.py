@@ -1,4 +1,4 @@
-"""A table of metrics, a row a label."""
+"""A table of metrics, a row per label."""
 
 from typing import Any
 
@@ -99,8 +99,8 @@ or (n_samples, 2)
         Groups of rows that are drawn together for the intervals, such as the texts of
         one author. Groups of samples without a labeled cell are not read.
     confidence_level : float, default=None
-        Add bootstrap intervals that are to cover the true values so often, such as
-        0.95: rows are drawn with replacement, with all their labeled cells, as
+        Add bootstrap intervals that cover the true values with this probability, such
+        as 0.95: rows are drawn with replacement, with all their labeled cells, as
         :func:`~sklearn_masked.inspection.bootstrap_interval` does.
     n_resamples : int, default=1000
         Number of bootstrap samples, if intervals are asked for.

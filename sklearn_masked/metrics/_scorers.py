@@ -68,7 +68,7 @@ class MaskedScorer:
         ----------
         estimator : fitted classifier, pipeline or search
             For labels of shape (n_samples, n_labels), its predictions are an array
-            of that shape, or a list of arrays (n_samples, 2), one a label.
+            of that shape, or a list of arrays (n_samples, 2), one per label.
         X : array-like, sparse matrix, data frame or list of length n_samples
             What the estimator predicts from.
         y : MaskedLabels or any other form of labels

@@ -1,4 +1,4 @@
-"""From one value a label to the average, and the warning about the labels left out."""
+"""Averages of one value per label, and the warning about the labels left out."""
 
 import warnings
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def average_labels(
     *,
     stacklevel: int = 3,
 ) -> float | np.ndarray:
-    """Average `metric(cells)`, one value a label, over the labels within `limits`.
+    """Average `metric(cells)`, one value per label, over the labels within `limits`.
 
     "micro" pools the cells of all labels into one. NaN among the values of labels
     within the limits is skipped, as scikit-learn does for ``zero_division=nan``.

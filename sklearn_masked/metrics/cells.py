@@ -11,7 +11,7 @@ from .._typing import LabelsLike, MatrixLike, Names, Weights
 from ..labels import MaskedLabels, cell_weights, check_binary_labels, check_labels
 from ..labels.names import check_same_columns, check_same_rows, column_names
 
-# What a prediction may be, by kind: the words of the error messages.
+# Accepted predictions by kind, in the words of the error messages.
 _ACCEPTED = {
     "score": "finite numbers",
     "proba": "probabilities between 0 and 1",

@@ -196,8 +196,8 @@ def _columns(response, estimator, method, n_rows, labels, classes):
     if response.shape != (n_rows, n_labels):
         raise ValueError(
             f"`{method}` of {type(estimator).__name__} must return shape "
-            f"({n_rows}, {n_labels}), a column a label of `y`, or a list of arrays "
-            f"({n_rows}, 2), one a label; got shape {response.shape}."
+            f"({n_rows}, {n_labels}), a column per label of `y`, or a list of arrays "
+            f"({n_rows}, 2), one per label; got shape {response.shape}."
         )
     return lambda rows, cols: np.asarray(response[rows, cols]).ravel()
 

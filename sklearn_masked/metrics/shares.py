@@ -11,7 +11,7 @@ from .bootstrap import wilson
 def clopper_pearson(
     share: np.ndarray, n_cells: Any, confidence_level: float
 ) -> np.ndarray:
-    """Return the ends of the Clopper-Pearson interval of a share of so many cells.
+    """Return the ends of the Clopper-Pearson interval of a share of `n_cells` cells.
 
     `n_cells` may be an effective number, which need not be an integer (Korn and
     Graubard 1998).

@@ -1,4 +1,4 @@
-"""What splitters ask of their arguments, and whom they warn of."""
+"""Checks of the arguments of splitters, and their warning of rare labels."""
 
 import warnings
 from numbers import Integral
@@ -60,7 +60,7 @@ def encode_groups(groups, n_samples):
         codes = [position.setdefault(group, len(position)) for group in groups]
     except TypeError as error:
         raise TypeError(
-            "`groups` accepts numbers, strings or other hashable values, one a row; "
+            "`groups` accepts numbers, strings or other hashable values, one per row; "
             f"got {error}."
         ) from None
     for group, code in position.items():

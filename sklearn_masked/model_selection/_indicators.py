@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 
 class Indicators(NamedTuple):
-    """What each row, or each group of rows, adds to the counts to be balanced.
+    """Return the contribution of each row, or group, to the counts to be balanced.
 
     Columns 2j and 2j + 1 say whether label j is positive and whether it is negative,
     the last one whether a row has no labeled cell. A column that is 1 in more than

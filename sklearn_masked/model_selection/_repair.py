@@ -5,7 +5,7 @@ import scipy.sparse as sp
 
 # Items of each part that a pass looks at: those that would bring the most.
 _CANDIDATES = 128
-# Each part meets so many others, twice, in a pass.
+# Number of other parts that each part meets, twice, in a pass.
 _SHIFTS = 5
 # Items of each part that are compared for that; where there are more, other ones in
 # each pass.
@@ -115,7 +115,7 @@ def _some(positions, nth):
 
 
 def _largest(values):
-    """Return the positions of the largest values, at most so many, increasing."""
+    """Return the positions of the `n` largest values at most, increasing."""
     if len(values) <= _CANDIDATES:
         return np.arange(len(values))
     return np.sort(np.argpartition(-values, _CANDIDATES)[:_CANDIDATES])

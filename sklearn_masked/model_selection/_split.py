@@ -21,7 +21,7 @@ from ._stratify import Stratifier
 
 
 class _MaskedKFold(BaseCrossValidator):
-    """What both k-fold splitters share."""
+    """Base of both k-fold splitters."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What meta-estimators share: reading y, splitting, scoring left-out cells."""
+"""Read y, split, fit and score left-out cells, for meta-estimators."""
 
 import warnings
 from collections.abc import Iterable

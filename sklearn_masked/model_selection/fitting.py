@@ -11,7 +11,7 @@ from sklearn.utils import get_tags
 from .._typing import LabelsLike
 from ..labels import MaskedLabels
 
-# What scikit-learn's checks and arithmetic say of labels that they cannot read.
+# Words in scikit-learn's errors about labels that it cannot read.
 _MARKS = ("Unknown label type", "MaskedLabels", "LabelRow")
 
 

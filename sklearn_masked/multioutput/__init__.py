@@ -1,4 +1,4 @@
-"""One classifier a label, each fitted on the labeled rows of its label."""
+"""One classifier per label, each fitted on the labeled rows of its label."""
 
 from ._classifier import MaskedMultiOutputClassifier
 

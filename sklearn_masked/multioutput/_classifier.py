@@ -1,4 +1,4 @@
-"""The estimator: clones of a binary classifier, a label each."""
+"""The estimator: a clone of a binary classifier per label."""
 
 import copy
 from numbers import Integral
@@ -47,7 +47,7 @@ def _estimator_has(method):
 class MaskedMultiOutputClassifier(
     MaskedClassifierMixin, MetaEstimatorMixin, BaseEstimator
 ):
-    """Fit one clone of a binary classifier a label, on the labeled rows of the label.
+    """Fit one clone of a binary classifier per label, on the labeled rows of the label.
 
     Unlabeled cells take no part: the classifier of a label is exactly the one that
     is fitted on the rows where the label is confirmed or denied. The baseline to
@@ -436,7 +436,7 @@ default=None
         return X, linear_weights([self.estimators_[label] for label in labels])
 
     def _columnwise(self, method, X, dtype):
-        """Return what a method of the labels' classifiers gives, a column a label."""
+        """Return what a method of the labels' classifiers gives, a column per label."""
         check_is_fitted(self)
         X = self._check_X(X)
         result = np.empty((count_rows(X), self.n_labels_), dtype=dtype)

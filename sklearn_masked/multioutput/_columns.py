@@ -16,7 +16,7 @@ class Column(NamedTuple):
     weights: np.ndarray | None
 
     def select(self, values):
-        """Return what `values`, with one entry a sample, hold for these cells."""
+        """Return what `values`, with one entry per sample, hold for these cells."""
         if np.array_equal(self.rows, np.arange(count_rows(values))):
             return values
         return take_rows(values, self.rows)

@@ -1,4 +1,4 @@
-"""What stands for the classifier of a label that has nothing to learn from."""
+"""Constant predictors of labels that have nothing to learn from."""
 
 import warnings
 
@@ -11,7 +11,7 @@ from ..exceptions import OneClassLabelWarning
 
 
 class ConstantLabel:
-    """What stands for the classifier of a label that cannot be fitted."""
+    """Predict a constant rate, for a label that cannot be fitted."""
 
     def __init__(self, rate):
         # Strictly between 0 and 1, as every probability.

@@ -33,7 +33,7 @@ class Curve(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What tells ROC and precision-recall curves apart."""
+    """The parts in which ROC and precision-recall curves differ."""
 
     metric: object  # the public metric of the area
     area: object  # the same of `ScoredCells`

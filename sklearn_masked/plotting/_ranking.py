@@ -23,7 +23,7 @@ _WORST = 3  # labels that stand out among many
 
 
 class _LabelCurvesDisplay:
-    """What the two displays share."""
+    """Base of the two displays."""
 
     ax_: Any
 

@@ -28,7 +28,7 @@ _STYLES = [
 
 
 class ThresholdCurveDisplay:
-    """What a threshold buys: precision, recall and F1 of each label against it.
+    """Precision, recall and F1 of each label against its threshold.
 
     Make one with :meth:`from_estimator` or :meth:`from_predictions`. A cell counts as
     predicted positive if its score is at or above the threshold.
@@ -47,7 +47,7 @@ class ThresholdCurveDisplay:
     Attributes
     ----------
     axes_ : ndarray of matplotlib axes
-        A panel a label or, of many labels, a panel a metric.
+        A panel per label or, of many labels, a panel per metric.
     ax_ : matplotlib axes
         The first of them.
     figure_ : matplotlib figure
@@ -238,7 +238,7 @@ default="predict_proba"
         return self
 
     def _plot_labels(self, ax, values):
-        """Draw a panel a label."""
+        """Draw a panel per label."""
         n_labels = len(self.names)
         columns = min(n_labels, 3 if n_labels != 4 else 2)
         self.axes_: Any = panels(ax, n_labels, columns, (3.0, 2.6), sharey=True)
@@ -257,7 +257,7 @@ default="predict_proba"
                 panel.set_xlabel(self._xlabel(ax))
 
     def _plot_metrics(self, ax, values):
-        """Draw a panel a metric."""
+        """Draw a panel per metric."""
         grid = np.linspace(*self._range(), _N_THRESHOLDS)
         self.axes_: Any = panels(ax, 3, 3, (3.4, 3.6), sharey=True)
         for panel, metric, name in zip(self.axes_, values, _METRICS, strict=True):

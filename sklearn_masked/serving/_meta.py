@@ -145,7 +145,7 @@ class IsotonicMap:
 
 
 class Tuned(Members):
-    """Models whose scores are cut at a threshold a label; several of them vote."""
+    """Models whose scores are cut at a threshold per label; several of them vote."""
 
     def __init__(self, part, members):
         super().__init__(part, members)

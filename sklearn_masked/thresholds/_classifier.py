@@ -139,7 +139,7 @@ default="auto"
         What each threshold buys: counts, precision and recall with bounds, and why a
         label has the fallback.
     cv_results_ : dict
-        "thresholds" and "scores": lists of arrays, one a label; of a promise, the
+        "thresholds" and "scores": lists of arrays, one per label; of a promise, the
         scores are the shares that are promised. If `store_cv_results`.
     classes_ : ndarray
         Positions of the labels, dtype object; for a 1-D `y`, its two values.

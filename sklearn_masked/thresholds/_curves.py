@@ -1,4 +1,4 @@
-"""What thresholds make of a label's scored cells."""
+"""Counts of the decisions of all thresholds on the scored cells of a label."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Counts(NamedTuple):
-    """Weights of true and false positives and negatives, one entry a threshold."""
+    """Weights of true and false positives and negatives, one entry per threshold."""
 
     tp: np.ndarray
     fp: np.ndarray
@@ -114,7 +114,7 @@ class LabelCells:
 
     @property
     def both_sides(self):
-        """Whether there are positive and negative cells."""
+        """True if there are positive and negative cells."""
         return self.n_positive > 0 and self.n_negative > 0
 
     @property

@@ -54,7 +54,7 @@ def make_objective(scoring, beta, costs):
     beta : float
         Of "fbeta".
     costs : array of shape (2, 2) or None
-        Of "cost": a row a truth, a column a decision.
+        Of "cost": a row a truth, a column per decision.
     """
     if callable(scoring):
         return lambda counts: _called(scoring, counts)

@@ -1,4 +1,4 @@
-"""What each threshold buys, as a table."""
+"""Report of the thresholds: counts, precision and recall per label."""
 
 import textwrap
 

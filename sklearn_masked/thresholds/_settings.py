@@ -1,4 +1,4 @@
-"""What thresholds are chosen by, checked against the labels."""
+"""Settings of the choice of thresholds, checked against the labels."""
 
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -18,7 +18,7 @@ CONSTRAINED = {
 
 
 class Settings(NamedTuple):
-    """What a threshold is chosen by, checked."""
+    """Checked settings of the choice of thresholds."""
 
     scoring: object
     beta: float
@@ -36,7 +36,7 @@ class Settings(NamedTuple):
 
     @property
     def constrained(self):
-        """Whether the objective is a promise."""
+        """True if the objective is a promise."""
         return isinstance(self.scoring, str) and self.scoring in CONSTRAINED
 
     @property

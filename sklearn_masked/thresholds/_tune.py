@@ -93,7 +93,7 @@ class Tuner:
 
     @property
     def only_pool(self):
-        """Whether there is one label, which is to fall back on its own cells."""
+        """True for one label, whose fallback is of its own cells."""
         pooled = self.settings.fallback in ("auto", "pooled")
         return len(self.cells) == 1 and pooled and not self.settings.constrained
 

@@ -187,7 +187,7 @@ def _around(ends, estimate):
 
 
 def wilson(share: np.ndarray, n_cells: Any, confidence_level: float) -> np.ndarray:
-    """Return the ends of Wilson's interval of a share of so many cells."""
+    """Return the ends of Wilson's interval of a share of `n_cells` cells."""
     square = ndtri((1 + confidence_level) / 2) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
         part = square / n_cells

@@ -13,7 +13,7 @@ _MOST_SINGLE = 1 << 20  # cells whose counts single precision holds exactly
 
 
 def exact_dtype(n_cells):
-    """Return the smaller dtype that holds the counts of so many cells exactly."""
+    """Return the smaller dtype that holds counts up to the number of cells exactly."""
     return np.float32 if n_cells <= _MOST_SINGLE else np.float64
 
 
@@ -25,7 +25,7 @@ class Sums:
         self._shape = (cells.n_labels, n_rows)
 
     def of(self, what: np.ndarray | None = None) -> sp.csr_array:
-        """Return the matrix of a number a cell; of 1 if None."""
+        """Return the matrix of a number per cell; of 1 if None."""
         cells = self._cells
         data = np.ones(len(cells.cols)) if what is None else what.astype(np.float64)
         if cells.weights is not None:

@@ -362,6 +362,18 @@ def test_other_labels_of_a_text_are_asked_for_next(make):
     assert session.question.sample != first.sample
 
 
+def test_why_a_text_is_asked_is_said(make):
+    session = make(max_labels=2, n_round=2, notice="said first")
+    assert session.notice == "said first"
+    session.why()
+    for label in session.question.labels:
+        assert f"{NAMES[label]} (" in session.message
+    assert "(its words)" in session.message  # the names stand in the texts
+    session._why[session.question.cells()[0]] = "uncertain", 0.5
+    session.why()
+    assert " 0.50 (unsure)" in session.message
+
+
 def test_marks_that_come_too_quickly_are_not_taken(make):
     session = make(max_labels=3, n_round=3)
     press(session, 0)

@@ -88,3 +88,13 @@ def test_rows_of_features_have_no_duplicates(tmp_path):
     with pytest.raises(TypeError, match="`share_duplicates` accepts True or False"):
         make(tmp_path / "f", share_duplicates="yes")
     assert not (tmp_path / "f").exists()
+
+
+def test_the_program_says_how_many_texts_are_equal(tmp_path):
+    from sklearn_masked.annotation.terminal._folder import about_duplicates
+
+    with make(tmp_path / "a") as loop:
+        assert about_duplicates(loop).startswith("5 texts are equal to others but for")
+        assert "2 texts of them will be asked about" in about_duplicates(loop)
+    with make(tmp_path / "b", ["one", "two"]) as loop:
+        assert about_duplicates(loop) == ""

@@ -278,7 +278,6 @@ def _run(options):
     from ._folder import (
         check_options,
         note_changes,
-        note_duplicates,
         opened,
         repair,
         write,
@@ -294,7 +293,6 @@ def _run(options):
         n_labels = count(len(labels.names), "label")
         say(f"{count(len(pool.texts), 'text')}, {n_labels}. Loading...")
         note_changes(loop, pool)
-        note_duplicates(loop)
         # Later, keys would be heard late while it loads.
         importlib.import_module("sklearn_masked.classifier")
         return _ask(loop, pool, labels.words, options)
@@ -326,6 +324,7 @@ def _check_terminal():
 
 
 def _ask(loop, pool, words, options):
+    from ._folder import about_duplicates
     from ._session import Session
     from ._terminal import label_in_terminal
 
@@ -338,6 +337,7 @@ def _ask(loop, pool, words, options):
             n_round=options.round,
             max_labels=None if options.one_label else 9,
             order=options.order,
+            notice=about_duplicates(loop),
             wake=wake,
         ),
         words,

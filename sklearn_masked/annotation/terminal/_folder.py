@@ -91,16 +91,16 @@ def opened(folder, pool, labels):
         raise Refused(f"{error} (--folder says which folder.)") from None
 
 
-def note_duplicates(loop):
-    """Say how many texts are answered with an equal one."""
+def about_duplicates(loop):
+    """Return how many texts are answered with an equal one, in words; "" if none."""
     n_texts = len(loop.duplicates)
     n_groups = len({rows[0] for rows in loop.duplicates.values()})
-    if n_texts:
-        note(
-            f"{n_texts} texts are equal to others but for case, spaces and "
-            f"punctuation: {count(n_groups, 'text')} of them will be asked about, and "
-            "answered for all."
-        )
+    if not n_texts:
+        return ""
+    return (
+        f"{n_texts} texts are equal to others but for case, spaces and punctuation: "
+        f"{count(n_groups, 'text')} of them will be asked about, and answered for all."
+    )
 
 
 def note_changes(loop, pool):

@@ -41,7 +41,7 @@ u  undo: take back the last answer, then the one before it, and so on
 
 space, arrow down, page down   see more of a long text
 b, arrow up, page up           go back in it
-r  report: answers by label
+w  why this is asked     r  report: answers and scores by label
 ?  this help
 q  quit: train the model on all answers, and stop (also Ctrl-D)
 Ctrl-C  stop at once: answers are saved, the model waits for next time

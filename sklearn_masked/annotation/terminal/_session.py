@@ -12,6 +12,14 @@ from ._wording import count, plain
 WORDS = {1: "yes", 0: "no", None: "skipped"}
 # Reasons of answers that follow from others.
 _FOLLOW = ("implied", "duplicate")
+# Why cells are asked for, in words; a number before it is the model's probability.
+_WHY = {
+    "random": "by chance",
+    "likely": "likely",
+    "similar": "its words",
+    "uncertain": "unsure",
+    "review": "contradicted",
+}
 # Nobody reads a text that quickly: a key held down, or pressed twice.
 MIN_SECONDS = 0.15
 # After that many answers, what was said of the background has been read.
@@ -61,6 +69,8 @@ class Session:
     order : {"label", "loop"}, default="label"
         With one label per question, whether a round goes label by label, or as the
         loop ranks its cells.
+    notice : str, default=""
+        What to tell first.
     wake : callable, default=None
         Called when something has happened in the background.
     clock : callable, default=time.monotonic
@@ -89,6 +99,7 @@ class Session:
         n_round=None,
         max_labels=None,
         order="label",
+        notice="",
         wake=None,
         clock=time.monotonic,
     ):
@@ -107,7 +118,8 @@ class Session:
         self.message = "One key answers, and the answer is saved at once. ? shows help."
         if max_labels is not None:
             self.message = "Mark what applies, then press Enter. ? shows help."
-        self.notice, self._n_noticed, self._is_good_news = "", 0, False
+        self.notice, self._n_noticed, self._is_good_news = notice, 0, False
+        self._why = {}  # cell -> (reason, probability) for which it is asked
         self.finished = False
         # Answers and skips of this session that stand, and by how many they changed.
         self.n_given, self._n_before, self._n_change = 0, len(loop.answers()), 0
@@ -152,9 +164,10 @@ class Session:
         if done.error is not None:
             self._notify(f"No questions could be chosen: {plain(done.error)}")
             return
-        cells = zip(
-            done.result["sample"].tolist(), done.result["label"].tolist(), strict=True
-        )
+        places = (done.result[name].tolist() for name in ("sample", "label"))
+        cells = list(zip(*places, strict=True))
+        told = zip(done.result["reason"], done.result["probability"], strict=True)
+        self._why |= dict(zip(cells, told, strict=True))
         known = {cell for one in self._questions for cell in one.cells()}
         new = self._as_questions([cell for cell in cells if cell not in known])
         if self.max_labels is None and self.order == "label":
@@ -248,6 +261,17 @@ class Session:
         [again, *_] = self._as_questions(others)
         self._questions.insert(1, again)
         self.message = f"Other labels of this text come next: {len(again.labels)}."
+
+    def why(self):
+        """Say why the labels on the screen are asked about."""
+        if self.question is None:
+            return
+        said = []
+        for cell in self.question.cells():
+            reason, proba = self._why.get(cell, (None, float("nan")))
+            known = "" if proba != proba else f" {proba:.2f}"
+            said.append(f"{self._name(cell[1])}{known} ({_WHY.get(reason, 'by you')})")
+        self.message = f"Why: {', '.join(said)}."
 
     def submit(self):
         """Save yes for the marked labels of the question, and no for its others."""

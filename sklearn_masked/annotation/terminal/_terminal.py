@@ -147,6 +147,7 @@ def _bindings(screen):
         on("enter")(act_on_question(lambda _: session.submit()))
     for key, pages in _SCROLL.items():
         on(key)(lambda _, pages=pages: screen.scroll(pages))
+    on("w", "W")(act_on_question(lambda _: session.why()))
     on("u", "U")(act_on_question(lambda _: session.undo()))
     on("r", "R")(
         act_on_question(lambda _: screen.open_page("Report", session.report()))

@@ -40,7 +40,7 @@ from sklearn_masked.datasets import make_masked_multilabel
 from sklearn_masked.exceptions import ServedFileError
 from sklearn_masked.metrics import masked_average_precision_score
 
-SETS = ("goemotions", "arxiv_cs", "xed_en", "tox21", "emotions")
+SETS = tuple(_quality_data.SETS)
 SMALLER = {
     "as fitted": {},
     "float16": {"dtype": "float16"},

@@ -26,6 +26,7 @@ from sklearn.linear_model import (
     RidgeClassifier,
     SGDClassifier,
 )
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
@@ -237,6 +238,7 @@ SCALERS = [
     Normalizer(),
     Normalizer("l1"),
     FeatureUnion([("a", StandardScaler()), ("b", MinMaxScaler())]),
+    make_pipeline(Normalizer(), StandardScaler()),
 ]
 
 
@@ -339,6 +341,27 @@ def test_predictor_of_a_binary_problem_has_its_values(make, values, tmp_path):
     assert_same(predictor, clf, X)
     assert predictor.classes_.dtype == clf.classes_.dtype
     np.testing.assert_array_equal(predictor.classes_, clf.classes_)
+
+
+def test_a_search_is_served_as_its_best_model(tmp_path):
+    X, y = arrays()
+    pipeline = make_pipeline(StandardScaler(), masked(max_epochs=2, interactions=0))
+    labels = MaskedLabels.from_dense(y, label_names=list("abc"))
+    clf = GridSearchCV(pipeline, {"maskedmultilabelclassifier__C": [1.0, 2.0]}, cv=2)
+    predictor = serve(clf.fit(X, labels), tmp_path)
+    assert_same(predictor, clf, X)
+    assert predictor.label_names_.tolist() == list("abc")
+
+
+def test_thresholds_cut_the_constant_of_a_label_where_it_stands(tmp_path):
+    X, y = arrays()
+    y[:, 2] = np.where(y[:, 2] == 0, np.nan, y[:, 2])
+    with warnings.catch_warnings(action="ignore"):
+        base = MaskedMultiOutputClassifier(LogisticRegression()).fit(X, y)
+        clf = MaskedTunedThresholdClassifierCV(FrozenEstimator(base)).fit(X, y)
+    for rate in np.random.default_rng(0).random(20):
+        base.estimators_[2].rate = clf.thresholds_[2] = rate
+        assert_same(serve(clf, tmp_path), clf, X)
 
 
 def test_names_of_labels_and_features_are_kept_and_checked(tmp_path):

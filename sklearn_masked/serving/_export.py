@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._file import Part, pack
-from ._parts import part_of, refuse
+from ._parts import part_of, refuse, unwrapped
 from ._predictor import METHODS, read
 from ._reduce import reduced
 from ._sample import sample_rows
@@ -45,7 +45,8 @@ def export(
         `HashingVectorizer`, `TfidfTransformer`, `StandardScaler`, `MinMaxScaler`,
         `MaxAbsScaler`, `Normalizer`, a :class:`~sklearn.pipeline.FeatureUnion` of
         these, and one of the classifiers; a
-        :class:`~sklearn_masked.DescribedLabelsClassifier` of such a pipeline.
+        :class:`~sklearn_masked.DescribedLabelsClassifier`, or a search of scikit-learn,
+        of such a pipeline.
     path : str or path-like
         The file, which is replaced as a whole. It is in the layout of safetensors.
     dtype : {"float32", "float16"}, default=None
@@ -128,13 +129,11 @@ def export(
 
 def _predictor_part(model):
     """Return the part of a whole predictor."""
-    labels = model
-    while not (hasattr(labels, "_one_dimensional") or hasattr(labels, "coef_")):
-        # A pipeline, or a frozen estimator: its labels are those of the last step.
-        inner = labels.steps[-1][1] if hasattr(labels, "steps") else None
-        labels = getattr(labels, "estimator", inner)
-        if labels is None:
-            refuse(f"{type(model).__name__} does not classify")
+    inner, labels = part_of(model), unwrapped(model)
+    while hasattr(labels, "steps"):
+        labels = unwrapped(labels.steps[-1][1])
+    if not hasattr(labels, "classes_"):
+        refuse(f"{type(labels).__name__} does not classify")
     methods = [name for name in METHODS if hasattr(model, name)]
     one_dimensional = getattr(labels, "_one_dimensional", True)
     # Names that are no strings scikit-learn leaves out.
@@ -145,7 +144,7 @@ def _predictor_part(model):
     _add_values(part, "classes", labels.classes_)
     _add_values(part, "label_names", getattr(labels, "label_names_", None))
     _add_values(part, "feature_names", names)
-    part.parts = [part_of(model)]
+    part.parts = [inner]
     return part
 
 

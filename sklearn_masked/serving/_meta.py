@@ -72,7 +72,7 @@ class Calibrated(Members):
 
     def __init__(self, part, members):
         super().__init__(part, members)
-        self.shift = part.array("shift", (self.n_labels,), "<f8")
+        self.shift = part.array("prior_shift", (self.n_labels,), "<f8")
         maps = part.parts[len(members) :]
         if len(maps) != len(members):
             part.refuse("it has not as many maps as models")
@@ -98,12 +98,12 @@ class SigmoidMap:
     """Platt's map."""
 
     def __init__(self, part, n_labels):
-        self.slope, self.offset = (
-            part.array(name, (n_labels,), "<f8") for name in ("slope", "offset")
+        self.slope, self.intercept = (
+            part.array(name, (n_labels,), "<f8") for name in ("slope", "intercept")
         )
 
     def __call__(self, scores):
-        return expit(-(self.slope * scores + self.offset))
+        return expit(-(self.slope * scores + self.intercept))
 
 
 class TemperatureMap:

@@ -175,6 +175,8 @@ class Linear(Model):
         self.coef = part.array("coef", (None, None), dtype)
         self.n_in, self.n_labels = self.coef.shape
         self.intercept = part.array("intercept", (self.n_labels,), dtype)
+        # NaN, or the probability of a label that has no model.
+        self.rate = part.array("rate", (self.n_labels,), "<f8", default=None)
 
     def decision(self, X):
         """Return the scores."""
@@ -183,7 +185,8 @@ class Linear(Model):
 
     def proba(self, X):
         """Return the probabilities, those of a logistic model."""
-        return expit(self.decision(X).astype(np.float64, copy=False))
+        proba = expit(self.decision(X).astype(np.float64, copy=False))
+        return proba if self.rate is None else np.where(self.rate > 0, self.rate, proba)
 
 
 def probabilities(logits):

@@ -29,16 +29,28 @@ def part_of(model):
     UnservableModelError
         If it, or a parameter of it, is none of those that a predictor computes.
     """
-    kind = type(model)
-    home, name = kind.__module__.partition(".")[0], kind.__qualname__
+    model = unwrapped(model)
     # Of exactly this class: what another one overrides, nobody knows.
-    found = _PARTS.get((home, name))
+    found = _PARTS.get(_class_of(model))
     if found is None:
         refuse(
-            f"{home}.{name} is none of the models and transformers that a predictor "
-            f"computes, which are {', '.join(sorted(name for _, name in _PARTS))}"
+            f"{'.'.join(_class_of(model))} is none of the models and transformers that "
+            "a predictor computes, which are "
+            f"{', '.join(sorted(name for _, name in _PARTS))}"
         )
     return found(model)
+
+
+def unwrapped(model):
+    """Return the fitted model by which a search, or the like, predicts."""
+    while _class_of(model) in _WRAPPERS:
+        model = getattr(model, _WRAPPERS[_class_of(model)])
+    return model
+
+
+def _class_of(model):
+    """Return the package of a model's class, and its name."""
+    return type(model).__module__.partition(".")[0], type(model).__qualname__
 
 
 def refuse(why):
@@ -148,8 +160,7 @@ def _classifier(model):
     """Return the module of a MaskedMultiLabelClassifier."""
     module = model.net_.module_
     name = type(module).__name__
-    home = type(module).__module__.partition(".")[0]
-    if home != "sklearn_masked" or name not in _MODULES:
+    if _class_of(module) not in {("sklearn_masked", known) for known in _MODULES}:
         refuse(
             f"its `module`, {name}, is one of your own; torch.export writes it, and a "
             "predictor computes the default module and 'embedding_bag'"
@@ -233,13 +244,18 @@ def _multi_output(model):
     n_features = getattr(model, "n_features_in_", None)
     if n_features is None:
         refuse("MaskedMultiOutputClassifier was fitted on texts; vectorize them before")
+    rate = np.full(len(model.estimators_), np.nan)
     columns = []
-    for estimator in model.estimators_:
+    for label, estimator in enumerate(model.estimators_):
         if type(estimator).__name__ == "ConstantLabel":
+            rate[label] = estimator.rate
             columns.append((np.zeros(n_features), estimator.decision_function([0])[0]))
         else:
             columns.append(_binary(estimator))
-    return _stacked(*zip(*columns, strict=True))
+    part = _stacked(*zip(*columns, strict=True))
+    if not np.isnan(rate).all():
+        part.arrays["rate"] = rate
+    return part
 
 
 def _linear(model):
@@ -257,7 +273,7 @@ def _binary(model):
 
     Scalers before it are multiplied in.
     """
-    name, home = type(model).__name__, type(model).__module__.partition(".")[0]
+    home, name = _class_of(model)
     if (home, name) == ("sklearn", "Pipeline"):
         *scalers, last = [one for _, one in model.steps]
         coef, intercept = _binary(last)
@@ -288,7 +304,7 @@ def _calibrated(model):
     pairs = model.calibrated_classifiers_
     has_decision = hasattr(pairs[0].estimator, "decision_function")
     settings = {"scores": "decision" if has_decision else "proba"}
-    arrays = {"shift": np.asarray(model.prior_shift_, np.float64)}
+    arrays = {"prior_shift": np.asarray(model.prior_shift_, np.float64)}
     parts = [part_of(pair.estimator) for pair in pairs]
     parts += [_maps(pair.calibrators) for pair in pairs]
     return Part("Calibrated", settings, arrays, parts=parts)
@@ -298,8 +314,8 @@ def _maps(maps):
     """Return the maps of all labels, which may share some."""
     name = type(maps[0]).__name__
     if name == "SigmoidMap":
-        slope, offset = np.array([(one.a_, one.b_) for one in maps]).T
-        return Part(name, arrays={"slope": slope, "offset": offset})
+        slope, intercept = np.array([(one.a_, one.b_) for one in maps]).T
+        return Part(name, arrays={"slope": slope, "intercept": intercept})
     if name == "TemperatureMap":
         factor = np.array([one.beta_ for one in maps])
         settings = {"of_probabilities": bool(maps[0].of_probabilities)}
@@ -342,10 +358,17 @@ _PARTS = {
     ("sklearn", "MinMaxScaler"): _scaler,
     ("sklearn", "FeatureUnion"): _union,
     ("sklearn", "Pipeline"): _pipeline,
-    ("sklearn", "FrozenEstimator"): lambda model: part_of(model.estimator),
     ("sklearn_masked", "MaskedMultiLabelClassifier"): _classifier,
     ("sklearn_masked", "MaskedMultiOutputClassifier"): _multi_output,
     ("sklearn_masked", "MaskedCalibratedClassifierCV"): _calibrated,
     ("sklearn_masked", "MaskedTunedThresholdClassifierCV"): _tuned,
-    ("sklearn_masked", "DescribedLabelsClassifier"): lambda m: part_of(m.estimator_),
+}
+# Where the model is that they predict by.
+_WRAPPERS = {
+    ("sklearn", "FrozenEstimator"): "estimator",
+    ("sklearn", "GridSearchCV"): "best_estimator_",
+    ("sklearn", "RandomizedSearchCV"): "best_estimator_",
+    ("sklearn", "HalvingGridSearchCV"): "best_estimator_",
+    ("sklearn", "HalvingRandomSearchCV"): "best_estimator_",
+    ("sklearn_masked", "DescribedLabelsClassifier"): "estimator_",
 }

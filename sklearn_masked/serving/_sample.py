@@ -15,7 +15,7 @@ def sample_rows(part):
     first = _first(part)
     if first.kind in ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer"):
         return _texts(_words(part), rng)
-    if first.kind == "Scaler" or "shift" in first.arrays or first.kind == "Linear":
+    if first.kind in ("Scaler", "Linear") or _is_shifted(part):
         return _array(first, rng)
     return _sparse(first, rng)
 
@@ -25,6 +25,12 @@ def _first(part):
     while part.parts:
         part = part.parts[0]
     return part
+
+
+def _is_shifted(part):
+    """Return whether columns are, so that a sparse X would be refused."""
+    own = not {"shift", "offset"}.isdisjoint(part.arrays)
+    return own or any(_is_shifted(inner) for inner in part.parts)
 
 
 def _words(part):

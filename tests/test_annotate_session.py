@@ -366,12 +366,12 @@ def test_why_a_text_is_asked_is_said(make):
     session = make(max_labels=2, n_round=2, notice="said first")
     assert session.notice == "said first"
     session.why()
-    for label in session.question.labels:
-        assert f"{NAMES[label]} (" in session.message
-    assert "(its words)" in session.message  # the names stand in the texts
+    assert all(NAMES[label] in session.message for label in session.question.labels)
+    assert "its words: " in session.message  # the names stand in the texts
     session._why[session.question.cells()[0]] = "uncertain", 0.5
     session.why()
-    assert " 0.50 (unsure)" in session.message
+    first = NAMES[session.question.labels[0]]
+    assert session.message.startswith(f"Why? unsure: {first} 0.50; ")
 
 
 def test_marks_that_come_too_quickly_are_not_taken(make):

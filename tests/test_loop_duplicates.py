@@ -94,7 +94,9 @@ def test_the_program_says_how_many_texts_are_equal(tmp_path):
     from sklearn_masked.annotation.terminal._folder import about_duplicates
 
     with make(tmp_path / "a") as loop:
-        assert about_duplicates(loop).startswith("5 texts are equal to others but for")
-        assert "2 texts of them will be asked about" in about_duplicates(loop)
+        assert about_duplicates(loop) == (
+            "5 texts equal others but for case, spaces, punctuation: 2 asked about, "
+            "answered for all."
+        )
     with make(tmp_path / "b", ["one", "two"]) as loop:
         assert about_duplicates(loop) == ""

@@ -291,9 +291,8 @@ class Screens:
     def gain(self, some):
         """Return the sum of the utilities that each sample is shown with."""
         cols, counts = self.shown(some.proba, some.free)
-        return np.where(counts, np.take_along_axis(some.utility, cols, axis=1), 0).sum(
-            1
-        )
+        utility = np.take_along_axis(some.utility, cols, axis=1)
+        return np.where(counts, utility, 0).sum(axis=1)
 
     def around(self, cells, some, field):
         """Return cells with the likeliest others of their samples, as columns.

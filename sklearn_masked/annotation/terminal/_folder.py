@@ -98,8 +98,8 @@ def about_duplicates(loop):
     if not n_texts:
         return ""
     return (
-        f"{n_texts} texts are equal to others but for case, spaces and punctuation: "
-        f"{count(n_groups, 'text')} of them will be asked about, and answered for all."
+        f"{n_texts} texts equal others but for case, spaces, punctuation: "
+        f"{n_groups} asked about, answered for all."
     )
 
 

@@ -266,12 +266,14 @@ class Session:
         """Say why the labels on the screen are asked about."""
         if self.question is None:
             return
-        said = []
+        by_reason = {}
         for cell in self.question.cells():
             reason, proba = self._why.get(cell, (None, float("nan")))
             known = "" if proba != proba else f" {proba:.2f}"
-            said.append(f"{self._name(cell[1])}{known} ({_WHY.get(reason, 'by you')})")
-        self.message = f"Why: {', '.join(said)}."
+            some = by_reason.setdefault(_WHY.get(reason, "asked by you"), [])
+            some.append(f"{self._name(cell[1])}{known}")
+        said = (f"{why}: {', '.join(some)}" for why, some in by_reason.items())
+        self.message = f"Why? {'; '.join(said)}."
 
     def submit(self):
         """Save yes for the marked labels of the question, and no for its others."""

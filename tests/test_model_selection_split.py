@@ -440,7 +440,7 @@ def test_a_group_too_large_for_a_fold_stands_alone():
 
 
 def test_many_groups_are_dealt_beyond_the_largest(monkeypatch):
-    monkeypatch.setattr("sklearn_masked.model_selection._deal._GREEDY", 5)
+    monkeypatch.setattr("sklearn_masked.model_selection._allocate._GREEDY", 5)
     y = one_cell_a_row(600, 3)
     groups = np.random.RandomState(0).randint(200, size=600)
     groups[:100] = 0

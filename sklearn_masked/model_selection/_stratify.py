@@ -1,11 +1,11 @@
-"""From labels to balanced parts: deal, then repair."""
+"""From labels to balanced parts: allocate rows, then improve by local search."""
 
 import numpy as np
 import scipy.sparse as sp
 
-from ._deal import deal, deal_largest_first
+from ._allocate import allocate, allocate_largest_first
 from ._indicators import group_indicators, row_indicators
-from ._repair import part_counts, repair
+from ._local_search import local_search, part_counts
 
 # A squared deviation is weighed by its total to the power of minus this. At 0 every
 # cell counts alike, at 1 it is the chi-squared statistic. Between the two, counts of a
@@ -52,9 +52,9 @@ class Stratifier:
         if self._groups is not None:
             return self._group_parts(shares, rng)[self._groups]
         items = self._rows.items
-        parts = deal(items, sizes, rng)
+        parts = allocate(items, sizes, rng)
         scaled, scale = _scaled(items, _ROWS)
-        repair(scaled, parts, shares, scale)
+        local_search(scaled, parts, shares, scale)
         return parts
 
     def _group_parts(self, shares, rng):
@@ -64,8 +64,8 @@ class Stratifier:
         n_groups = scaled.shape[0]
         order = np.arange(n_groups) if rng is None else rng.permutation(n_groups)
         scaled = scaled[order]
-        parts = deal_largest_first(scaled, shares)
-        repair(scaled, parts, shares, scale, moves=True)
+        parts = allocate_largest_first(scaled, shares)
+        local_search(scaled, parts, shares, scale, moves=True)
         return parts[np.argsort(order)]
 
     def counts(self, parts, n_parts):

@@ -1,4 +1,4 @@
-"""Deal rows out to parts in turn, like ones together, as cards are dealt."""
+"""Allocate rows to parts in turn, similar rows together (round-robin)."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ _DEPTH = 3
 _GREEDY = 20_000
 
 
-def deal(items, sizes, rng=None):
+def allocate(items, sizes, rng=None):
     """Return the part of each item, such that like items are spread over all parts.
 
     Items are sorted by their rarest indicator, by their next rarest, and so on; along
@@ -115,7 +115,7 @@ def _prints(items, rng):
     return np.diff(sums[items.indptr])
 
 
-def deal_largest_first(items, shares):
+def allocate_largest_first(items, shares):
     """Return the part of each group: the largest where they are needed most.
 
     Parameters
@@ -146,7 +146,7 @@ def deal_largest_first(items, shares):
     if len(small):
         # What each part still lacks, by the weight of all that is lacking.
         lacking = np.maximum(-excess, 0) @ -np.minimum(excess.sum(axis=0), 0)
-        parts[small] = deal(items[small], _apportion(len(small), lacking))
+        parts[small] = allocate(items[small], _apportion(len(small), lacking))
     _fill_empty(parts, n_parts, order[::-1])
     return parts
 

@@ -14,7 +14,7 @@ _LOOKED_AT = 4096
 _WORTHWHILE = 0.03
 
 
-def repair(items, parts, shares, scale, *, moves=False, max_passes=12):
+def local_search(items, parts, shares, scale, *, moves=False, max_passes=12):
     """Bring the counts of each part near to its share of the total, in place.
 
     Minimizes the sum of squared deviations over parts and indicators. Two parts at a

@@ -1,9 +1,13 @@
 """From pipelines, searches, calibrators and tuners to the classifier inside."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from .._typing import MatrixLike
 from ..labels.select import label_positions
 from ._additive import AdditiveModel
 
@@ -33,13 +37,15 @@ class Unwrapped:
         The outermost tuner around it.
     """
 
-    def __init__(self, model, feature_names=None):
-        self.heads, self._lines, self.tuner = [], [], None
-        self.classifier = self._descend(model)
+    def __init__(self, model: Any, feature_names: ArrayLike | None = None) -> None:
+        self._lines = []
+        self.heads: Any = []
+        self.tuner: Any = None
+        self.classifier: Any = self._descend(model)
         self._feature_names = feature_names
         n_labels, names = self.classifier.n_labels_, self.classifier.label_names_
         if self.classifier._one_dimensional:
-            self.names = [self.classifier.classes_[1]]
+            self.names: Any = [self.classifier.classes_[1]]
         else:
             self.names = list(range(n_labels) if names is None else names)
 
@@ -74,11 +80,11 @@ class Unwrapped:
         )
 
     @property
-    def is_mapped(self):
+    def is_mapped(self) -> bool:
         """Whether a calibrator stands around the classifier."""
         return bool(self._lines)
 
-    def positions(self, labels):
+    def positions(self, labels: Any) -> np.ndarray:
         """Return the positions of labels by name or position; None takes all."""
         if labels is None:
             return np.arange(len(self.names))
@@ -88,7 +94,7 @@ class Unwrapped:
             raise ValueError("`labels` accepts names or positions of labels; got none.")
         return positions
 
-    def read(self, X, labels):
+    def read(self, X: MatrixLike, labels: Any) -> Any:
         """Return X as the classifier takes it, and the weights of some labels.
 
         Parameters
@@ -112,7 +118,7 @@ class Unwrapped:
             model = model.with_line(slope[labels], intercept[labels])
         return X, model
 
-    def feature_names(self, n_features):
+    def feature_names(self, n_features: int) -> np.ndarray:
         """Return the names of the features, as an object array of str."""
         names = self._feature_names
         if names is None:

@@ -106,7 +106,8 @@ PLAIN = set(
     exclusive_labels interval kwargs label label_correlation label_parents lr mask
     max_epochs max_labels max_per_sample
     method metric metrics module n_cells n_jobs n_labels n_more_cells n_samples n_topics
-    net_params on_conflict on_disagreement optimizer options params partial_fit_params
+    name net_params new on_conflict on_disagreement optimizer options params
+    partial_fit_params
     parts pre_dispatch query_params question random_state records reduction
     response_method rows sample samples score_func score_name scoring seeds
     shared_weight source std_power strategy subset test_size text_column train_size

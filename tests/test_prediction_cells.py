@@ -185,7 +185,7 @@ def test_binary_target_has_one_column(classes):
             [-1, 2],
             r"`cols` accepts positions from 0 to 299; got -1 at position",
         ),
-        ([0, 1], [0], r"`rows` and `cols` accept arrays of one length, an entry a cel"),
+        ([0, 1], [0], r"`rows` and `cols` accept arrays of one length, an entry per"),
     ],
 )
 def test_cells_that_are_none_raise(rows, cols, message):

@@ -201,7 +201,7 @@ def test_targets_of_soft_cells_under_pos_weight():
     values = softened(y, rng)
     targets = make_targets(soft_labels(values), None)
     model = MaskedMultiLabelClassifier(pos_weight=[3.0, 1.0, 0.0])
-    model.n_labels_, model.label_names_ = L, None
+    model.n_labels_, model.label_names_, model._unlabeled_weight = L, None, 0.0
     weight, target = _net.cell_terms(model, targets)
     factor = np.array([3.0, 1.0, 0.0])[targets.indices]
     v = targets.values

@@ -1,5 +1,7 @@
 """Unlabeled cells as weak negatives: on request, and a sample weighs as all of them."""
 
+import re
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -14,6 +16,7 @@ from sklearn_masked import (
 )
 from sklearn_masked.classifier import _weak_negatives
 from sklearn_masked.classifier._data import make_targets
+from sklearn_masked.classifier._weak_negatives import sought_z_score
 from sklearn_masked.datasets import make_masked_multilabel
 from sklearn_masked.exceptions import UnlabeledLabelWarning
 from sklearn_masked.labels.draw import draw_unlabeled
@@ -248,3 +251,83 @@ def test_an_optimizer_sees_all_of_them(fill, unit, monkeypatch):
     got = classifier(unlabeled_weight=0.05, **params).fit(X, labels).predict_proba(X)
     want = classifier(**params).fit(X, want).predict_proba(X)
     np.testing.assert_allclose(got, want, atol=1e-3)
+
+
+def sought(seed=0, n=400, n_labels=6, rate=-2.5):
+    """Return rows, the truth, and labels whose positives were sought, a cell a row."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 12))
+    truth = 2 * X @ rng.normal(size=(12, n_labels)) + rate > rng.logistic(
+        size=(n, n_labels)
+    )
+    y = np.full(truth.shape, np.nan)
+    for row, values in enumerate(truth):
+        found = np.flatnonzero(values)
+        seeks = len(found) and rng.random() < 0.7
+        col = rng.choice(found if seeks else n_labels)
+        y[row, col] = values[col]
+    return X, truth, y
+
+
+def at_random(truth, known=0.3):
+    return np.where(np.random.default_rng(9).random(truth.shape) < known, truth, np.nan)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_auto_takes_weak_negatives_where_positives_were_sought(sparse):
+    X, truth, y = sought()
+    X = sp.csr_array(np.maximum(X, 0)) if sparse else X
+    params = {"max_epochs": 1, "calibrate": False}
+    auto = classifier(unlabeled_weight="auto", **params).fit(X, y)
+    assert auto.auto_params_["unlabeled_weight"] == 0.03
+    want = classifier(unlabeled_weight=0.03, **params).fit(X, y)
+    np.testing.assert_array_equal(auto.predict_proba(X), want.predict_proba(X))
+    random = classifier(unlabeled_weight="auto", **params).fit(X, at_random(truth))
+    assert random.auto_params_["unlabeled_weight"] == 0.0
+    want = classifier(**params).fit(X, at_random(truth))
+    np.testing.assert_array_equal(random.predict_proba(X), want.predict_proba(X))
+
+
+def test_the_evidence_is_seldom_there_where_cells_are_a_random_sample():
+    found = []
+    for seed in range(40):
+        X, truth, y = sought(seed, n=150)
+        for labels in (y, at_random(truth)):
+            cells = check_labels(labels)
+            targets = make_targets(cells, None)
+            rng = np.random.default_rng(seed)
+            found.append(sought_z_score(X, targets, rng))
+    sought_, random = np.reshape(found, (40, 2)).T
+    assert (sought_ > 2.5).mean() > 0.6
+    assert (random > 2.5).mean() <= 0.1
+    assert abs(np.median(random)) < 0.5
+
+
+def test_labels_without_unlabeled_cells_tell_nothing():
+    X, truth, _ = sought(n=60)
+    targets = make_targets(check_labels(truth.astype(float)), None)
+    assert sought_z_score(X, targets, np.random.default_rng(0)) == 0.0
+
+
+def test_auto_asks_once_and_only_where_all_cells_are_there():
+    X, truth, y = sought()
+    params = {"max_epochs": 1, "calibrate": False, "unlabeled_weight": "auto"}
+    parts = classifier(**params).partial_fit(X, y).partial_fit(X, y)
+    assert parts.auto_params_["unlabeled_weight"] == 0.0
+    warm = classifier(warm_start=True, **params).fit(X, y)
+    warm.fit(X, at_random(truth))
+    assert warm.auto_params_["unlabeled_weight"] == 0.03
+    warm.set_params(warm_start=False).fit(X, at_random(truth))
+    assert warm.auto_params_["unlabeled_weight"] == 0.0
+
+
+def test_auto_needs_rows_that_are_vectors():
+    X = np.zeros((6, 2, 3), np.float32)
+    y = np.array([[0, 1], [1, np.nan], [np.nan, 0]] * 2)
+    model = classifier(unlabeled_weight="auto", module=torch.nn.Flatten)
+    message = (
+        "unlabeled_weight='auto' compares rows of X, which must be of shape "
+        r"(n_samples, n_features); got (6, 2, 3). Pass a number."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        model.fit(X, y)

@@ -348,6 +348,7 @@ def test_what_is_given_is_what_auto_params_hold():
         "label_correlation": 0.1,
         "interactions": 0.5,
         "C": 2.0,
+        "unlabeled_weight": 0.2,
         "max_epochs": 3,
         "batch_size": 9,
         "device": "cpu",

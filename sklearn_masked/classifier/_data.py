@@ -17,7 +17,7 @@ from . import _net
 from ._select_penalty import USUAL, Penalty, given_penalty
 from ._select_representation import embedding_dim
 from ._solvers import DUAL, check_params, learning_rate, solver_of
-from ._weak_negatives import with_weak_negatives
+from ._weak_negatives import settle_unlabeled_weight, with_weak_negatives
 
 # Labels that store what is not negative are turned into cells up to this number.
 _MOST_CELLS = 1 << 22
@@ -117,8 +117,11 @@ def prepare(estimator, X, targets, *, first, whole):
     positive, negative = targets.totals()
     estimator._n_positive = estimator._n_positive + positive
     estimator._n_negative = estimator._n_negative + negative
-    if estimator.unlabeled_weight and solver == DUAL:
-        targets = with_weak_negatives(targets, estimator.unlabeled_weight, seed)
+    estimator._unlabeled_weight = settle_unlabeled_weight(
+        estimator, X, targets, is_told=first and whole, seed=seed
+    )
+    if estimator._unlabeled_weight and solver == DUAL:
+        targets = with_weak_negatives(targets, estimator._unlabeled_weight, seed)
     stops = estimator.early_stopping and whole
     data = FitData(X, targets, solver, first, whole, seed, device, stops)
     data.train, data.valid = _split(estimator, data)
@@ -216,7 +219,7 @@ def _split(estimator, data):
         X, labels = valid
         theirs, valid = make_targets(labels, None), None
         if targets.labeled is not targets:
-            weight = estimator.unlabeled_weight
+            weight = estimator._unlabeled_weight
             theirs = with_weak_negatives(theirs, weight, data.seed)
         targets = theirs
     return train, CellDataset(X, targets, valid, dense=train.dense)
@@ -241,7 +244,7 @@ def _split_at_random(estimator, X, rows, generator):
 def _needs_dense_targets(estimator, targets):
     """Return whether the loss has to see the logits of all cells."""
     criterion, ours = estimator.criterion, MaskedBCEWithLogitsLoss
-    if estimator.unlabeled_weight and targets.labeled is targets:
+    if estimator._unlabeled_weight and targets.labeled is targets:
         return True
     if criterion is None:
         return False

@@ -147,11 +147,14 @@ default=None
         label weigh as much as its negatives, counted on labeled cells.
     label_weight : array-like of shape (n_labels,), default=None
         Weight of each label in the loss.
-    unlabeled_weight : float, default=0.0
+    unlabeled_weight : float or "auto", default=0.0
         Weight at which the unlabeled cells of rows that have a labeled cell count as
         negatives: for rare labels whose positives were sought, 0.01 to 0.1. Dual
         coordinate ascent sees a random sample of them, three for each labeled cell
-        and at least 10,000, with the weight of all; an optimizer sees all.
+        and at least 10,000, with the weight of all; an optimizer sees all. "auto" is
+        0.03 where the labeled cells show that they were sought, by ranking far above
+        unlabeled ones of the same label in models that have not seen them, else 0;
+        `partial_fit` does not ask.
     label_smoothing : float, default=0.0
         From 0 to below 1; targets 1 and 0 become ``1 - label_smoothing / 2`` and
         ``label_smoothing / 2``.
@@ -298,7 +301,10 @@ default=None
         "reduction": [StrOptions({"cell", "label", "sample"})],
         "pos_weight": [None, StrOptions({"balanced"}), Real, "array-like"],
         "label_weight": [None, "array-like"],
-        "unlabeled_weight": [Interval(Real, 0, None, closed="left")],
+        "unlabeled_weight": [
+            Interval(Real, 0, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "optimizer": [None, callable],
         "lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
@@ -341,7 +347,7 @@ default=None
         reduction: Literal["cell", "label", "sample"] = "cell",
         pos_weight: Literal["balanced"] | float | ArrayLike | None = None,
         label_weight: ArrayLike | None = None,
-        unlabeled_weight: float = 0.0,
+        unlabeled_weight: float | Literal["auto"] = 0.0,
         label_smoothing: float = 0.0,
         optimizer: type | None = None,
         lr: float | Literal["auto"] = "auto",
@@ -463,7 +469,8 @@ default=None
         # Where labels are described no cell is needed, but to know two classes.
         is_told = prior is not None and prior.describes and target.classes is None
         if positive.any() or negative.any() or not is_told:
-            weak = self.unlabeled_weight > 0
+            # With "auto" negatives must be labeled: they tell how cells were chosen.
+            weak = self.unlabeled_weight not in (0, "auto")
             check_learnable(target, positive, negative, weak_negatives=weak)
         # Before the training: a warning that is made an error must leave all as it is.
         seen = fitted._n_positive + positive, fitted._n_negative + negative

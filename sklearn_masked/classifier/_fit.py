@@ -94,8 +94,8 @@ def init_model(estimator, data):
     generator = torch.Generator().manual_seed(data.seed)
     module.init_from_data(data.X, power, data.scales, generator)
     totals = data.targets.totals()
-    if estimator.unlabeled_weight:
-        totals = expected_totals(data.targets, estimator.unlabeled_weight)
+    if estimator._unlabeled_weight:
+        totals = expected_totals(data.targets, estimator._unlabeled_weight)
     positive, negative = (total / data.mean_weight for total in totals)
     pooled = (positive.sum() + 0.5) / (positive.sum() + negative.sum() + 1)
     prior = (positive + pooled) / (positive + negative + 1)
@@ -213,6 +213,7 @@ def set_fitted(estimator, data):
     estimator.n_iter_ = len(estimator.net_.history)
     values = {} if data.first else dict(estimator.auto_params_)
     values |= {**data.sizes, "device": str(data.device)}
+    values["unlabeled_weight"] = estimator._unlabeled_weight
     values.pop("C", None)
     if data.solver == DUAL:
         values["C"] = estimator.C_

@@ -54,7 +54,7 @@ def criterion_params(estimator, targets):
         "reduction": estimator.reduction,
         "weight": per_label(estimator, "label_weight"),
         "pos_weight": pos_weight,
-        "unlabeled_weight": 0.0 if are_drawn else estimator.unlabeled_weight,
+        "unlabeled_weight": 0.0 if are_drawn else estimator._unlabeled_weight,
         "label_smoothing": estimator.label_smoothing,
     }
 

@@ -19,6 +19,7 @@ _PRIVATE = (
     "_one_dimensional",
     "_platt",
     "_settled",
+    "_unlabeled_weight",
 )
 
 

@@ -145,13 +145,16 @@ class LeftOutRanks:
         See `draw_cells`.
     generator : numpy.random.Generator
         Draws the comparison rows.
+    among : int array, default=None
+        The rows that these are drawn among; None is all rows.
     """
 
-    def __init__(self, X, cells, chosen, generator):
+    def __init__(self, X, cells, chosen, generator, among=None):
         row, label, target, weight = cells
         self.is_cell = torch.from_numpy(chosen >= 0)
         self.rows = row[chosen]
-        self.others = np.sort(generator.permutation(X.shape[0])[:_ROWS])
+        among = X.shape[0] if among is None else among
+        self.others = np.sort(generator.permutation(among)[:_ROWS])
         # In 64 bits: the number of a cell among n_labels * n_samples.
         own = label[chosen[:, 0]].astype(np.int64)
         self.target = torch.from_numpy(target[chosen].astype(np.float32))
@@ -167,6 +170,45 @@ class LeftOutRanks:
             label.astype(np.int64) * X.shape[0] + row,
         )
         self.unknown = torch.from_numpy(~known)
+        self.fitted = None
+
+    def products(self, X, scales, power):
+        """Return products of each label's rows, and of the other rows with these."""
+        factors = scales.scale(power)
+        others = _scaled(X[self.others], scales, factors)
+        own, across = [], []
+        for rows in self.rows:
+            some = _scaled(X[rows], scales, factors)
+            own.append(dense(some @ some.T))
+            across.append(dense(others @ some.T))
+        return [torch.from_numpy(np.stack(part)).float() for part in (own, across)]
+
+    def left_out(self, own, across, C):
+        """Return what models without a fold each give, without the biases.
+
+        Parameters
+        ----------
+        own : tensor of shape (n_labels, n_cells, n_cells)
+            Inner products of the rows of each label's cells.
+        across : tensor of shape (..., n_others, n_cells)
+            Of the comparison rows with these.
+        C : float
+
+        Returns
+        -------
+        margins : tensor of shape (n_labels, n_folds, size)
+            Of the left-out cells.
+        others : tensor of shape (n_labels, n_folds, n_others)
+            Of the comparison rows, by the models without each fold.
+        """
+        prior = self.prior.expand_as(self.target)
+        costs = C * self.weight
+        found = leave_folds_out(
+            own + BIAS_VARIANCE, prior, self.target, costs, N_FOLDS, self.fitted
+        )
+        self.fitted = found.fitted
+        bias = self.prior + BIAS_VARIANCE * found.coefficients.sum(2)
+        return found.margins - bias[:, :, None], found.coefficients @ across.mT
 
     def scores(self, margins, others):
         """Return the score of each label.
@@ -182,8 +224,8 @@ class LeftOutRanks:
         positive = ((self.target > 0.5) & self.is_cell).view(shape)
         negative = ((self.target <= 0.5) & self.is_cell).view(shape)
         unknown = self.unknown[:, None, :].expand_as(others)
-        above = _number_above(margins, margins, negative)
-        above = above + _number_above(margins, others, unknown)
+        above = number_above(margins, margins, negative)
+        above = above + number_above(margins, others, unknown)
         n_compared = negative.sum(2, keepdim=True) + unknown.sum(2, keepdim=True)
         # A fold without a row to compare with says nothing.
         positive = positive & (n_compared > 0)
@@ -203,7 +245,7 @@ class _Problem(LeftOutRanks):
         Z_cells, Z_others = Z[at[: self.rows.size]], Z[at[self.rows.size :]]
         Z_cells = Z_cells.view(*self.rows.shape, -1)
         self.shared = Z_cells @ Z_cells.mT, Z_others @ Z_cells.mT
-        self.direct, self.fitted = {}, None
+        self.direct = {}
 
     def score(self, penalty, scales):
         """Return each label's score of a candidate."""
@@ -213,38 +255,30 @@ class _Problem(LeftOutRanks):
                 self._direct(penalty.idf_power, scales), self.shared, strict=True
             )
         )
-        prior = self.prior.expand_as(self.target)
-        costs = penalty.C * self.weight
-        left_out = leave_folds_out(
-            own + BIAS_VARIANCE, prior, self.target, costs, N_FOLDS, self.fitted
-        )
-        self.fitted = left_out.fitted
-        bias = self.prior + BIAS_VARIANCE * left_out.coefficients.sum(2)
-        margins = left_out.margins - bias[:, :, None]
-        others = left_out.coefficients @ across.mT
-        return self.scores(margins, others)
+        return self.scores(*self.left_out(own, across, penalty.C))
 
     def _direct(self, power, scales):
         """Return products of cells' rows, and of the other rows with these."""
         if power not in self.direct:
-            factors = scales.scale(power)
-            others = _scaled(self.X[self.others], factors)
-            own, across = [], []
-            for rows in self.rows:
-                some = _scaled(self.X[rows], factors)
-                own.append((some @ some.T).toarray())
-                across.append((others @ some.T).toarray())
-            self.direct[power] = [torch.from_numpy(np.stack(x)) for x in (own, across)]
+            self.direct[power] = self.products(self.X, scales, power)
         return self.direct[power]
 
 
-def _scaled(X, factors):
+def _scaled(X, scales, factors):
+    """Return rows as the direct path takes them."""
+    if not sp.issparse(X):
+        return (X if scales.shift is None else X - scales.shift) * factors
     return sp.csr_array(
         (X.data * factors[X.indices], X.indices, X.indptr), shape=X.shape
     )
 
 
-def _number_above(margins, others, counted):
+def dense(products):
+    """Return products of rows, sparse or not, as an array."""
+    return products.toarray() if sp.issparse(products) else np.asarray(products)
+
+
+def number_above(margins, others, counted):
     """Return how many of the counted others are above each margin; a tie is a half."""
     others, margins = others[:, :, None, :], margins[..., None]
     counted = counted[:, :, None, :]

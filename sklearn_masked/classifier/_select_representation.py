@@ -27,6 +27,7 @@ from ._select_penalty import (
     USUAL,
     LeftOutRanks,
     average_penalty,
+    dense,
     draw_cells,
     labeled_cells,
 )
@@ -138,7 +139,7 @@ class _JointRanks(LeftOutRanks):
             for each in (rows, self.others)
         )
         self.own, self.across = (
-            torch.from_numpy(_dense(part @ features.T)) for part in (features, others)
+            torch.from_numpy(dense(part @ features.T)) for part in (features, others)
         )
 
     def joint_scores(self, correlation):
@@ -245,17 +246,13 @@ def _products_of_moments(R, blocks):
         some = R[:, block]
         moment = some @ features
         moments = moment if moments is None else moments + moment
-        own = own + _dense((some * _squared_norms(features)) @ some.T)
-    return 0.0 if moments is None else _dense(moments @ moments.T) - own
+        own = own + dense((some * _squared_norms(features)) @ some.T)
+    return 0.0 if moments is None else dense(moments @ moments.T) - own
 
 
 def _squared_norms(rows):
     squares = rows.multiply(rows) if sp.issparse(rows) else np.square(rows)
     return np.asarray(squares.sum(axis=1)).ravel()
-
-
-def _dense(products):
-    return products.toarray() if sp.issparse(products) else np.asarray(products)
 
 
 def scale_power(estimator, scales, idf_power):

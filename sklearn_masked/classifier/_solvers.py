@@ -81,6 +81,7 @@ AUTO = (
     "interactions",
     "idf_power",
     "C",
+    "unlabeled_weight",
     "lr",
     "max_epochs",
     "batch_size",

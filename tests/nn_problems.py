@@ -132,6 +132,7 @@ def trained(
     interactions=0.0,
     bias=0.0,
     settings=None,
+    prior_precision=None,
 ):
     torch.manual_seed(0)
     shape = X.shape[1], targets.n_labels, 5, 0.5, direct
@@ -139,7 +140,8 @@ def trained(
     module.init_from_data(X)
     module.bias.data += bias
     data = dataset(X, targets)
-    trainer = SDCASolver(module, data, C, settings=settings)
+    params = {"settings": settings, "prior_precision": prior_precision}
+    trainer = SDCASolver(module, data, C, **params)
     for _ in range(epochs):
         for start in range(0, len(data), batch):
             stop = min(start + batch, len(data))

@@ -55,7 +55,9 @@ def random_case(seed, n, n_labels, C):
 @pytest.mark.parametrize(("n", "n_labels"), [(1, 1), (9, 4), (60, 3), (80, 1)])
 def test_a_few_joint_steps_reach_the_optimum_of_the_batch(n, n_labels):
     label, rows, K, margin, target, strength, old = random_case(n, n, n_labels, 1.0)
-    blocks = BlockNewton(torch.from_numpy(label), EmbeddingGram(rows), 0.25)
+    blocks = BlockNewton(
+        torch.from_numpy(label), EmbeddingGram(rows), torch.full((64,), 0.25)
+    )
     tensors = [torch.tensor(part) for part in (margin, target, strength, old)]
     new = tensors[3]
     for _ in range(6):
@@ -81,7 +83,9 @@ def test_a_few_joint_steps_reach_the_optimum_of_the_batch(n, n_labels):
 )
 def test_a_joint_step_never_lowers_the_dual(seed, n, n_labels, C):
     label, rows, K, margin, target, strength, old = random_case(seed, n, n_labels, C)
-    blocks = BlockNewton(torch.from_numpy(label), EmbeddingGram(rows), 0.25)
+    blocks = BlockNewton(
+        torch.from_numpy(label), EmbeddingGram(rows), torch.full((64,), 0.25)
+    )
     tensors = (torch.from_numpy(part) for part in (margin, target, strength, old))
     new = blocks.solve(*tensors).numpy()
     assert np.isfinite(new).all() and (new >= 0).all() and (new <= 1).all()
@@ -103,11 +107,15 @@ def test_a_cell_of_weight_0_stays_and_moves_nothing():
     label, rows, _, margin, target, strength, old = random_case(3, 12, 2, 1.0)
     strength[4] = 0
     tensors = [torch.from_numpy(part) for part in (margin, target, strength, old)]
-    blocks = BlockNewton(torch.from_numpy(label), EmbeddingGram(rows), 0.25)
+    blocks = BlockNewton(
+        torch.from_numpy(label), EmbeddingGram(rows), torch.full((64,), 0.25)
+    )
     new = blocks.solve(*tensors)
     others = np.arange(12) != 4
     fewer = BlockNewton(
-        torch.from_numpy(label[others]), EmbeddingGram(rows[others]), 0.25
+        torch.from_numpy(label[others]),
+        EmbeddingGram(rows[others]),
+        torch.full((64,), 0.25),
     ).solve(*(tensor[others] for tensor in tensors))
     np.testing.assert_allclose(new[others], fewer, atol=1e-12)
 
@@ -156,7 +164,9 @@ def test_cells_of_all_labels_move_jointly_where_weights_are_in_common():
     rng = np.random.default_rng(8)
     label = np.array([0, 1, 0, 2, 1, 0, 2, 1])
     rows = torch.from_numpy(rng.normal(size=(8, 3)))
-    blocks = BlockNewton(torch.from_numpy(label), EmbeddingGram(rows), 0.25, 0.3)
+    blocks = BlockNewton(
+        torch.from_numpy(label), EmbeddingGram(rows), torch.full((64,), 0.25), 0.3
+    )
     ((cells, mask, got),) = blocks.groups
     assert mask.all() and blocks.size == 64
     order, same = cells[0].numpy(), label[:, None] == label
@@ -185,7 +195,9 @@ def test_systems_that_are_not_tame_are_solved_in_double_precision(
 ):
     rng = np.random.default_rng(3)
     rows = torch.from_numpy(length * rng.normal(size=(12, 4)).astype(np.float32))
-    blocks = BlockNewton(torch.zeros(12, dtype=torch.int64), EmbeddingGram(rows), 0.25)
+    blocks = BlockNewton(
+        torch.zeros(12, dtype=torch.int64), EmbeddingGram(rows), torch.full((64,), 0.25)
+    )
     seen, newton = [], _block_newton._newton
 
     def spy(products, *args):

@@ -1,5 +1,6 @@
 """Dual coordinate ascent, against the optimum by L-BFGS."""
 
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +23,7 @@ from scipy.optimize import minimize
 from sklearn_masked.nn._batches import bag_inputs
 from sklearn_masked.nn.model._module import DirectSharedModule
 from sklearn_masked.nn.sdca import SDCASolver
+from sklearn_masked.nn.sdca._calibration import held_out_margins
 from sklearn_masked.nn.sdca._solver import SDCASettings, bias_steps
 
 
@@ -293,3 +295,43 @@ def test_a_batch_with_many_cells_of_a_label_moves_in_parts():
         assert torch.bincount(trainer.label[part]).max() <= 5
     inputs = bag_inputs(X)
     torch.testing.assert_close(parts(**inputs), whole(**inputs), rtol=1e-2, atol=1e-2)
+
+
+def test_a_batch_of_all_rows_is_the_optimum_in_one_step():
+    rng = np.random.default_rng(17)
+    X, targets = random_rows(rng, n=60), random_targets(rng, 60, 3, known=0.6)
+    precision = np.array([1.0, 2.0, 0.5])
+    params = {"batch": 60, "prior_precision": precision}
+    one, trainer = trained(X, targets, "dense", epochs=2, **params)
+    assert trainer.moved_all
+    assert trainer.has_converged
+    few = {"batch": 4, "prior_precision": precision}
+    want, trainer = trained(X, targets, "dense", epochs=3000, **few)
+    assert not trainer.moved_all
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(value, want.state_dict()[name], atol=2e-3, rtol=0)
+
+
+def test_without_a_fold_a_batch_of_all_rows_is_a_fit_of_the_others():
+    rng = np.random.default_rng(18)
+    X, targets = random_rows(rng, n=60), random_targets(rng, 60, 3, known=0.6)
+    params = {"batch": 60, "prior_precision": np.ones(3)}
+    _, trainer = trained(X, targets, "dense", epochs=2, **params)
+    n_cells = len(trainer.label)
+    cuts = np.linspace(0, n_cells, 7).astype(int)
+    batches = [slice(*pair) for pair in itertools.pairwise(cuts.tolist())]
+    found = held_out_margins(trainer, batches)
+    assert found.cells.tolist() == [
+        i for fold in range(3) for b in batches[fold::3] for i in range(b.start, b.stop)
+    ]
+    for fold in range(3):
+        out = found.cells[found.fold == fold]
+        kept = trainer.state()
+        trainer.cell_C[out] = 0
+        trainer.reset()
+        trainer.epochs([slice(0, n_cells)], 4)
+        want = trainer.margins(slice(0, n_cells))[out]
+        trainer.set_state(kept)
+        torch.testing.assert_close(
+            found.margin[found.fold == fold], want, atol=2e-3, rtol=0
+        )

@@ -168,9 +168,10 @@ default=None
         elsewhere.
     max_epochs : int or "auto", default="auto"
         Passes over the rows that have a labeled cell, at most; "auto" is 100 for dual
-        coordinate ascent and 5 for an optimizer. Dual coordinate ascent ends after 8
-        epochs or 100 steps, or later, where it leaves a duality gap of about 0.001 nats
-        per cell or less, unless rows are set aside by `early_stopping`.
+        coordinate ascent and 5 for an optimizer. Dual coordinate ascent ends
+        where it leaves a duality gap of about 0.001 nats per cell or less: after two
+        epochs if a batch holds all rows, else after 8, or 100 steps, or later, unless
+        rows are set aside by `early_stopping`.
     batch_size : int or "auto", default="auto"
         Rows per step; -1 takes all at once. "auto" takes 512. For dual coordinate
         ascent it takes all rows where no label has more than 192 cells, else up to

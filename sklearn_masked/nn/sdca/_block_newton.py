@@ -53,8 +53,8 @@ class BlockNewton:
     products : callable
         Takes an index tensor of shape (n_groups, m), cells that move jointly in each
         row, and returns their rows' inner products, shape (n_groups, m, m).
-    bias : float
-        The squared length of the bias, a feature that all rows of a label have.
+    bias : tensor of shape (n_labels,)
+        The squared length of each label's bias, a feature that all its rows have.
     correlation : float, default=0
         The share of the weights' variance that all labels have in common: 0 keeps
         labels apart, else all cells of the batch move jointly.
@@ -78,7 +78,8 @@ class BlockNewton:
             index, mask = _padded(starts[bracket == each], counts[bracket == each])
             cells = torch.from_numpy(order[index]).to(labels.device)
             mask = torch.from_numpy(mask).to(labels.device)
-            of_cells = self._joined(products(cells), cells) + bias * self._same(cells)
+            of_cells = self._joined(products(cells), cells)
+            of_cells = of_cells + bias[labels[cells]][:, :, None] * self._same(cells)
             self.groups.append((cells, mask, of_cells))
         self.size = sum(products.numel() for _, _, products in self.groups)
 
@@ -167,6 +168,10 @@ def _newton(products, margin, target, cell_C, old):
     """Return the new probabilities, and whether they surely are the maximum."""
     fixed = margin - _times(products, cell_C * (target - old))
     f, is_maximum = kernel_logistic(products, fixed, target, cell_C, margin)
+    if not is_maximum and not f.is_cuda:
+        # From margins far out, where there is no curvature, Newton's method may leap to
+        # and fro; from where the cells have no part in them it seldom does.
+        f, is_maximum = kernel_logistic(products, fixed, target, cell_C, fixed)
     return torch.sigmoid(f), is_maximum
 
 

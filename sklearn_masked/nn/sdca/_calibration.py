@@ -83,11 +83,15 @@ def held_out_margins(trainer, batches, n_more=None):
 def _train_without(trainer, batches, fold, cold, n_more):
     """Train as if a fold were not labeled; return its batches, and if that began cold.
 
-    `cold` None finds out whether a start from zero is needed.
+    Where all cells of a label move jointly one step is enough. Else `cold` None finds
+    out whether a start from zero is needed.
     """
     out = batches[fold::FOLDS]
     rest = [batch for i, batch in enumerate(batches) if i % FOLDS != fold]
     _unlearn(trainer, out)
+    if trainer.moves_all:
+        trainer.epochs([slice(0, len(trainer.label))], 1)
+        return out, cold
     n_before = 0
     if cold is None:
         cold, n_before = _needs_cold_start(trainer, out, rest), 1

@@ -39,7 +39,8 @@ class SDCASettings:
     gap_tol : float
         Nats per unit of weight: an epoch that leaves a smaller duality gap is the last.
     min_steps, min_epochs : int
-        Steps or epochs before that, since biases take small ones.
+        Steps or epochs before that, since biases take small ones: two epochs where a
+        step moves all cells of a label.
     max_joint : int
         Cells that move jointly, which costs the cube of their number.
     block : int
@@ -121,6 +122,7 @@ class SDCASolver:
         if prior_precision is not None:
             cells = self._tensor(np.asarray(prior_precision, np.float32))
             self.prior_precision = cells * rate * (1 - rate)
+        self.moves_all, self.moved_all = self._moves_all(), False
         self.row_length = None
         if len(self.module.row_length_scale):
             lengths = np.diff(data.X.indptr)[data.rows]
@@ -129,6 +131,30 @@ class SDCASolver:
             )
             before = self.module.output.detach()[:, -1].sum()
             self.row_length_prior = torch.zeros_like(before) if self.cold else before
+
+    def _moves_all(self):
+        """Return whether a batch of all rows moves all cells of each label jointly.
+
+        Such a step is the optimum, biases and their prior included.
+        """
+        if self.correlation or not len(self.label):
+            return False
+        most = int(torch.bincount(self.label).max())
+        return most <= self.settings.max_joint and bool(
+            (self.prior_precision > 0).all()
+        )
+
+    def _bias_norm(self, cells):
+        """Return the squared length of the bias as a feature of a joint step."""
+        if self.moves_all and cells.stop - cells.start == len(self.label):
+            return 1 / (self.C * self.prior_precision)  # its prior variance
+        return torch.full_like(self.prior_mean, self.settings.bias_norm)
+
+    def _tie_biases(self, norm):
+        """Set the biases to the sum over the cells that they are at the optimum."""
+        added = self._added(slice(None))
+        total = torch.zeros_like(norm).index_add_(0, self.label, added)
+        self.module.bias.copy_(self.prior_mean + norm * total)
 
     def _tensor(self, array):
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
@@ -237,7 +263,7 @@ class SDCASolver:
             gram = EmbeddingGram(*rows)
             if self.direct is not None:
                 gram = self.direct.gram(cells, *rows)
-            norm = self.settings.bias_norm
+            norm = self._bias_norm(cells)
             blocks = BlockNewton(self.label[cells], gram, norm, self.correlation)
             self.n_kept += blocks.size
             if self.n_kept <= self.settings.cache:
@@ -274,6 +300,10 @@ class SDCASolver:
         """Move these cells jointly, label by label; return their loss, a sum."""
         label, target = self.label[cells], self.target[cells]
         cell_C, old = self.cell_C[cells], self.alpha[cells]
+        norm = self._bias_norm(cells)
+        if self.moves_all and len(label) == len(self.label):
+            self._tie_biases(norm)
+            self.moved_all = True
         margin = self.margins(cells)
         self.margin[cells] = margin
         entropy = torch.special.entr(old) + torch.special.entr(1 - old)
@@ -282,8 +312,7 @@ class SDCASolver:
         new = self._blocks_of(cells).solve(margin, target, cell_C, old)
         change = cell_C * (old - new)
         self.add(cells, change)
-        norm = self.settings.bias_norm
-        self.module.bias.index_add_(0, label, norm * change)
+        self.module.bias.index_add_(0, label, norm[label] * change)
         self.alpha[cells] = new
         return _cross_entropy(margin, target, cell_C)
 
@@ -294,10 +323,11 @@ class SDCASolver:
         Steps of single batches overshoot in what acts on many cells alike.
         """
         self.n_epochs += 1
-        shifts, length_step = bias_steps(self, self.C * self.prior_precision)
-        self.module.bias += share * shifts
-        if self.row_length is not None:
-            self.module.output[:, -1] += share * length_step
+        if not self.moved_all:  # else the biases are where they belong
+            shifts, length_step = bias_steps(self, self.C * self.prior_precision)
+            self.module.bias += share * shifts
+            if self.row_length is not None:
+                self.module.output[:, -1] += share * length_step
         # The gap shrinks by ever less: by about the root of the last epoch's factor.
         shrunk = (self.duality_gap / self.previous_gap.clamp_min(1e-30)).clamp(0, 1)
         self.predicted_gap = self.duality_gap * shrunk.sqrt()
@@ -309,7 +339,7 @@ class SDCASolver:
         """Whether another epoch would change little."""
         settings = self.settings
         enough = self.n_steps >= settings.min_steps
-        enough |= self.n_epochs >= settings.min_epochs
+        enough |= self.n_epochs >= (2 if self.moved_all else settings.min_epochs)
         return enough and self.gap_per_cell <= settings.gap_tol
 
     @property

@@ -53,7 +53,8 @@ def test_c_is_5_for_unweighted_cells_and_stays_that_of_the_first_call():
 @pytest.mark.parametrize("max_epochs", [2, "auto"])
 def test_an_ascent_that_is_far_from_the_optimum_warns(max_epochs):
     X, y = noisy(300, m=5, signal=3)
-    model = make(C=1e4, max_epochs=max_epochs, label_correlation=0, interactions=0)
+    params = {"label_correlation": 0, "interactions": 0, "batch_size": 25}
+    model = make(C=1e4, max_epochs=max_epochs, **params)
     n = 2 if max_epochs == 2 else 100
     message = (
         rf"^The duality gap is still about [0-9.e+]+ nats per cell after {n} epochs\. "
@@ -67,11 +68,17 @@ def test_an_ascent_that_is_far_from_the_optimum_warns(max_epochs):
 def test_ill_conditioned_columns_get_the_epochs_that_they_need():
     X, y = noisy(300, m=5, signal=3)
     params = {"label_correlation": 0, "interactions": 0, "calibrate": False}
-    model = make(C=50.0, **params).fit(X, y)
-    assert 5 < model.n_iter_ < 100
+    few = make(C=50.0, batch_size=25, **params).fit(X, y)
+    assert 5 < few.n_iter_ < 100
     more = make(C=50.0, max_epochs=400, batch_size=25, **params).fit(X, y)
     np.testing.assert_allclose(
-        model.decision_function(X), more.decision_function(X), atol=0.5
+        few.decision_function(X), more.decision_function(X), atol=0.5
+    )
+    # All cells of a label at once need no more than a look back.
+    one = make(C=50.0, **params).fit(X, y)
+    assert one.n_iter_ == 2
+    np.testing.assert_allclose(
+        one.decision_function(X), more.decision_function(X), atol=0.5
     )
 
 

@@ -135,7 +135,7 @@ def test_calls_on_rows_that_were_seen_change_the_log_loss_little(call):
     for _ in range(3):
         (model.fit if call == "warm fit" else model.partial_fit)(X[:600], y[:600])
         losses.append(log_loss(truth[600:], model.predict_proba(X[600:])))
-    assert max(losses) < losses[0] + 0.015
+    assert max(losses) < losses[0] + 0.02
 
 
 def test_a_stream_is_as_well_calibrated_as_one_fit():

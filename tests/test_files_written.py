@@ -265,6 +265,7 @@ def test_nothing_else_writes_a_file():
     }
     assert found == {
         ("_wording.py", "os.open"),  # the null device
+        ("_label_changes.py", "Path.unlink"),  # what was computed for a dropped label
         ("_model.py", "Path.rename"),  # a model that cannot be read, to a free name
         ("_salvage.py", "Path.unlink"),  # what was computed from a damaged log
     }

@@ -102,17 +102,19 @@ PLAIN = set(
     C action annotations annotator answer_id arguments average ax batch_size beta cache
     callbacks classes clip cols columns confidence_level confirmed cost_matrix criterion
     curve cv delimiter device encode_params encoder encoder_id ensemble estimator
-    fallback fit_params folder format highlight id_field idf_power implicit interactions
+    fallback feature_names fit_params folder format highlight id_field idf_power
+    implicit initial_types interactions
     exclusive_labels interval kwargs label label_correlation label_parents lr mask
     max_epochs max_labels max_per_sample
-    method metric metrics module n_cells n_jobs n_labels n_more_cells n_samples n_topics
-    name net_params new on_conflict on_disagreement optimizer options params
+    method metric metrics model module n_cells n_jobs n_labels n_more_cells n_samples
+    n_topics name net_params new on_conflict on_disagreement optimizer options params
     partial_fit_params
-    parts pre_dispatch query_params question random_state records reduction
+    parts place pre_dispatch query_params question random_state records reduction
     response_method rows sample samples score_func score_name scoring seeds
     shared_weight source std_power strategy subset test_size text_column train_size
     train_sizes
-    unknown_samples unselected value values voters weight zero_division
+    dtype k path target_opset unknown_samples unselected value values voters weight
+    zero_division
     """.split()
 )
 # `nn` takes tensors, which have no names.
@@ -306,8 +308,8 @@ class Call:
         self.method = name.rpartition(".")[2]
         here = parameters(function)
         self.named = [p for p in here if p in VALUES]
-        if {"y", "y_true"} & set(here) and "labels" in here:
-            self.named.remove("labels")  # which of them to draw
+        if {"y", "y_true", "model"} & set(here) and "labels" in here:
+            self.named.remove("labels")  # which of them to draw or explain
         self.named.sort(key=lambda p: p not in LABELS)
         self.rows = [p for p in ("X", *self.named) if p in here and p != "y_test"]
         if "groups" in here and name not in IGNORE_GROUPS:

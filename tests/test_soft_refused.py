@@ -235,6 +235,8 @@ OTHERS = {
     "labels.LabelRow": "a row of any labels",
     "labels.VoteAggregation": "a result",
     "labels.MaskedLabels.from_cells": "columns of records",
+    "inspection.explain": "names of labels",
+    "inspection.label_coefficients": "names of labels",
     "labels.MaskedLabels.from_dense": "reads values",
     "labels.MaskedLabels.from_sparse": "reads values",
     "labels.MaskedLabels.merge": "keeps soft values",
@@ -244,6 +246,7 @@ OTHERS = {
     "model_selection.MaskedStratifiedShuffleSplit.get_n_splits": "reads no labels",
     "multioutput.MaskedMultiOutputClassifier.fit": "trains",
     "multioutput.MaskedMultiOutputClassifier.partial_fit": "trains",
+    "plotting.LabelCoefficientsDisplay.from_estimator": "names of labels",
     "thresholds.MaskedTunedThresholdClassifierCV": "in fit",
 }
 

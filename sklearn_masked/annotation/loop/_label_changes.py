@@ -29,7 +29,7 @@ def change_label(folder, name, new):
         what = {"dropped": name} if new is None else {"renamed": [name, new]}
         change = {"id": uuid.uuid4().hex, **what, "time": now()}
         # The settings first: a change that the log lacks is added when it is opened.
-        settings.replace(
+        settings.rewrite(
             {
                 **values,
                 **_related(values, name, new),

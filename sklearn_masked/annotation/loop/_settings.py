@@ -222,9 +222,9 @@ class Settings:
         if "changes" in (self.values or {}):
             values["changes"] = self.values["changes"]
         if values != self.values:
-            self.replace(values)
+            self.rewrite(values)
 
-    def replace(self, values):
+    def rewrite(self, values):
         """Write these values."""
         text = json.dumps(values, indent=1).encode()
         write_atomically(self.path, lambda file: file.write(text + b"\n"))

@@ -11,9 +11,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np  # noqa: E402  after the number of threads
 import pytest  # noqa: E402
 
+# Scripts for type checkers are read, not run.
+collect_ignore = ["tests/typing"]
 # Its modules import what the extra of that name installs.
 if importlib.util.find_spec("skl2onnx") is None:
-    collect_ignore = ["sklearn_masked/onnx"]
+    collect_ignore.append("sklearn_masked/onnx")
 
 
 @pytest.fixture(autouse=True)

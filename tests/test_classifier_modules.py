@@ -518,3 +518,22 @@ def test_parameters_that_the_criterion_cannot_heed_raise(idle):
     )
     with pytest.raises(ValueError, match=f"^`{next(iter(idle))}` is a parameter of "):
         model.fit(X, Y)
+
+
+def test_early_stopping_sets_images_aside():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 1, 4, 3)).astype(np.float32)
+    X[1] = X[0]  # equal rows are on one side
+    y = np.where(rng.random((60, 2)) < 0.5, rng.integers(0, 2, (60, 2)), np.nan)
+
+    class Images(nn.Module):
+        def __init__(self, n_labels):
+            super().__init__()
+            self.output = nn.Linear(12, n_labels)
+
+        def forward(self, X):
+            return self.output(X.flatten(1))
+
+    model = classifier(Images, early_stopping=True, max_epochs=3).fit(X, y)
+    assert "valid_loss" in model.history_[0]
+    assert model.predict_proba(X).shape == (60, 2)

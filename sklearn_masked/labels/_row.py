@@ -25,6 +25,7 @@ class LabelRow:
     Examples
     --------
     >>> import numpy as np
+    >>> from sklearn_masked import MaskedLabels
     >>> row = MaskedLabels.from_dense([[1, np.nan, 0]], label_names=["a", "b", "c"])[0]
     >>> row
     LabelRow(a: 1, c: 0)

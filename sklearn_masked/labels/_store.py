@@ -363,6 +363,7 @@ class LabelStore:
 
         Examples
         --------
+        >>> from sklearn_masked import MaskedLabels
         >>> soft = MaskedLabels.from_dense([[0.9, None], [0.2, 0.5]], soft=True)
         >>> soft
         MaskedLabels(2 x 2, 3 soft cells: 1.6 positive, 1.4 negative)

@@ -147,8 +147,8 @@ class LabelingLoop(Asking, Answers):
     ... ) as loop:
     ...     batch = loop.next_batch(4)
     ...     for sample, label in zip(batch["sample"][:3], batch["label"]):
-    ...         loop.answer(sample, label, truth[sample][label])
-    ...     loop.answer(batch["sample"][3], batch["label"][3], "skip")
+    ...         _ = loop.answer(sample, label, truth[sample][label])
+    ...     _ = loop.answer(batch["sample"][3], batch["label"][3], "skip")
     ...     print(loop.labels)
     MaskedLabels(4 x 2, 3 labeled cells: 2 positive, 1 negative)
     >>> with LabelingLoop.open(folder, model, texts) as loop:  # after a crash, say
@@ -284,7 +284,7 @@ class LabelingLoop(Asking, Answers):
         >>> from sklearn_masked.annotation import LabelingLoop
         >>> texts, folder = ["a war", "a theft", "rain"], tempfile.mkdtemp()
         >>> with LabelingLoop(None, texts, folder=folder, label_names=["war"]) as loop:
-        ...     loop.answer([0, 1, 2], ["war"] * 3, ["yes", "no", "skip"])
+        ...     _ = loop.answer([0, 1, 2], ["war"] * 3, ["yes", "no", "skip"])
         >>> log = Path(folder, "answers.jsonl")
         >>> damaged = log.read_text().replace('"value":0', '"value":1')
         >>> _ = log.write_text(damaged)

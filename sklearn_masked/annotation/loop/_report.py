@@ -77,8 +77,8 @@ class LoopReport:
     >>> texts, names = ["a war", "a theft", "rain"], ["war", "crime"]
     >>> folder = tempfile.mkdtemp()
     >>> with LabelingLoop(None, texts, folder=folder, label_names=names) as loop:
-    ...     loop.answer([0, 1], ["war", "war"], ["yes", "no"])
-    ...     loop.answer(2, "war", "skip")
+    ...     _ = loop.answer([0, 1], ["war", "war"], ["yes", "no"])
+    ...     _ = loop.answer(2, "war", "skip")
     ...     print(loop.report())
     label    yes     no  disputed  skipped
     war        1      1         0        1

@@ -1,6 +1,7 @@
 """The rows of a training: batches that keep their members, and what is read of them."""
 
 import itertools
+import math
 
 import numpy as np
 import scipy.sparse as sp
@@ -145,7 +146,7 @@ def row_digests(X):
 
     Parameters
     ----------
-    X : CSR matrix in canonical form or array of shape (n_samples, n_features)
+    X : CSR matrix in canonical form or array of shape (n_samples, ...)
         float32.
 
     Returns
@@ -164,6 +165,7 @@ def row_digests(X):
         # Sums of uint64 wrap around, so that differences of cumulative sums are exact.
         total = np.append(np.uint64(0), np.cumsum(_mixed(X.indices, X.data)))
         return total[X.indptr[1:]] - total[X.indptr[:-1]]
+    X = X.reshape(len(X), math.prod(X.shape[1:]))
     return _mixed(np.arange(X.shape[1]), X).sum(axis=1)
 
 
@@ -194,7 +196,11 @@ def grouped_permutation(X, rows, generator):
         Of the rows, in that order.
     """
     order = generator.permutation(rows)
-    step = len(order) if sp.issparse(X) else max(_NUMBERS // max(X.shape[1], 1), 1)
+    step = (
+        len(order)
+        if sp.issparse(X)
+        else max(_NUMBERS // max(math.prod(X.shape[1:]), 1), 1)
+    )
     parts = [
         row_digests(X[order[i : i + step]]) for i in range(0, len(order), step or 1)
     ]

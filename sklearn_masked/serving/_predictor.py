@@ -150,7 +150,7 @@ class Predictor:
         Names of the labels, where the model knows them.
     n_features_in_ : int
         Number of features, where `X` is a table of numbers.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, where the model knows them; a table with other names, or
         another order, raises.
     library_version : str
@@ -184,7 +184,7 @@ class Predictor:
         ----------
         X : list of str, array-like or sparse matrix
             Rows, as the exported model takes them: texts, or a table of shape
-            (n_samples, n_features_in_).
+            (n_samples, n_features).
 
         Returns
         -------

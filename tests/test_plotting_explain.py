@@ -67,7 +67,9 @@ def test_label_without_features_has_an_empty_panel(fitted):
     model, X = fitted
     found = label_coefficients(model, X, labels=0)
     found.features[0], found.effects[0] = np.array([], object), np.array([])
-    draw(LabelCoefficientsDisplay(coefficients=found).plot().figure_)
+    figure = LabelCoefficientsDisplay(coefficients=found).plot().figure_
+    draw(figure)
+    assert [len(ax.patches) for ax in figure.axes] == [0]
 
 
 def test_terms_go_from_the_base_to_the_logit(fitted):

@@ -106,7 +106,7 @@ def test_copies_of_rows_change_the_log_loss_little(sparse, params):
             model = make(**params).fit(X[rows], y[rows])
             losses.append(log_loss(truth[120:], model.predict_proba(X[120:])))
         change.append(losses[1] - losses[0])
-    assert np.mean(change) < 0.015
+    assert np.mean(change) < 0.01
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
@@ -135,7 +135,7 @@ def test_calls_on_rows_that_were_seen_change_the_log_loss_little(call):
     for _ in range(3):
         (model.fit if call == "warm fit" else model.partial_fit)(X[:600], y[:600])
         losses.append(log_loss(truth[600:], model.predict_proba(X[600:])))
-    assert max(losses) < losses[0] + 0.02
+    assert max(losses) < losses[0] + 0.016
 
 
 def test_a_stream_is_as_well_calibrated_as_one_fit():

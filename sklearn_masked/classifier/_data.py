@@ -148,7 +148,7 @@ def _sizes(estimator, data):
     Steps of dual coordinate ascent solve for all cells that a label has in a batch.
     Where these are all that it has, a few steps reach the optimum, however ill
     conditioned X is. Of more, some 32 are few enough for the small systems, and many
-    enough to move together.
+    enough to move together, and leave early stopping something to stop.
     """
     is_dual, targets, n_rows = data.solver == DUAL, data.targets, len(data.train)
     batch_size, max_epochs = estimator.batch_size, estimator.max_epochs
@@ -162,7 +162,7 @@ def _sizes(estimator, data):
         most = min(SIZES.max_rows, -(-n_rows // SIZES.min_batches))
         wanted = SIZES.cells_per_label * np.count_nonzero(counts) / cells_per_row
         batch_size = int(np.clip(wanted, 1, max(most, 1)))
-        if counts.max() <= SIZES.joint_cells:
+        if counts.max() <= SIZES.joint_cells and not data.stops:
             batch_size = max(n_rows, 1)
     lr = learning_rate(estimator)
     return {"lr": lr, "batch_size": batch_size, "max_epochs": max_epochs}

@@ -174,8 +174,9 @@ default=None
         rows are set aside by `early_stopping`.
     batch_size : int or "auto", default="auto"
         Rows per step; -1 takes all at once. "auto" takes 512. For dual coordinate
-        ascent it takes all rows where no label has more than 192 cells, else up to
-        1,024, but fewer where a label would have more than some 32 cells in a batch.
+        ascent it takes all rows where no label has more than 192 cells and no rows are
+        set aside by `early_stopping`, else up to 1,024, but fewer where a label would
+        have more than some 32 cells in a batch.
     early_stopping : bool, default=False
         Whether `fit` sets rows aside, stops when their loss no longer falls and goes
         back to the best epoch. `net_params` may name rows of your own instead.

@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
 from sklearn_masked.metrics import masked_roc_auc_scorer
-from sklearn_masked.model_selection import cross_val_predict
+from sklearn_masked.model_selection import MaskedStratifiedKFold, cross_val_predict
 
 N_ROWS, N_LABELS = 120, 3
 TOPICS = [f"topic{label}" for label in range(N_LABELS)]
@@ -226,7 +226,8 @@ def test_our_cross_val_predict_equals_a_loop(cv, n_jobs, method):
         pipeline(), TEXTS, LABELS, cv=cv, n_jobs=n_jobs, method=method
     )
     want = np.empty((N_ROWS, N_LABELS))
-    for train, test in (ms.KFold(3) if cv == 3 else cv).split(TEXTS):
+    splitter = MaskedStratifiedKFold(3) if cv == 3 else cv
+    for train, test in splitter.split(TEXTS, LABELS):
         fitted = pipeline().fit(rows_of(TEXTS, train), LABELS[train])
         want[test] = getattr(fitted, method)(rows_of(TEXTS, test))
     np.testing.assert_allclose(got, want, rtol=1e-5 if n_jobs == 2 else 0)
@@ -241,9 +242,9 @@ def test_cross_val_predict_of_scikit_learn_refuses_to_recode_labels():
 
 
 def test_cross_val_predict_of_scikit_learn_with_predict_equals_ours():
-    got = ms.cross_val_predict(pipeline(), TEXTS, LABELS, cv=3)
+    got = ms.cross_val_predict(pipeline(), TEXTS, LABELS, cv=SPLITTER)
     np.testing.assert_array_equal(
-        got, cross_val_predict(pipeline(), TEXTS, LABELS, cv=3)
+        got, cross_val_predict(pipeline(), TEXTS, LABELS, cv=SPLITTER)
     )
 
 

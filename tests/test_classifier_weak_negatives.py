@@ -81,7 +81,7 @@ def test_few_unlabeled_cells_all_count_as_explicit_weak_negatives(params, unit):
 def test_balanced_counts_labeled_cells_alone():
     X, y, _ = make_data()
     labels = check_labels(y)
-    balance = labels.n_negative / labels.n_positive
+    balance = (labels.n_negative / labels.n_positive).astype(np.float32)
     params = {"unlabeled_weight": 0.05}
     got = classifier(pos_weight="balanced", **params).fit(X, y)
     want = classifier(pos_weight=balance, **params).fit(X, y)

@@ -1,5 +1,10 @@
 """`cross_val_predict` that keeps unlabeled cells unlabeled."""
 
+import importlib
+import inspect
+import pkgutil
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,8 +17,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, KFold, LeaveOneOut, ShuffleSplit
 from sklearn.pipeline import make_pipeline
 
+import sklearn_masked
+from sklearn_masked.calibration import MaskedCalibratedClassifierCV
+from sklearn_masked.exceptions import RareLabelWarning
+from sklearn_masked.inspection import learning_curve_by_cells
 from sklearn_masked.labels import MaskedLabels, check_labels
-from sklearn_masked.model_selection import cross_val_predict
+from sklearn_masked.model_selection import MaskedStratifiedKFold, cross_val_predict
+from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
 
 NAN = np.nan
 
@@ -60,6 +70,17 @@ class Lists(Means):
         ]
 
 
+# What an integer `cv` means.
+FOLDS = MaskedStratifiedKFold(3)
+
+
+def split(cv, X, y):
+    """Return the splits; that a label is rare is no matter here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RareLabelWarning)
+        return list(cv.split(X, y))
+
+
 @pytest.fixture
 def data():
     rng = np.random.default_rng(0)
@@ -71,7 +92,7 @@ def data():
 def by_hand(model, X, Y, cv, method):
     labels = MaskedLabels.from_dense(Y)
     out = None
-    for train, test in cv.split(X):
+    for train, test in split(cv, X, labels):
         fitted = clone(model).fit(X[train], labels[train])
         part = getattr(fitted, method)(X[test])
         out = np.zeros((len(Y), *part.shape[1:]), part.dtype) if out is None else out
@@ -107,7 +128,7 @@ def test_every_form_of_labels(form, data):
     X, Y = data
     predicted = cross_val_predict(Means(), X, form(Y), cv=3, method="predict_proba")
     np.testing.assert_array_equal(
-        predicted, by_hand(Means(), X, Y, KFold(3), "predict_proba")
+        predicted, by_hand(Means(), X, Y, FOLDS, "predict_proba")
     )
 
 
@@ -130,7 +151,8 @@ def test_names_and_weights_of_the_labels_reach_every_fold(data):
         label_names=["a", "b", "c"],
     )
     cross_val_predict(Spy(), X, labels, cv=2)
-    for fold, (train, _) in zip(seen, KFold(2).split(X), strict=True):
+    folds = split(MaskedStratifiedKFold(2), X, labels)
+    for fold, (train, _) in zip(seen, folds, strict=True):
         assert fold == labels[train]
 
 
@@ -139,7 +161,7 @@ def test_every_kind_of_X(make, data):
     X, Y = data
     predicted = cross_val_predict(Means(), make(X), Y, cv=3, method="predict_proba")
     np.testing.assert_array_equal(
-        predicted, by_hand(Means(), X, Y, KFold(3), "predict_proba")
+        predicted, by_hand(Means(), X, Y, FOLDS, "predict_proba")
     )
 
 
@@ -169,7 +191,7 @@ def test_weights_are_cut_to_the_fold(data):
             method="predict_proba",
             params={"sample_weight": weights},
         )
-        for train, test in KFold(3).split(X):
+        for train, test in split(FOLDS, X, Y):
             fitted = Means().fit(X[train], Y[train], np.asarray(weights)[train])
             np.testing.assert_array_equal(
                 predicted[test], fitted.predict_proba(X[test])
@@ -197,7 +219,7 @@ def test_lists_of_probabilities_get_both_columns_in_every_fold(data):
     X, Y = data
     Y[:, 1:] = np.nan_to_num(Y[:, 1:])
     predicted = cross_val_predict(Lists(), X, Y, cv=3, method="predict_proba")
-    expected = by_hand(Means(), X, Y, KFold(3), "predict_proba")
+    expected = by_hand(Means(), X, Y, FOLDS, "predict_proba")
     assert [p.shape for p in predicted] == [(60, 2)] * 3
     # Training never saw a negative of label 0, so that it has one column, of ones.
     np.testing.assert_array_equal(predicted[0], [[0.0, 1.0]] * 60)
@@ -236,7 +258,8 @@ def test_a_binary_target_keeps_its_unlabeled_entries(unlabeled, data):
             return super().fit(X, np.zeros(len(y)) + (np.arange(len(y)) % 2))
 
     cross_val_predict(Spy(), X, unlabeled(y, off), cv=2, method="predict_proba")
-    for fold, (train, _) in zip(seen, KFold(2).split(X), strict=True):
+    folds = split(MaskedStratifiedKFold(2), X, np.where(off, NAN, y)[:, None])
+    for fold, (train, _) in zip(seen, folds, strict=True):
         masked = np.ma.isMaskedArray(fold)
         rows = np.ma.getmaskarray(fold) if masked else np.zeros(len(fold), bool)
         values = np.ma.getdata(fold) if masked else np.asarray(fold)
@@ -270,3 +293,78 @@ def test_bad_use_raises_one_sentence(data):
         cross_val_predict(Means(), X[:5], Y)
     with pytest.raises(ValueError, match="2"):
         cross_val_predict(Means(), X, np.where(np.isnan(Y), 2, Y))
+
+
+class BothClasses(Means):
+    """An estimator that accepts training rows with both classes of every label."""
+
+    parts = []
+
+    def fit(self, X, y, sample_weight=None):
+        labels = check_labels(y)
+        assert labels.n_positive.all() and labels.n_negative.all()
+        BothClasses.parts.append(np.asarray(X)[:, 1])
+        self.classes_ = [np.array([0, 1])] * labels.n_labels
+        return super().fit(X, y)
+
+
+def _cross_val_predict(model, X, y, **groups):
+    cross_val_predict(model, X, y, cv=3, method="predict_proba", **groups)
+
+
+def _learning_curve(model, X, y, **groups):
+    scoring = lambda *_: 0.0  # noqa: E731
+    learning_curve_by_cells(
+        model, X, y, cv=3, train_sizes=[1.0], scoring=scoring, **groups
+    )
+
+
+# Each public name with a parameter `cv`, and whether it takes groups.
+TAKE_CV = {
+    "cross_val_predict": (_cross_val_predict, True),
+    "learning_curve_by_cells": (_learning_curve, True),
+    "MaskedCalibratedClassifierCV": (
+        lambda *a: MaskedCalibratedClassifierCV(a[0], cv=3, ensemble=False).fit(*a[1:]),
+        False,
+    ),
+    "MaskedTunedThresholdClassifierCV": (
+        lambda *a: MaskedTunedThresholdClassifierCV(a[0], cv=3).fit(*a[1:]),
+        False,
+    ),
+}
+
+
+@pytest.fixture
+def sorted_rows():
+    """Rows sorted by label, so that consecutive folds would lack a class."""
+    y = np.repeat([[1.0, NAN], [0, NAN], [NAN, 1], [NAN, 0]], 15, axis=0)
+    return np.column_stack([np.arange(60) % 7, np.arange(60) // 3]), y
+
+
+@pytest.mark.parametrize("name", TAKE_CV)
+def test_an_integer_cv_means_folds_with_both_classes_of_each_label(name, sorted_rows):
+    X, y = sorted_rows
+    TAKE_CV[name][0](BothClasses(), X, y)
+
+
+@pytest.mark.parametrize("name", [name for name, (_, has) in TAKE_CV.items() if has])
+def test_an_integer_cv_keeps_groups_whole(name, sorted_rows):
+    X, y = sorted_rows
+    BothClasses.parts.clear()
+    TAKE_CV[name][0](BothClasses(), X, y, groups=X[:, 1])
+    assert len(BothClasses.parts) == 3
+    for part in BothClasses.parts:
+        assert (np.unique(part, return_counts=True)[1] == 3).all()
+
+
+def test_every_public_name_that_takes_cv_is_walked_over():
+    found = set()
+    for package in pkgutil.iter_modules(sklearn_masked.__path__):
+        if not package.ispkg or package.name == "onnx":  # which needs an extra
+            continue
+        module = importlib.import_module(f"sklearn_masked.{package.name}")
+        for name in module.__all__:
+            value = getattr(module, name)
+            if callable(value) and "cv" in inspect.signature(value).parameters:
+                found.add(name)
+    assert found == set(TAKE_CV)

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, check_random_state, indexable
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -25,7 +24,7 @@ from .._typing import LabelsLike, MatrixLike, RandomState
 from ..labels import MaskedLabels, check_labels
 from ..labels.names import check_same_rows
 from ..metrics.cells import is_one_dimensional
-from ..model_selection import MaskedStratifiedKFold
+from ..model_selection.cross_fit import check_cv
 from ..model_selection.fitting import explain_labels
 
 # Exponents tried for the way in which scores approach their limit.
@@ -66,15 +65,16 @@ default=(0.1, 0.325, 0.55, 0.775, 1.0)
         Numbers of labeled cells (integers), or shares (floats above 0, up to 1) of
         the labeled cells of the smallest training fold.
     cv : int, splitter or iterable of splits, default=None
-        An integer is a number of folds of a
-        :class:`~sklearn_masked.model_selection.MaskedStratifiedKFold`; None is 5.
+        An integer is the number of folds of
+        :class:`~sklearn_masked.model_selection.MaskedStratifiedKFold`, with `groups` of
+        :class:`~sklearn_masked.model_selection.MaskedStratifiedGroupKFold`; None is 5.
     scoring : callable or None, default=None
         A scorer, such as :data:`~sklearn_masked.metrics.masked_roc_auc_scorer`. None
         is the estimator's `score`, the macro ROC AUC for the estimators here.
     n_repeats : int, default=1
         Number of random orders of the cells in each training fold.
     groups : array-like of shape (n_samples,), default=None
-        Groups for a splitter that needs them.
+        The group of each row; folds that an integer stands for keep groups whole.
     random_state : int, RandomState instance or None, default=None
         Pass an int for the same orders of the cells in every call.
     n_jobs : int, default=None
@@ -154,7 +154,9 @@ default=(0.1, 0.325, 0.55, 0.775, 1.0)
     X, y = indexable(X, check_labels(y))
     scorer = check_scoring(estimator, scoring=scoring)
     routed = _route(estimator, scorer, cv, groups, params or {})
-    splits = list(_splitter(cv).split(X, y, **routed.splitter.split))
+    split_params = routed.splitter.split
+    splitter = check_cv(cv, split_params.get("groups") is not None)
+    splits = list(splitter.split(X, y, **split_params))
     n_most = _fewest_cells(y, splits)
     train_sizes = _absolute_sizes(train_sizes, n_most)
     random_state = check_random_state(random_state)
@@ -282,12 +284,6 @@ def _absolute_sizes(train_sizes, n_most):
             stacklevel=3,
         )
     return different
-
-
-def _splitter(cv):
-    """Return the splitter that `cv` means."""
-    cv = 5 if cv is None else cv
-    return MaskedStratifiedKFold(cv) if isinstance(cv, Integral) else check_cv(cv)
 
 
 def _route(estimator, scorer, cv, groups, params):

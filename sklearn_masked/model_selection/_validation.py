@@ -1,5 +1,6 @@
 """Cross-validation that keeps unlabeled cells unlabeled."""
 
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -16,10 +17,13 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.parallel import Parallel, delayed
 
 from .._rows import count_rows, take_params, take_rows
+from .._targets import encode_target
 from .._typing import LabelsLike, MatrixLike
+from ..exceptions import RareLabelWarning
 from ..labels import check_labels
 from ..labels.names import check_same_rows
 from ..metrics.cells import is_one_dimensional
+from .cross_fit import check_cv
 from .fitting import explain_labels, has_unlabeled
 
 __all__ = ["cross_val_predict"]
@@ -60,10 +64,11 @@ def cross_val_predict(
         A 1-D `y` in which every entry is labeled, and None, go to scikit-learn's
         function; one with unlabeled entries is passed on in parts as it is.
     groups : array-like of shape (n_samples,), default=None
-        Groups for a splitter that needs them.
+        The group of each row; folds that an integer stands for keep groups whole.
     cv : int, splitter or iterable of splits, default=None
-        An integer is the number of parts of a `KFold`, since labels with unlabeled
-        cells have no strata; None is 5.
+        An integer is the number of folds of
+        :class:`~sklearn_masked.model_selection.MaskedStratifiedKFold`, with `groups` of
+        :class:`~sklearn_masked.model_selection.MaskedStratifiedGroupKFold`; None is 5.
     n_jobs : int, default=None
         Number of folds worked on at a time.
     verbose : int, default=0
@@ -105,12 +110,14 @@ def cross_val_predict(
     ...         return self
     ...     def predict_proba(self, X):
     ...         return np.tile(self.share_, (len(X), 1))
-    >>> y = np.array([[1, np.nan], [0, 1], [1, 0], [np.nan, 0]])
-    >>> cross_val_predict(Share(), np.zeros((4, 1)), y, cv=2, method="predict_proba")
-    array([[1. , 0. ],
-           [1. , 0. ],
-           [0.5, 1. ],
-           [0.5, 1. ]])
+    >>> y = np.array([[1, np.nan], [1, 1], [0, 1], [0, 1], [np.nan, 0]])
+    >>> X = np.zeros((5, 1))
+    >>> cross_val_predict(Share(), X, y, cv=2, method="predict_proba").round(2)
+    array([[0.5 , 0.67],
+           [0.5 , 1.  ],
+           [0.5 , 1.  ],
+           [0.5 , 0.67],
+           [0.5 , 1.  ]])
     """
     if method not in _METHODS:
         raise ValueError(f"`method` accepts {', '.join(_METHODS)}; got {method!r}.")
@@ -132,7 +139,11 @@ def cross_val_predict(
         y = check_labels(y)
     X, y = indexable(X, y)
     split_params, fit_params = _route(estimator, cv, groups, params or {})
-    splits = list(model_selection.check_cv(cv).split(X, y, **split_params))
+    splitter = check_cv(cv, split_params.get("groups") is not None)
+    with warnings.catch_warnings():
+        # Labels with fewer cells than folds are predicted all the same.
+        warnings.simplefilter("ignore", RareLabelWarning)
+        splits = list(splitter.split(X, _cells_of(y, X), **split_params))
     tests = np.concatenate([np.arange(0), *(test for _, test in splits)])
     if not np.array_equal(np.sort(tests), np.arange(count_rows(X))):
         raise ValueError(
@@ -147,6 +158,11 @@ def cross_val_predict(
         for train, test in splits
     )
     return _join(parts, np.argsort(tests))
+
+
+def _cells_of(y, X):
+    """Return labels as splitters read them: a 1-D y is a matrix of one column."""
+    return encode_target(y, count_rows(X)).labels if is_one_dimensional(y) else y
 
 
 def _route(estimator, cv, groups, params):

@@ -6,7 +6,7 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit, check_cv
+from sklearn import model_selection
 from sklearn.utils import indexable
 
 from .._rows import count_rows, take_params, take_rows
@@ -21,7 +21,11 @@ from ..exceptions import (
 from ..labels import MaskedLabels, cell_weights, check_sample_weight
 from ..metrics.cells import ScoredCells, score_cells
 from ..metrics.responses import predict_cells
-from ._split import MaskedStratifiedKFold, MaskedStratifiedShuffleSplit
+from ._split import (
+    MaskedStratifiedGroupKFold,
+    MaskedStratifiedKFold,
+    MaskedStratifiedShuffleSplit,
+)
 from .fitting import explain_labels
 
 _ABOUT_LABELS = (UnlabeledLabelWarning, OneSidedLabelsWarning, OneClassLabelWarning)
@@ -106,23 +110,63 @@ def make_splits(
         if not splits:
             raise ValueError("`cv` accepts one split or more; got none.")
         return splits
-    splitter = _splitter(cv, task.classes is not None, random_state)
+    params = task.cut(split_params or {})
+    has_groups = params.get("groups") is not None
+    is_binary = task.classes is not None
+    splitter = check_cv(cv, has_groups, is_binary, random_state)
     with warnings.catch_warnings():
         # What becomes of rare labels is for the caller to say.
         warnings.simplefilter("ignore", RareLabelWarning)
-        return list(splitter.split(task.X, task.y, **task.cut(split_params or {})))
+        return list(splitter.split(task.X, task.y, **params))
 
 
-def _splitter(cv, binary, random_state):
-    """Return the splitter that `cv` means."""
-    if cv is None:
-        cv = 5
+def check_cv(
+    cv: Any,
+    has_groups: bool = False,
+    is_binary: bool = False,
+    random_state: RandomState = None,
+) -> Any:
+    """Return the splitter that `cv` means.
+
+    Parameters
+    ----------
+    cv : int, float, splitter or iterable of splits, or None
+        An integer is the number of stratified folds, None is 5, a fraction is one
+        stratified random split with such a part left out.
+    has_groups : bool, default=False
+        Whether rows have groups: folds keep them whole.
+    is_binary : bool, default=False
+        Whether y is 1-D and each row labeled, else it is a matrix of labels.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the random split.
+
+    Returns
+    -------
+    splitter
+
+    Examples
+    --------
+    >>> from sklearn_masked.model_selection.cross_fit import check_cv
+    >>> check_cv(3)
+    MaskedStratifiedKFold(n_splits=3, random_state=None, shuffle=False)
+    >>> check_cv(None, has_groups=True)
+    MaskedStratifiedGroupKFold(n_splits=5, random_state=None, shuffle=False)
+    """
+    cv = 5 if cv is None else cv
     if isinstance(cv, Integral):
-        return StratifiedKFold(cv) if binary else MaskedStratifiedKFold(cv)
+        name = "StratifiedGroupKFold" if has_groups else "StratifiedKFold"
+        masked = MaskedStratifiedGroupKFold if has_groups else MaskedStratifiedKFold
+        return (getattr(model_selection, name) if is_binary else masked)(cv)
     if isinstance(cv, float):
-        shuffle = StratifiedShuffleSplit if binary else MaskedStratifiedShuffleSplit
+        if has_groups:
+            raise ValueError(
+                f"`cv` accepts a number of folds or a splitter where `groups` are "
+                f"given; got {cv}, whose random part would cut groups in two."
+            )
+        masked = MaskedStratifiedShuffleSplit
+        shuffle = model_selection.StratifiedShuffleSplit if is_binary else masked
         return shuffle(n_splits=1, test_size=cv, random_state=random_state)
-    return check_cv(cv)
+    return model_selection.check_cv(cv)
 
 
 def _positions(part, task):

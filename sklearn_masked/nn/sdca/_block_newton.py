@@ -15,7 +15,7 @@ The same problem without a fold :math:`F` of its cells is one Newton step away: 
 :math:`a_i = C_i (t_i - \sigma(f_i))`, :math:`W_i = C_i p_i (1 - p_i)` and
 :math:`A = (K + W^{-1})^{-1}`, its coefficients are
 :math:`a - A_{:F} A_{FF}^{-1} a_F`, and the margins of the fold
-:math:`f_F + W_F^{-1} a_F - A_{FF}^{-1} a_F`.
+follow from these.
 """
 
 from typing import NamedTuple
@@ -33,6 +33,8 @@ _A_GROUP = 1 << 15
 # Newton steps of a joint move: the most, how many on a device that the host would have
 # to wait for, and the change of a margin that ends them.
 _NEWTON, _UNWATCHED, _STILL = 10, 5, 0.03
+# The same change where models without a fold are only compared.
+_ROUGH = 0.3
 # Shares of a move among which the best is taken.
 _SHARES = (1.0, 0.5, 0.125)
 # No margin moves further than this in one Newton step.
@@ -175,7 +177,7 @@ def _newton(products, margin, target, cell_C, old):
     return torch.sigmoid(f), is_maximum
 
 
-def kernel_logistic(products, fixed, target, cell_C, start):
+def kernel_logistic(products, fixed, target, cell_C, start, still=_STILL):
     """Return margins of kernel logistic regressions, and if they surely are optimal.
 
     Parameters
@@ -184,17 +186,17 @@ def kernel_logistic(products, fixed, target, cell_C, start):
     fixed, target, cell_C, start : tensors of shape (n_groups, m)
         The margins without these cells' own part, the targets, the weights times C, and
         the margins that Newton's method starts from.
+    still : float, default=0.03
+        The change of a margin that ends it.
     """
     f = start
-    identity = torch.eye(f.shape[1], dtype=f.dtype, device=f.device)
     watched = not f.is_cuda
     for _ in range(_NEWTON if watched else _UNWATCHED):
         p = torch.sigmoid(f)
         curve = cell_C * (p * (1 - p)).clamp_min(1e-8)
         root = curve.sqrt()
         right = curve * (f - fixed) + cell_C * (target - p)
-        inner = root[:, :, None] * products * root[:, None, :] + identity
-        factor, failed = torch.linalg.cholesky_ex(inner)
+        factor, failed = torch.linalg.cholesky_ex(_curved(products, root))
         solved = torch.cholesky_solve(
             (root * _times(products, right))[..., None], factor
         )
@@ -204,9 +206,17 @@ def kernel_logistic(products, fixed, target, cell_C, start):
         goal = torch.where(is_sound, goal, f)
         move = (goal - f).clamp(-_FARTHEST, _FARTHEST)
         f = f + move
-        if watched and move.abs().max() < _STILL:
+        if watched and move.abs().max() < still:
             return f, bool(is_sound.all())
     return f, False
+
+
+def _curved(products, root):
+    """Return the products between two roots of the curvature, plus the identity."""
+    inner = products * root[:, :, None]
+    inner *= root[:, None, :]
+    inner.diagonal(dim1=1, dim2=2).add_(1)
+    return inner
 
 
 def _best_share(products, margin, cell_C, old, new):
@@ -345,36 +355,28 @@ def leave_folds_out(products, prior, target, cell_C, n_folds, start=None):
     LeftOut
     """
     n_labels, n_cells = target.shape
-    size = n_cells // n_folds
     start = prior if start is None else start
-    fitted, _ = kernel_logistic(products, prior, target, cell_C, start)
+    fitted, _ = kernel_logistic(products, prior, target, cell_C, start, still=_ROUGH)
     probability = torch.sigmoid(fitted)
     a = cell_C * (target - probability)
     W = (cell_C * probability * (1 - probability)).clamp_min(1e-10)
     root = torch.where(cell_C > 0, W, 0).sqrt()
-    identity = torch.eye(n_cells, dtype=root.dtype)
-    B = root[:, :, None] * products * root[:, None, :] + identity
-    factor, failed = torch.linalg.cholesky_ex(B)
+    factor, failed = torch.linalg.cholesky_ex(_curved(products, root))
     # Rows so long that their products overflow: their label says nothing.
-    is_sound = ((failed == 0) & factor.isfinite().all(2).all(1))[:, None, None]
-    A = torch.cholesky_inverse(torch.where(is_sound, factor, identity))
-    A = torch.where(is_sound, root[:, :, None] * A * root[:, None, :], identity)
-    f = prior + (products @ a[..., None])[..., 0]
-    f_and_step = f + a / W
-    margins, coefficients = [], []
-    for fold in range(n_folds):
-        own = slice(fold * size, (fold + 1) * size)
-        is_cell = cell_C[:, own] > 0
-        # Where there is no cell, A is 0: a 1 in its diagonal keeps the system regular.
-        system = A[:, own, own] + torch.diag_embed((~is_cell).to(A.dtype))
-        x = torch.linalg.solve(system, a[:, own, None])
-        without = a - (A[:, :, own] @ x)[..., 0]
-        without[:, own] = 0
-        margins.append(f_and_step[:, own] - x[..., 0])
-        coefficients.append(without)
-    margins, coefficients = (
-        torch.stack(margins, dim=1),
-        torch.stack(coefficients, dim=1),
-    )
+    is_sound = (failed == 0) & factor.diagonal(dim1=1, dim2=2).isfinite().all(1)
+    factor[~is_sound] = torch.eye(n_cells, dtype=factor.dtype)
+    # A is this between two roots of W. Where there is no cell, it is the identity.
+    inverse = torch.cholesky_inverse(factor).view(n_labels, n_cells, n_folds, -1)
+    folds = torch.arange(n_folds)
+    own = inverse.view(n_labels, n_folds, -1, *inverse.shape[2:])[:, folds, :, folds]
+    of_fold = torch.where(root > 0, a / root, 0).view(n_labels, n_folds, -1, 1)
+    x = torch.linalg.solve(own.transpose(0, 1), of_fold)
+    taken = (inverse.transpose(1, 2) @ x)[..., 0] * root[:, None]
+    coefficients = (a[:, None] - taken).view(n_labels, n_folds, n_folds, -1)
+    coefficients[:, folds, folds] = 0
+    coefficients = coefficients.view(n_labels, n_folds, n_cells)
+    margins = prior[:, None] + coefficients @ products
+    margins = margins.view(n_labels, n_folds, n_folds, -1)[:, folds, folds]
+    is_sound = is_sound[:, None, None]
     parts = (torch.where(is_sound, part, torch.nan) for part in (margins, coefficients))
     return LeftOut(*parts, fitted)

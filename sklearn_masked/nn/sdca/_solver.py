@@ -53,7 +53,7 @@ class SDCASettings:
     gap_tol: float = 1e-3
     min_steps: int = 100
     min_epochs: int = 8
-    max_joint: int = 192
+    max_joint: int = 288
     block: int = 4096
     cache: int = 1 << 26
 

@@ -1,6 +1,7 @@
 """Modules and criterions of the user's own, for dense, sparse and n-dimensional X."""
 
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn.base import clone
 from torch import nn
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
+from sklearn_masked.classifier._data import _sizes
 from sklearn_masked.metrics import masked_roc_auc_score
 from sklearn_masked.nn import MaskedBCEWithLogitsLoss
 
@@ -537,3 +539,21 @@ def test_early_stopping_sets_images_aside():
     model = classifier(Images, early_stopping=True, max_epochs=3).fit(X, y)
     assert "valid_loss" in model.history_[0]
     assert model.predict_proba(X).shape == (60, 2)
+
+
+@pytest.mark.parametrize(
+    "n_rows, sizes",
+    [(20, (32, 100)), (640, (32, 5)), (6000, (300, 5)), (20_000, (512, 5))],
+)
+def test_small_sets_get_a_hundred_steps(n_rows, sizes):
+    estimator = MaskedMultiLabelClassifier(module=Start)
+    data = SimpleNamespace(solver="module", targets=None, train=range(n_rows))
+    found = _sizes(estimator, data)
+    assert (found["batch_size"], found["max_epochs"]) == sizes
+
+
+def test_lbfgs_takes_all_rows():
+    estimator = MaskedMultiLabelClassifier(module=Start, optimizer=torch.optim.LBFGS)
+    data = SimpleNamespace(solver="module", targets=None, train=range(6000))
+    found = _sizes(estimator, data)
+    assert (found["batch_size"], found["max_epochs"]) == (-1, 5)

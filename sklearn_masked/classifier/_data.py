@@ -30,9 +30,11 @@ class AutoSizes:
     Attributes
     ----------
     dual_epochs, epochs : int
-        Epochs of dual coordinate ascent, at most, and of an optimizer.
-    rows : int
-        Rows per batch of an optimizer.
+        Epochs of dual coordinate ascent, at most, and of an optimizer, at least.
+    min_rows, rows : int
+        Rows per batch of an optimizer, from few rows to many.
+    steps : int
+        Steps of an optimizer at least: batches get smaller, then epochs more.
     joint_cells : int
         Dual coordinate ascent takes all rows in one batch if no label has more cells.
     max_rows, cells_per_label, min_batches : int
@@ -42,7 +44,9 @@ class AutoSizes:
 
     dual_epochs: int = 100
     epochs: int = 5
+    min_rows: int = 32
     rows: int = 512
+    steps: int = 100
     joint_cells: int = 192
     max_rows: int = 1024
     cells_per_label: int = 32
@@ -145,6 +149,9 @@ def prepare(estimator, X, targets, *, first, whole):
 def _sizes(estimator, data):
     """Return `lr`, `batch_size` and `max_epochs`, by rules where they are "auto".
 
+    An optimizer takes 100 steps or more: a handful of large batches leaves a small set
+    where the module's initial weights are.
+
     Steps of dual coordinate ascent solve for all cells that a label has in a batch.
     Where these are all that it has, a few steps reach the optimum, however ill
     conditioned X is. Of more, some 32 are few enough for the small systems, and many
@@ -152,10 +159,11 @@ def _sizes(estimator, data):
     """
     is_dual, targets, n_rows = data.solver == DUAL, data.targets, len(data.train)
     batch_size, max_epochs = estimator.batch_size, estimator.max_epochs
-    if max_epochs == "auto":
-        max_epochs = SIZES.dual_epochs if is_dual else SIZES.epochs
     if batch_size == "auto" and not is_dual:
-        batch_size = SIZES.rows
+        most = SIZES.epochs * n_rows // SIZES.steps
+        batch_size = int(np.clip(most, SIZES.min_rows, SIZES.rows))
+        if estimator.optimizer is torch.optim.LBFGS:  # it has no use for samples
+            batch_size = -1
     elif batch_size == "auto":
         counts = np.bincount(targets.indices, minlength=1)
         cells_per_row = max(len(targets.indices) / max(n_rows, 1), 1)
@@ -164,6 +172,12 @@ def _sizes(estimator, data):
         batch_size = int(np.clip(wanted, 1, max(most, 1)))
         if counts.max() <= SIZES.joint_cells and not data.stops:
             batch_size = max(n_rows, 1)
+    if max_epochs == "auto" and is_dual:
+        max_epochs = SIZES.dual_epochs
+    elif max_epochs == "auto":
+        n_batches = 1 if batch_size == -1 else max(-(-n_rows // batch_size), 1)
+        steps = n_batches if estimator.optimizer is torch.optim.LBFGS else SIZES.steps
+        max_epochs = max(SIZES.epochs, -(-steps // n_batches))
     lr = learning_rate(estimator)
     return {"lr": lr, "batch_size": batch_size, "max_epochs": max_epochs}
 

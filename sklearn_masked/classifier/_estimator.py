@@ -168,15 +168,15 @@ default=None
         elsewhere.
     max_epochs : int or "auto", default="auto"
         Passes over the rows that have a labeled cell, at most; "auto" is 100 for dual
-        coordinate ascent and 5 for an optimizer. Dual coordinate ascent ends
-        where it leaves a duality gap of about 0.001 nats per cell or less: after two
-        epochs if a batch holds all rows, else after 8, or 100 steps, or later, unless
-        rows are set aside by `early_stopping`.
+        coordinate ascent, and for an optimizer 5, or the number that makes 100 steps.
+        Dual coordinate ascent ends where it leaves a duality gap of about 0.001 nats
+        per cell or less: after two epochs if a batch holds all rows, else after 8, or
+        100 steps, or later, unless rows are set aside by `early_stopping`.
     batch_size : int or "auto", default="auto"
-        Rows per step; -1 takes all at once. "auto" takes 512. For dual coordinate
-        ascent it takes all rows where no label has more than 192 cells and no rows are
-        set aside by `early_stopping`, else up to 1,024, but fewer where a label would
-        have more than some 32 cells in a batch.
+        Rows per step; -1 takes all at once. "auto" takes a twentieth of the rows for an
+        optimizer, from 32 to 512 (all for L-BFGS). For dual coordinate ascent it takes
+        all rows if no label has more than 192 cells and `early_stopping` sets none
+        aside, else up to 1,024, fewer if a label had over some 32 cells in a batch.
     early_stopping : bool, default=False
         Whether `fit` sets rows aside, stops when their loss no longer falls and goes
         back to the best epoch. `net_params` may name rows of your own instead.

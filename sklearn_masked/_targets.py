@@ -45,9 +45,15 @@ def encode_target(y, n_samples, classes=None, *, accept_soft=False):
         labels = check_labels(y, accept_soft=accept_soft)
         target = EncodedTarget(labels, None, not isinstance(y, MaskedLabels))
     if len(target.labels) != n_samples:
+        hint = ""
+        if n_samples == 1:
+            hint = (
+                " If a text vectorizer made the row of a data frame, it has read the "
+                "names of its columns: pass one column, as frame['text']."
+            )
         raise ValueError(
             "`X` and `y` must have the same number of rows (inconsistent numbers of "
-            f"samples); got {n_samples} and {len(target.labels)}."
+            f"samples); got {n_samples} and {len(target.labels)}.{hint}"
         )
     return target
 

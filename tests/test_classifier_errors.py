@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import make_pipeline
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
 
@@ -51,6 +53,10 @@ ACCEPTED = "`y` accepts 1, 0, and NaN, -1 or None in unlabeled cells"
 LABELS = MaskedLabels.from_dense(Y)
 
 # What y is wrong by itself: refused in every call that takes labels.
+WORDS = (
+    " Map words to 1 and 0 first, as y.replace({'yes': 1, 'no': 0}) does; a column of "
+    "ids is no label: leave it out, or make it the index."
+)
 BAD_Y = {
     "a half": (
         at(Y, (17, 2), 0.5),
@@ -70,15 +76,15 @@ BAD_Y = {
     ),
     "strings": (
         np.full((N, K), "yes"),
-        f"{ACCEPTED}; got 'yes' at sample 0, label 0.",
+        f"{ACCEPTED}; got 'yes' at sample 0, label 0.{WORDS}",
     ),
     "one string": (
         at(Y, (2, 1), "yes", object),
-        f"{ACCEPTED}; got 'yes' at sample 2, label 1.",
+        f"{ACCEPTED}; got 'yes' at sample 2, label 1.{WORDS}",
     ),
     "a frame's string": (
         pd.DataFrame(at(Y, (2, 1), "yes", object), columns=list("abc")),
-        f"{ACCEPTED}; got 'yes' at sample 2, label 1.",
+        f"{ACCEPTED}; got 'yes' at sample 2, label 1.{WORDS}",
     ),
     "sparse half": (
         sp.csr_matrix(at(np.zeros((N, K)), (2, 1), 0.5)),
@@ -319,8 +325,36 @@ def test_another_number_of_features_raises(kind, fitted):
 
 
 def test_texts_as_rows_are_told_what_to_do():
-    with pytest.raises(ValueError, match="could not convert string to float"):
-        classifier().fit(["some text"] * N, Y)
+    texts = ["some text"] * N
+    for X in (texts, np.array(texts), pd.Series(texts)):
+        with pytest.raises(ValueError) as caught:
+            classifier().fit(X, Y)
+        assert str(caught.value) == (
+            "`X` accepts numbers, of shape (n_samples, n_features): could not convert "
+            "string to float: 'some text'. Put a vectorizer before, as "
+            "make_pipeline(TfidfVectorizer(), MaskedMultiLabelClassifier()) does."
+        )
+
+
+def test_a_frame_of_texts_in_a_pipeline_is_told_what_to_do():
+    frame = pd.DataFrame({"text": ["some text"] * N})
+    with pytest.raises(ValueError) as caught:
+        make_pipeline(TfidfVectorizer(), classifier()).fit(frame, Y)
+    assert str(caught.value) == (
+        "`X` and `y` must have the same number of rows (inconsistent numbers of "
+        f"samples); got 1 and {N}. If a text vectorizer made the row of a data frame, "
+        "it has read the names of its columns: pass one column, as frame['text']."
+    )
+
+
+def test_images_without_a_module_are_told_what_to_do():
+    with pytest.raises(ValueError) as caught:
+        classifier().fit(np.zeros((N, 1, 2, 2), np.float32), Y)
+    assert str(caught.value) == (
+        "Found array with dim 4, while dim <= 2 is required by "
+        "MaskedMultiLabelClassifier without a `module` of your own: pass one that "
+        "takes such rows, or flatten them, X.reshape(len(X), -1)."
+    )
 
 
 @pytest.mark.parametrize("call", ["warm fit", "partial_fit"])

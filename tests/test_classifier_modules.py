@@ -557,3 +557,24 @@ def test_lbfgs_takes_all_rows():
     data = SimpleNamespace(solver="module", targets=None, train=range(6000))
     found = _sizes(estimator, data)
     assert (found["batch_size"], found["max_epochs"]) == (-1, 5)
+
+
+class Narrow(nn.Module):
+    """A module for rows of another width."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(7, 3)
+
+    def forward(self, X):
+        return self.layer(X)
+
+
+def test_a_module_that_does_not_take_the_rows_is_named():
+    X, y = make_data()
+    with pytest.raises(RuntimeError) as caught:
+        classifier(Narrow).fit(X, y)
+    assert str(caught.value) == (
+        "`module`: the forward of Narrow fails on a batch of X of shape (32, 8) and "
+        "torch.float32: mat1 and mat2 shapes cannot be multiplied (32x8 and 7x3)"
+    )

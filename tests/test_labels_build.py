@@ -468,7 +468,8 @@ FRAMES = {
     "text in a wide frame": (
         {},
         "`y` accepts 1, 0, and NaN, -1 or None in unlabeled cells; got 'a17' at "
-        "sample 0, label 0.",
+        "sample 0, label 0. Map words to 1 and 0 first, as y.replace({'yes': 1, 'no': "
+        "0}) does; a column of ids is no label: leave it out, or make it the index.",
     ),
 }
 

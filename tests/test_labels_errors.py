@@ -17,6 +17,10 @@ from sklearn_masked.labels import (
 )
 
 NAN = np.nan
+WORDS = (
+    " Map words to 1 and 0 first, as y.replace({'yes': 1, 'no': 0}) does; a column of "
+    "ids is no label: leave it out, or make it the index."
+)
 ACCEPTED = "`y` accepts 1, 0, and NaN, -1 or None in unlabeled cells"
 TWO = (
     " A 2 can come from scikit-learn's cross_val_predict, which recodes -1, 0 and 1 to "
@@ -39,9 +43,9 @@ CELLS = {
     "nearly one": ([[1 - 1e-12]], "0.999999999999 at sample 0, label 0." + SOFT),
     "huge": ([[1, 10**400]], f"{10**400} at sample 0, label 1."),
     "unsigned": (np.array([[255]], dtype=np.uint8), "255 at sample 0, label 0."),
-    "string": (np.array([["1", "0"]]), "'1' at sample 0, label 0."),
-    "string in a list": ([[1, "1"]], "'1' at sample 0, label 1."),
-    "string nan": ([[None, "nan"]], "'nan' at sample 0, label 1."),
+    "string": (np.array([["1", "0"]]), "'1' at sample 0, label 0." + WORDS),
+    "string in a list": ([[1, "1"]], "'1' at sample 0, label 1." + WORDS),
+    "string nan": ([[None, "nan"]], "'nan' at sample 0, label 1." + WORDS),
     "date": (
         np.array([["2026-01-01"]], dtype="datetime64[D]"),
         f"{datetime.date(2026, 1, 1)!r} at sample 0, label 0.",

@@ -592,7 +592,7 @@ def test_a_predictor_that_differs_is_not_written(tmp_path):
         (np.full((1, 5), np.nan), "`X` accepts finite numbers; got nan"),
         (np.full((1, 5), 1e300), "`X` accepts finite numbers; got inf"),
         (sp.csr_array(np.full((1, 5), np.inf)), "`X` accepts finite numbers; got inf"),
-        ([["a"] * 5], "could not convert string to float"),
+        ([["a"] * 5], "numbers that the model was fitted on; got texts"),
     ],
 )
 def test_rows_that_are_none_of_the_models_raise(X, words, tmp_path):
@@ -660,3 +660,18 @@ except ServedFileError:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("a,b,c,d", "")
+
+
+def test_a_frame_of_texts_is_told_to_pass_a_column(tmp_path):
+    texts, y = ["good day", "bad day"] * 10, np.tile([[1.0, 0], [0, 1]], (10, 1))
+    clf = MaskedMultiLabelClassifier(random_state=0, device="cpu")
+    serving.export(
+        make_pipeline(CountVectorizer(), clf).fit(texts, y), tmp_path / "model"
+    )
+    served = serving.load(tmp_path / "model")
+    with pytest.raises(ValueError) as caught:
+        served.predict_proba(pd.DataFrame({"text": texts}))
+    assert str(caught.value) == (
+        "`X` accepts a list of texts, which the model was fitted on; got the shape "
+        "(20, 1). Of a data frame pass one column, frame['text']."
+    )

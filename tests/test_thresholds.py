@@ -492,7 +492,8 @@ def test_a_target_met_by_luck_on_twelve_cells_is_not_met():
     with pytest.warns(
         FallbackThresholdWarning,
         match=r"^1 of 1 labels get the fallback for a threshold, fallback='auto': 0 "
-        r"\(target not met\)\. A target of 0\.95 with confidence=0\.95 takes 72 "
+        r"\(target not met\)\. Never predicted: 0\. A target of 0\.95 with "
+        r"confidence=0\.95 takes 72 "
         "passing labeled cells of a label without a mistake among them, and more with "
         r"mistakes\. Closest: 0 reaches 1\.000 \(lower bound 0\.735; about 600 labeled "
         r"cells would do\)\.$",
@@ -691,9 +692,10 @@ def test_fallbacks(fallback, want):
     clf = MaskedTunedThresholdClassifierCV(base, fallback=fallback)
     with pytest.warns(FallbackThresholdWarning) as record:
         clf.fit(X, Y)
+    then = {np.inf: " Never predicted: 1, 2.", -np.inf: " Always predicted: 1, 2."}
     assert [str(warning.message) for warning in record] == [
         f"2 of 3 labels get the fallback for a threshold, fallback={fallback!r}: 1, 2 "
-        "(few cells)."
+        f"(few cells).{then.get(want, '')}"
     ]
     assert clf.thresholds_[1:].tolist() == [want, want]
     assert clf.report_["reason"].tolist() == ["tuned", "few cells", "few cells"]
@@ -714,7 +716,9 @@ def test_a_single_label_of_few_cells_gets_the_fallback_that_was_asked_for(
     rng = np.random.default_rng(0)
     scores, y = rng.random(40), np.r_[1, 1, np.zeros(38)]
     clf = MaskedTunedThresholdClassifierCV(Scores(1), cv="prefit", fallback=fallback)
-    with pytest.warns(FallbackThresholdWarning, match=r": 0 \(few cells\)\.$"):
+    then = r" Never predicted: 0\." if want == np.inf else ""
+    said = rf": 0 \(few cells\)\.{then}$"
+    with pytest.warns(FallbackThresholdWarning, match=said):
         clf.fit(scores[:, None], y[:, None])
     assert clf.thresholds_.tolist() == [want]
     # Its own cells are the pool of all labels, as for a 1-D y.

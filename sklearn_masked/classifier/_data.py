@@ -325,6 +325,24 @@ def _checked(estimator, X, y):
     return X, target.labels
 
 
+def refuse_rows(X, own_module):
+    """Raise for texts, and for images and the like where no module takes them."""
+    n_dims = getattr(X, "ndim", 1)
+    first = next(iter(X), None) if n_dims == 1 and hasattr(X, "__len__") else None
+    if isinstance(first, str):
+        raise ValueError(
+            "`X` accepts numbers, of shape (n_samples, n_features): could not convert "
+            f"string to float: {first[:40]!r}. Put a vectorizer before, as "
+            "make_pipeline(TfidfVectorizer(), MaskedMultiLabelClassifier()) does."
+        )
+    if n_dims > 2 and not own_module:
+        raise ValueError(
+            f"Found array with dim {n_dims}, while dim <= 2 is required by "
+            "MaskedMultiLabelClassifier without a `module` of your own: pass one that "
+            "takes such rows, or flatten them, X.reshape(len(X), -1)."
+        )
+
+
 def refuse_dataset(X):
     """Raise for a torch Dataset or DataLoader in the place of an array.
 

@@ -195,6 +195,7 @@ class PredictionMixin:
     def _check_X(self, X, reset):
         _data.refuse_dataset(X)
         own_module = is_own(self.module)
+        _data.refuse_rows(X, own_module)
         check_same_features(self, X, reset=reset)
         X = validate_data(
             self,

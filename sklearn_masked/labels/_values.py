@@ -77,6 +77,11 @@ def refuse_value(value, row, col, *, recoded=False, soft=False):
         )
     elif isinstance(value, float) and 0 < value < 1:
         hint = " For probabilities pass MaskedLabels.from_dense(y, soft=True)."
+    elif isinstance(value, str):
+        hint = (
+            " Map words to 1 and 0 first, as y.replace({'yes': 1, 'no': 0}) does; a "
+            "column of ids is no label: leave it out, or make it the index."
+        )
     accepted = ACCEPTED_SOFT if soft else ACCEPTED
     raise ValueError(f"{accepted}; got {value!r} at sample {row}, label {col}.{hint}")
 

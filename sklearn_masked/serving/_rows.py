@@ -13,6 +13,11 @@ def read_texts(X):
             "`X` accepts a list of texts; got a single text, of type "
             f"{type(X).__name__}: pass [text]."
         )
+    if len(getattr(X, "shape", (0,))) != 1:
+        raise ValueError(
+            "`X` accepts a list of texts, which the model was fitted on; got the "
+            f"shape {tuple(X.shape)}. Of a data frame pass one column, frame['text']."
+        )
     return X if isinstance(X, list | tuple | np.ndarray) else list(X)
 
 
@@ -28,6 +33,12 @@ def read_numbers(X, n_features):
         X = as_csr(X)
     else:
         X = np.asarray(X)
+        if isinstance(next(iter(X.flat), None), str):
+            raise ValueError(
+                f"`X` accepts rows of the {n_features} numbers that the model was "
+                "fitted on; got texts. To serve texts, export the pipeline with its "
+                "vectorizer."
+            )
         if X.dtype.kind not in "fiub":
             X = X.astype(np.float64)
     if X.ndim != 2 or X.shape[1] != n_features:

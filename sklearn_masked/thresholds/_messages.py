@@ -36,10 +36,23 @@ def judge(task, tuner, report, fallback):
     )
     warnings.warn(
         f"{missing.sum()} of {len(reasons)} labels get the fallback for a threshold, "
-        f"fallback={fallback!r}: {why}.{_what_it_takes(tuner, reasons)}"
+        f"fallback={fallback!r}: {why}.{_consequence(report, missing, names)}"
+        f"{_what_it_takes(tuner, reasons)}"
         f"{_closest(report, reasons)}",
         FallbackThresholdWarning,
         stacklevel=3,
+    )
+
+
+def _consequence(report, missing, names):
+    """Return which labels are never, or always, predicted, as sentences."""
+    thresholds = report["threshold"]
+    kinds = (("Never", missing & (thresholds == np.inf)),)
+    kinds += (("Always", missing & (thresholds == -np.inf)),)
+    return "".join(
+        f" {when} predicted: {shown_labels(labels, names)}."
+        for when, labels in kinds
+        if labels.any()
     )
 
 

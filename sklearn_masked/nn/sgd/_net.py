@@ -227,7 +227,15 @@ class MaskedNet(NeuralNet):
     def _logits(self, inputs, n_rows):
         """Return the module's raw scores, after a look at their shape."""
         call = self.module_
-        logits = call(**inputs) if isinstance(inputs, dict) else call(inputs)
+        try:
+            logits = call(**inputs) if isinstance(inputs, dict) else call(inputs)
+        except RuntimeError as error:
+            if type(error) is not RuntimeError or isinstance(inputs, dict):
+                raise  # such as torch.OutOfMemoryError
+            raise RuntimeError(
+                f"`module`: the forward of {type(call).__name__} fails on a batch of X "
+                f"of shape {tuple(inputs.shape)} and {inputs.dtype}: {error}"
+            ) from error
         expected = (n_rows, self.n_labels)
         if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != expected:
             got = getattr(logits, "shape", type(logits).__name__)

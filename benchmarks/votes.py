@@ -20,10 +20,12 @@ from pathlib import Path
 import _quality_data
 import numpy as np
 from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.model_selection import KFold
 
 from sklearn_masked import MaskedLabels, MaskedMultiLabelClassifier
 from sklearn_masked.labels import aggregate_votes
 from sklearn_masked.metrics import masked_average_precision_score, masked_roc_auc_score
+from sklearn_masked.model_selection import cross_val_predict
 
 SETS = ("goemotions", "arxiv_cs", "xed_en")
 N_VOTERS = 5
@@ -78,15 +80,16 @@ def _votes(truth, labels, voter, rates, rng):
 
 
 def arms(y, rates, rng):
-    """Return {name: (labels to train on, value per cell or None)}, and the truth."""
+    """Return {name: (labels, value per cell or None)}, and (the truth, the votes)."""
     cells = y.cells()
     cell, voter, vote, single = cast(cells.values, cells.cols, rates, rng)
     rows, cols, shape = cells.rows, cells.cols, y.shape
     records = rows[cell], cols[cell], vote
     build, joined = MaskedLabels.from_cells, {"shape": shape, "soft": True}
-    found = aggregate_votes(
-        vote, samples=rows[cell], labels=cols[cell], voters=voter, shape=shape
+    votes = dict(
+        votes=vote, samples=rows[cell], labels=cols[cell], voters=voter, shape=shape
     )
+    found = aggregate_votes(**votes)
     n_yes, n_votes = np.bincount(cell, vote), np.bincount(cell)
     majority = build(*records, shape=shape, on_conflict="majority")
     return {
@@ -95,13 +98,27 @@ def arms(y, rates, rng):
         "majority": (majority, (n_yes + 0.5) / (n_votes + 1)),
         "share": (build(*records, **joined, on_conflict="mean"), n_yes / n_votes),
         "from_votes": (found.labels, found.labels.values),
-    }, cells.values
+    }, (cells.values, votes)
+
+
+def with_model(data, votes, found, seed, params):
+    """Return `from_votes` joined with a held-out model that was trained on it."""
+    model = MaskedMultiLabelClassifier(random_state=seed, **params)
+    folds = KFold(5, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        proba = cross_val_predict(
+            model, data.X, found, cv=folds, method="predict_proba"
+        )
+    return aggregate_votes(**votes, y_proba=proba).labels
 
 
 def judge(data, y, plan, seed, params):
     """Yield the figures of each way to labels, of one draw of votes."""
     rates = PLANS[plan](y.n_labels)
-    ways, truth = arms(y, rates, np.random.default_rng(seed))
+    ways, (truth, votes) = arms(y, rates, np.random.default_rng(seed))
+    joined = with_model(data, votes, ways["from_votes"][0], seed, params)
+    ways["with model"] = joined, joined.values
     test = data.Y_test
     for name, (labels, value) in ways.items():
         figures = {}

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import roc_auc_score
 from test_law import FORMS as LABEL_FORMS
 
 from sklearn_masked import MaskedLabels
@@ -321,6 +322,66 @@ def test_more_agreeing_votes_are_surer():
     assert agreed[0] < agreed[1] < agreed[2] < 1
 
 
+def held_out(truth, seed=0, strength=1.5):
+    """Return probabilities of a model that knows the truth in part."""
+    noise = np.random.RandomState(seed).normal(size=truth.shape)
+    return 1 / (1 + np.exp(-(strength * (2 * truth - 1) + noise)))
+
+
+def auc_of(found, truth):
+    cells = found.labels.cells()
+    return roc_auc_score(truth[cells.rows, cells.cols], cells.values)
+
+
+def test_a_model_counts_by_as_much_as_it_agrees_with_the_votes():
+    votes, truth, _ = planted(n=1000, n_voters=5, share=0.4, right=0.75)
+    alone = aggregate_votes(votes)
+    good = aggregate_votes(votes, y_proba=held_out(truth))
+    noise = aggregate_votes(votes, y_proba=held_out(np.full(truth.shape, 0.5)))
+    upside_down = aggregate_votes(votes, y_proba=1 - held_out(truth))
+    assert good.converged and noise.converged and upside_down.converged
+    assert auc_of(good, truth) > auc_of(alone, truth) + 0.05
+    assert abs(auc_of(noise, truth) - auc_of(alone, truth)) < 0.01
+    np.testing.assert_allclose(
+        upside_down.labels.values, alone.labels.values, rtol=0, atol=0.02
+    )
+    # What the model says does not need to be calibrated.
+    sharp = held_out(truth) ** 3
+    sharp = aggregate_votes(votes, y_proba=sharp)
+    assert auc_of(sharp, truth) > auc_of(alone, truth) + 0.04
+
+
+def test_a_model_that_says_the_same_of_all_cells_changes_nothing():
+    votes, _, _ = planted()
+    same = aggregate_votes(votes, y_proba=np.full(votes.shape[1:], 0.2), tol=1e-9)
+    alone = aggregate_votes(votes, tol=1e-9)
+    np.testing.assert_allclose(
+        same.labels.values, alone.labels.values, rtol=0, atol=1e-3
+    )
+
+
+def test_probabilities_count_in_voted_cells_alone():
+    votes, truth, _ = planted(share=0.3)
+    voted = (~np.isnan(votes)).any(0)
+    proba = held_out(truth)
+    found = aggregate_votes(votes, y_proba=proba)
+    junk = np.where(voted, proba, np.nan)
+    assert aggregate_votes(votes, y_proba=junk).labels == found.labels
+    assert aggregate_votes(votes, y_proba=proba[voted]).labels == found.labels
+    extreme = aggregate_votes(votes, y_proba=(proba > 0.5).astype(float))
+    assert ((extreme.labels.values > 0) & (extreme.labels.values < 1)).all()
+    assert message_of(aggregate_votes, votes, y_proba=proba[:5]) == (
+        "`y_proba` accepts shape (80, 3), a probability per cell, or "
+        f"({voted.sum()},), one per voted cell; got shape (5, 3)."
+    )
+    junk[voted] = 1.5
+    row, col = np.argwhere(voted)[0]
+    assert message_of(aggregate_votes, votes, y_proba=junk) == (
+        "`y_proba` accepts probabilities from 0 to 1 in cells with a vote; got 1.5 at "
+        f"sample {row}, label {col}."
+    )
+
+
 RECORDS = dict(
     votes=[1, 0], samples=[0, 1], labels=[0, 0], voters=["a", "b"], shape=(2, 1)
 )
@@ -401,7 +462,7 @@ def test_bad_matrices_raise():
 def test_the_page_on_weak_labels_runs_in_its_order(capsys):
     page = Path(__file__).resolve().parents[1] / "docs" / "weak_labels.md"
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
-    assert len(blocks) == 4
+    assert len(blocks) == 6
     names = {}
     for block in blocks:
         exec(compile(block, "weak_labels.md", "exec"), names)

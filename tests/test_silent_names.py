@@ -44,7 +44,12 @@ from sklearn_masked import (
     plotting,
 )
 from sklearn_masked import MaskedTunedThresholdClassifierCV as TUNED
-from sklearn_masked.labels import aggregate_votes, cell_weights, check_sample_weight
+from sklearn_masked.labels import (
+    aggregate_votes,
+    cell_weights,
+    check_sample_weight,
+    vote_agreement,
+)
 
 matplotlib.use("agg")
 
@@ -268,6 +273,7 @@ SKIPPED = {
     "feature_extraction.TextEncoder.fit_transform",
     "labels.MaskedLabels.from_cells",
     "labels.MaskedLabels.merge",
+    "labels.aggregate_votes",
     "labels.cell_weights",
     "labels.check_sample_weight",
     "model_selection.masked_train_test_split",
@@ -705,9 +711,15 @@ def test_descriptions_of_other_names_raise():
 
 def test_votes_of_other_names_raise():
     votes = {"a": as_masked(Y, BASE), "b": as_masked(Y, MOVED)}
-    for aggregate in (MaskedLabels.from_votes, aggregate_votes):
+    for aggregate in (MaskedLabels.from_votes, aggregate_votes, vote_agreement):
         with pytest.raises(ValueError, match="label 0 is 'crime' and must be 'war'"):
             aggregate(votes)
+    proba = pd.DataFrame(np.full((N, 3), 0.5), columns=strings(MOVED))
+    with pytest.raises(ValueError, match="`y_proba` .* is 'crime' and must be 'war'"):
+        aggregate_votes({"a": votes["a"]}, y_proba=proba)
+    moved = pd.DataFrame(np.full((N, 3), 0.5), columns=strings(BASE), index=IDS[::-1])
+    with pytest.warns(row_order_warning()):
+        aggregate_votes({"a": with_index("y", IDS)}, y_proba=moved)
 
 
 def test_queries_of_other_names_raise():

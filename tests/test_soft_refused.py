@@ -190,6 +190,7 @@ REFUSING = {
     ),
     "labels.MaskedLabels.from_votes": lambda y: MaskedLabels.from_votes([HARD, y]),
     "labels.aggregate_votes": lambda y: labels.aggregate_votes({"a": HARD, "b": y}),
+    "labels.vote_agreement": lambda y: labels.vote_agreement({"a": HARD, "b": y}),
     "labels.check_labels": check_labels,
     "labels.check_labels(rows)": lambda y: check_labels(list(y)),
     "model_selection.MaskedStratifiedGroupKFold.split": split(GROUPED, np.arange(N)),

@@ -1,6 +1,7 @@
 """The one door for y: every accepted form becomes MaskedLabels."""
 
 from ._aggregate import aggregate_votes
+from ._agreement import VoteAgreement, vote_agreement
 from ._binary import check_binary_labels
 from ._cells import Cells
 from ._check import check_labels
@@ -14,9 +15,11 @@ __all__ = [
     "LabelRow",
     "MaskedLabels",
     "VoteAggregation",
+    "VoteAgreement",
     "aggregate_votes",
     "cell_weights",
     "check_binary_labels",
     "check_labels",
     "check_sample_weight",
+    "vote_agreement",
 ]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from numpy.typing import ArrayLike
 
-from .._typing import Names
+from .._typing import MatrixLike, Names
 from ._dawid_skene import MAX_ITER, TOL
 from ._masked_labels import MaskedLabels
 from ._votes import VoteAggregation, join_votes
@@ -19,6 +19,7 @@ def aggregate_votes(
     shape: tuple[int, int] | None = None,
     sample_ids: Names = None,
     label_names: Names = None,
+    y_proba: MatrixLike | None = None,
     max_iter: int = MAX_ITER,
     tol: float = TOL,
 ) -> VoteAggregation:
@@ -46,6 +47,12 @@ def aggregate_votes(
     sample_ids, label_names : sequence, default=None
         Of 1-D votes, the ids of the rows of X, in the order of X, and the names of the
         labels in the order of the columns.
+    y_proba : array-like of shape (n_samples, n_labels) or (n_voted_cells,), \
+default=None
+        A model's probabilities, held out: of a model that was not trained on the votes
+        of the same sample, as `cross_val_predict` makes them. They count next to the
+        votes, by as much as they agree with them. What stands in cells without a vote
+        is not read; 1-D, voted cells are in the order of rows, then labels.
     max_iter : int, default=1000
         The most iterations.
     tol : float, default=1e-4
@@ -60,7 +67,8 @@ def aggregate_votes(
     ------
     ValueError
         If a vote has another value, a voter votes twice on a cell, an id or name is
-        unknown, or names or shapes of the voters' matrices differ.
+        unknown, names or shapes of the voters' matrices differ, or `y_proba` has
+        another shape or no probability in a voted cell.
 
     Warns
     -----
@@ -82,6 +90,11 @@ def aggregate_votes(
     0.6 of the cases and else says 1 as often as all do. Estimation begins with the
     prior and alternates between truth and rates; chance decides nothing, and time and
     memory follow the votes.
+
+    With `y_proba`, a logistic regression of the truth on the model's log odds replaces
+    the prevalence; it is estimated along with the rates, and its slope per label is
+    smoothed around the mean over labels and is never negative. CROWDLAB (Goh, Tkachenko
+    and Mueller, 2022) joins votes and a classifier for one class per sample.
 
     Where no two voters share a cell, agreement tells nothing and the prior remains: a
     lone vote gives a cell the probability of 0.6 times the vote plus 0.4 times the
@@ -109,5 +122,5 @@ def aggregate_votes(
     'bob'
     """
     given = votes, samples, labels, voters, shape, sample_ids, label_names
-    found = join_votes(*given, max_iter, tol)
+    found = join_votes(*given, max_iter=max_iter, tol=tol, y_proba=y_proba)
     return replace(found, labels=MaskedLabels._of(found.labels))

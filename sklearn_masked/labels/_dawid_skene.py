@@ -18,14 +18,23 @@ as often as all do, with probability :math:`r`:
 Such a voter says 1 as often as cells are positive, for any :math:`\kappa`. So where no
 two voters share a cell, and agreement tells nothing, the prior is what is returned, and
 a lone vote gives :math:`\kappa` times the vote plus :math:`1 - \kappa` times the share.
+
+Given a model's probabilities, a cell's log odds before its votes are
+:math:`\alpha_l + \beta_l z`, with z the model's log odds centered per label, instead of
+those of :math:`\pi_l`. Each M step takes a Newton step of this logistic regression on
+the posterior; :math:`\beta_l` is smoothed around the mean over labels, so that a model
+that contradicts the votes gets a slope near 0 and does not count.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logit
 
 # Iterations, the most, and the largest change of a posterior that ends them.
 MAX_ITER, TOL = 1000, 1e-4
+# Beyond this a model's log odds are clipped: probabilities of 0 and 1 are no proof.
+_MOST_LOG_ODDS = 7.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,9 @@ class VotePrior:
     rarer : float
         Pseudo-cells, of the rarer class, of a label's share in its prevalence; there
         are as many of the other class as the share says.
+    slope : float
+        Precision of a label's slope of the model's log odds around the mean over
+        labels, and of that mean around 0.
     """
 
     kappa: float = 0.6
@@ -52,6 +64,7 @@ class VotePrior:
     label: float = 10.0
     share: float = 10.0
     rarer: float = 1.0
+    slope: float = 10.0
 
 
 PRIOR = VotePrior()
@@ -70,6 +83,8 @@ class Votes:
     cell_label : int array of shape (n_cells,)
     pair_voter, pair_label : int arrays of shape (n_pairs,)
     n_voters, n_labels : int
+    proba : float64 array of shape (n_cells,), default=None
+        A model's probability that each cell is positive.
     """
 
     cell: np.ndarray
@@ -80,6 +95,7 @@ class Votes:
     pair_label: np.ndarray
     n_voters: int
     n_labels: int
+    proba: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -121,11 +137,13 @@ def dawid_skene(votes, max_iter=MAX_ITER, tol=TOL):
     pooled, shares = _shares(votes)
     share = shares[votes.pair_label]
     rates = shares, _prior_rate(share), _prior_rate(1 - share)
+    prior = None if votes.proba is None else _ModelPrior(votes, shares)
     posterior = _expect(votes, *rates)
     change, n_iter = np.inf, 0
     while change > tol and n_iter < max_iter:
         rates, before = _maximize(votes, posterior, pooled, shares), posterior
-        posterior = _expect(votes, *rates)
+        log_odds = None if prior is None else prior.step(posterior)
+        posterior = _expect(votes, *rates, log_odds)
         change, n_iter = np.abs(posterior - before).max(initial=0), n_iter + 1
     return Fit(posterior, *rates, n_iter, bool(change <= tol))
 
@@ -192,12 +210,59 @@ def _capped(count, right, most):
     return share * count, share * right
 
 
-def _expect(votes, prevalence, sensitivity, specificity):
-    """Return the probability that each cell is positive, given the rates."""
+def _expect(votes, prevalence, sensitivity, specificity, log_odds=None):
+    """Return the probability that each cell is positive, given the rates.
+
+    `log_odds` are those of each cell before its votes, by default of the prevalence.
+    """
     said_yes = np.log(sensitivity) - np.log1p(-specificity)
     said_no = np.log1p(-sensitivity) - np.log(specificity)
     ratio = np.where(votes.yes, said_yes[votes.pair], said_no[votes.pair])
-    prior = np.log(prevalence) - np.log1p(-prevalence)
-    logit = prior[votes.cell_label]
-    logit = logit + np.bincount(votes.cell, ratio, len(votes.cell_label))
-    return 1 / (1 + np.exp(-logit))
+    if log_odds is None:
+        prior = np.log(prevalence) - np.log1p(-prevalence)
+        log_odds = prior[votes.cell_label]
+    total = log_odds + np.bincount(votes.cell, ratio, len(votes.cell_label))
+    return expit(total)
+
+
+class _ModelPrior:
+    """Logistic regression of the truth on a model's log odds, per label."""
+
+    def __init__(self, votes, shares):
+        self._label, self._n_labels, self._shares = (
+            votes.cell_label,
+            len(shares),
+            shares,
+        )
+        z = np.clip(logit(votes.proba), -_MOST_LOG_ODDS, _MOST_LOG_ODDS)
+        mean = self._sum(z) / np.maximum(self._sum(np.ones(len(z))), 1)
+        self._z = z - mean[self._label]
+        self._pseudo_cells = PRIOR.rarer / np.minimum(shares, 1 - shares)
+        self._bias, self._slope, self._mean = logit(shares), np.zeros(len(shares)), 0.0
+
+    def _sum(self, values):
+        return np.bincount(self._label, values, self._n_labels)
+
+    def _log_odds(self):
+        return self._bias[self._label] + self._slope[self._label] * self._z
+
+    def step(self, posterior):
+        """Take a Newton step towards the posterior; return the cells' log odds."""
+        now, at_mean = expit(self._log_odds()), expit(self._bias)
+        error, curvature = posterior - now, now * (1 - now)
+        # Pseudo-cells stand at the mean of z, where the bias alone counts.
+        gradient = self._sum(error) + self._pseudo_cells * (self._shares - at_mean)
+        tilt = self._sum(error * self._z)
+        tilt -= PRIOR.slope * (self._slope - self._mean)
+        a = self._sum(curvature) + self._pseudo_cells * at_mean * (1 - at_mean)
+        b = self._sum(curvature * self._z)
+        c = self._sum(curvature * self._z**2) + PRIOR.slope
+        # The determinant is above 0, since both pseudo-counts are.
+        determinant = a * c - b * b
+        bias = (c * gradient - b * tilt) / determinant
+        slope = (a * tilt - b * gradient) / determinant
+        # A full step from far away overshoots; one of log odds 1 does not.
+        self._bias = self._bias + np.clip(bias, -1, 1)
+        self._slope = np.maximum(self._slope + np.clip(slope, -1, 1), 0)
+        self._mean = self._slope.sum() / (self._n_labels + 1)
+        return self._log_odds()

@@ -16,7 +16,7 @@ from ._records import checked_shape
 from ._sparse import row_pointers
 from ._store import LabelStore
 from ._values import is_missing
-from .names import check_same_names, check_same_rows
+from .names import check_same_columns, check_same_names, check_same_rows
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -98,18 +98,16 @@ class VoteAggregation:
         }
 
 
-def join_votes(
-    votes,
-    samples,
-    labels,
-    voters,
-    shape,
-    sample_ids,
-    label_names,
-    max_iter=MAX_ITER,
-    tol=TOL,
-):
+def join_votes(*given, max_iter=MAX_ITER, tol=TOL, y_proba=None):
     """Do the work of `aggregate_votes`; the labels are a :class:`LabelStore`."""
+    return _aggregate(*read_votes(*given), max_iter, tol, y_proba=y_proba)
+
+
+def read_votes(votes, samples, labels, voters, shape, sample_ids, label_names):
+    """Return votes of any form as parallel columns: rows, labels, values, voters.
+
+    After them come the voters' names, the shape, the names of the labels and the ids.
+    """
     if isinstance(votes, Mapping) or _are_matrices(votes):
         given = (samples, labels, voters, shape, sample_ids, label_names)
         if any(one is not None for one in given):
@@ -122,7 +120,8 @@ def join_votes(
         read = _of_records(
             votes, samples, labels, voters, shape, sample_ids, label_names
         )
-    return _aggregate(*read, max_iter, tol)
+    _refuse_second_votes(*read)
+    return read
 
 
 def _are_matrices(votes):
@@ -213,15 +212,20 @@ def _voter_positions(voters):
     return codes, list(position)
 
 
-def _aggregate(rows, cols, values, voter, names, shape, label_names, ids, *how):
+def _aggregate(
+    rows, cols, values, voter, names, shape, label_names, ids, *how, y_proba=None
+):
     """Return the aggregation of votes given as parallel columns."""
     keys, cell = np.unique(rows * np.int64(shape[1]) + cols, return_inverse=True)
-    _refuse_second_votes(cell, voter, names, rows, cols, label_names)
     cell_row, cell_label = np.divmod(keys, max(shape[1], 1))
     pairs, pair = np.unique(voter * np.int64(shape[1]) + cols, return_inverse=True)
     pair_voter, pair_label = np.divmod(pairs, max(shape[1], 1))
     sizes = len(names), shape[1]
-    given = Votes(cell, pair, values == 1, cell_label, pair_voter, pair_label, *sizes)
+    proba = y_proba
+    if y_proba is not None:
+        proba = _proba_of_cells(y_proba, cell_row, cell_label, shape, label_names, ids)
+    of_pairs = pair_voter, pair_label, *sizes
+    given = Votes(cell, pair, values == 1, cell_label, *of_pairs, proba)
     fit = dawid_skene(given, *how)
     if not fit.converged:
         from sklearn.exceptions import ConvergenceWarning  # slow to import
@@ -255,9 +259,29 @@ def _aggregate(rows, cols, values, voter, names, shape, label_names, ids, *how):
     )
 
 
-def _refuse_second_votes(cell, voter, names, rows, cols, label_names):
+def _proba_of_cells(y_proba, rows, cols, shape, label_names, ids):
+    """Return a model's probability per voted cell, of a matrix or one per cell."""
+    check_same_columns(y_proba, label_names, "y_proba", "`votes`")
+    check_same_rows(sample_ids=ids, y_proba=y_proba)
+    array = np.asarray(y_proba, dtype=np.float64)
+    if array.shape not in (tuple(shape), rows.shape):
+        raise ValueError(
+            f"`y_proba` accepts shape {tuple(shape)}, a probability per cell, or "
+            f"{rows.shape}, one per voted cell; got shape {array.shape}."
+        )
+    values = array[rows, cols] if array.ndim == 2 else array
+    bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
+    for i in bad[:1]:
+        raise ValueError(
+            "`y_proba` accepts probabilities from 0 to 1 in cells with a vote; got "
+            f"{values[i]} at sample {rows[i]}, label {cols[i]}."
+        )
+    return values
+
+
+def _refuse_second_votes(rows, cols, _, voter, names, shape, label_names, __):
     """Raise where a voter votes on one cell twice."""
-    keys = cell * np.int64(max(len(names), 1)) + voter
+    keys = (rows * np.int64(shape[1]) + cols) * np.int64(max(len(names), 1)) + voter
     order = np.argsort(keys, kind="stable")
     again = order[1:][keys[order][1:] == keys[order][:-1]]
     for i in again[:1]:

@@ -62,7 +62,8 @@ def cross_val_predict(
         The data.
     y : MaskedLabels or any other form of labels, of shape (n_samples, n_labels)
         A 1-D `y` in which every entry is labeled, and None, go to scikit-learn's
-        function; one with unlabeled entries is passed on in parts as it is.
+        function; one with unlabeled entries is passed on in parts as it is. Soft
+        labels need a splitter that reads no labels, such as ``KFold(5)``.
     groups : array-like of shape (n_samples,), default=None
         The group of each row; folds that an integer stands for keep groups whole.
     cv : int, splitter or iterable of splits, default=None
@@ -136,7 +137,7 @@ def cross_val_predict(
             method=method,
         )
     if not is_one_dimensional(y):
-        y = check_labels(y)
+        y = check_labels(y, accept_soft=True)  # the splitters of the package refuse it
     X, y = indexable(X, y)
     split_params, fit_params = _route(estimator, cv, groups, params or {})
     splitter = check_cv(cv, split_params.get("groups") is not None)

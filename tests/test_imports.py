@@ -19,6 +19,7 @@ TABLE = [
     "_typing",
     "_html",
     "exceptions",
+    "_files",
     "_fitted",
     "_rows",
     "_scripts",

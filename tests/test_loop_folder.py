@@ -15,8 +15,8 @@ import pytest
 import scipy.sparse as sp
 from builders import content
 
+from sklearn_masked import _files
 from sklearn_masked.annotation import LabelingLoop
-from sklearn_masked.annotation import files as _files
 from sklearn_masked.annotation.loop import _lock, _settings
 from sklearn_masked.exceptions import (
     FolderInUseError,

@@ -15,9 +15,12 @@ from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
-from sklearn_masked import MaskedMultiLabelClassifier, MaskedMultiOutputClassifier
+from sklearn_masked import (
+    MaskedMultiLabelClassifier,
+    MaskedMultiOutputClassifier,
+    _files,
+)
 from sklearn_masked.annotation import LabelingLoop
-from sklearn_masked.annotation import files as _files
 from sklearn_masked.exceptions import (
     ModelNotSavedWarning,
     UnreadableModelWarning,

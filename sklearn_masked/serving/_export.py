@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._files import write_atomically
 from ._file import Part, pack
 from ._parts import part_of, refuse, unwrapped
 from ._predictor import METHODS, read
@@ -97,8 +98,6 @@ def export(
     (1, 2)
     """
     from sklearn.utils.validation import check_is_fitted
-
-    from ..annotation.files import write_atomically
 
     if dtype not in (None, "float32", "float16"):
         raise ValueError(

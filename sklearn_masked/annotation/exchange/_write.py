@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..._files import write_atomically
 from ..._typing import Names
 from ...labels.names import check_same_names, check_same_rows
 from ...metrics.cells import ScoredCells
-from ..files import write_atomically
 from ._annotations import Annotations
 from ._entries import id_texts, is_text, name_texts
 from ._formats import form_of

@@ -17,8 +17,8 @@ import weakref
 import zlib
 from typing import NamedTuple
 
+from ..._files import sync_folder
 from ...exceptions import AnswerNotSavedError, DamagedLogError, TornAnswerWarning
-from ..files import sync_folder
 from ._checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 
 _CHECKSUM = re.compile(rb',"crc":"([0-9a-f]{8})"\}\Z')

@@ -10,12 +10,12 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from ..._files import make_folder, read_json, remove_parts, write_atomically
 from ..._typing import MatrixLike, Names
 from .._label_relations import LabelRelations
 from .._query import check_count
 from .._selection_weights import CHOSEN_NEGATIVE_WEIGHT, check_weight
 from .._strategies import parse_strategy
-from ..files import make_folder, read_json, remove_parts, write_atomically
 from ._answers import Answers
 from ._batches import Asking
 from ._choose_batch import check_seeds

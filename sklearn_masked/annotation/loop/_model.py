@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.pipeline import make_pipeline
 
+from ..._files import free_path, read_json, write_atomically
 from ..._rows import take_rows
 from ...exceptions import (
     AssumedBaseRateWarning,
@@ -24,7 +25,6 @@ from ...model_selection import MaskedStratifiedKFold, cross_val_predict
 from ...model_selection.fitting import explain_labels
 from .._cold_start import query_directions
 from .._selection_weights import weights_explained
-from ..files import free_path, read_json, write_atomically
 from ._score import Thinned
 
 # Of course most labels have too few cells at first: the report counts them.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files import keep_copy, write_atomically
+from ..._files import keep_copy, write_atomically
 from ._checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ._lock import FolderLock
 from ._log import bare, checksum_of, entry_of, line_of

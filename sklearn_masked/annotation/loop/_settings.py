@@ -7,9 +7,9 @@ import os
 import numpy as np
 import scipy.sparse as sp
 
+from ..._files import write_atomically
 from ..._rows import count_rows
 from ...labels.names import check_same_rows
-from ..files import write_atomically
 
 _FORMAT = 1
 # The files of a folder that a loop replaces without a look at what they are.

@@ -139,11 +139,12 @@ def _parser():
     )
     add("--no-color", action="store_true", help="no colors (or set NO_COLOR)")
     _add_file_options(parser)
+    _add_label_options(parser)
     return parser
 
 
 def _add_file_options(parser):
-    """Add the options that read or write files and ask no question."""
+    """Add the options that write files, or mend the log, and ask no question."""
     add = parser.add_argument
     add(
         "--export",
@@ -164,33 +165,6 @@ def _add_file_options(parser):
         "did not write",
     )
     add(
-        "--import",
-        dest="bring",
-        type=Path,
-        metavar="FILE",
-        help="bring in the answers of a CSV, such as a corrected labels.csv, and ask "
-        "nothing",
-    )
-    add(
-        "--rename",
-        type=_renaming,
-        action="append",
-        metavar="OLD=NEW",
-        help="give a label another name, which keeps its answers, and ask nothing",
-    )
-    add(
-        "--drop",
-        action="append",
-        metavar="LABEL",
-        help="drop a label: its answers stay in the log, and count no more",
-    )
-    add(
-        "--values",
-        type=_values,
-        metavar="WORD=VALUE,...",
-        help="what words in the file of --import mean, as in ja=yes,nein=no,x=yes",
-    )
-    add(
         "--predict",
         type=Path,
         metavar="FILE",
@@ -208,6 +182,38 @@ def _add_file_options(parser):
         action="store_true",
         help="keep what is whole of a damaged or lost answers.jsonl, say what is lost, "
         "and ask nothing",
+    )
+
+
+def _add_label_options(parser):
+    """Add the options that bring in answers or change labels, and ask no question."""
+    add = parser.add_argument
+    add(
+        "--import",
+        dest="bring",
+        type=Path,
+        metavar="FILE",
+        help="bring in the answers of a CSV, such as a corrected labels.csv, and ask "
+        "nothing",
+    )
+    add(
+        "--values",
+        type=_values,
+        metavar="WORD=VALUE,...",
+        help="what words in the file of --import mean, as in ja=yes,nein=no,x=yes",
+    )
+    add(
+        "--rename",
+        type=_renaming,
+        action="append",
+        metavar="OLD=NEW",
+        help="give a label another name, which keeps its answers, and ask nothing",
+    )
+    add(
+        "--drop",
+        action="append",
+        metavar="LABEL",
+        help="drop a label: its answers stay in the log, and count no more",
     )
 
 

@@ -6,7 +6,7 @@ import os
 
 import joblib
 
-from ..files import keep_copy, write_atomically
+from ..._files import keep_copy, write_atomically
 
 FIELDS = ("sample", "label", "value", "annotator", "timestamp", "reason", "text")
 WORDS = {1: "yes", 0: "no", None: "skip"}

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 
-from ..files import read_json, write_atomically
+from ..._files import read_json, write_atomically
 
 
 class Written:

@@ -13,11 +13,11 @@ from sklearn.dummy import DummyClassifier
 
 import sklearn_masked
 from sklearn_masked import MaskedMultiOutputClassifier
+from sklearn_masked import _files as files
 from sklearn_masked.annotate import main
 from sklearn_masked.annotation import (
     Annotations,
     LabelingLoop,
-    files,
     query_cells,
     write_annotations,
     write_queries,
@@ -33,7 +33,7 @@ ROOT = Path(sklearn_masked.__file__).parent
 TEXTS = [f"text {i}" for i in range(6)]
 NAMES = ["war", "crime"]
 # Modules that write with functions of their own, and no other does.
-WRITERS = {"files.py", "_log.py", "_checkpoint.py", "_lock.py"}
+WRITERS = {"_files.py", "_log.py", "_checkpoint.py", "_lock.py"}
 # Of these, those that change a file or a folder; what they read is not asked.
 WRITING = {
     "os": {"open", "replace", "rename", "write", "ftruncate", "unlink", "truncate"},

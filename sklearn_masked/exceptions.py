@@ -29,6 +29,7 @@ __all__: list[str] = [
     "RowOrderWarning",
     "ServedFileError",
     "SolverFallbackWarning",
+    "SamplesSetAsideWarning",
     "TornAnswerWarning",
     "UnknownSeedWarning",
     "UnlabeledLabelWarning",
@@ -134,6 +135,10 @@ class DamagedLogError(ValueError):
 
 class FolderInUseError(RuntimeError):
     """Another process works with the folder."""
+
+
+class SamplesSetAsideWarning(UserWarning):
+    """Answered samples are not in the pool; the log keeps their answers."""
 
 
 class TornAnswerWarning(UserWarning):

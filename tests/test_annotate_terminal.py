@@ -514,6 +514,32 @@ def test_what_does_not_belong_together_is_refused(files, capsys, tmp_path):
     assert status == 2 and "has no answers yet" in error
 
 
+@pytest.mark.filterwarnings("default::sklearn_masked.exceptions.SamplesSetAsideWarning")
+def test_texts_with_ids_may_be_sorted_and_removed(files, capsys, tmp_path):
+    table, labels = tmp_path / "news.csv", files[1:]
+    table.write_text("id,text\na,war\nb,goal\nc,rain\n")
+    names, out = ["war"], tmp_path / "out.csv"
+    (tmp_path / "labels.txt").write_text("war\n")
+    loop = LabelingLoop(
+        None,
+        ["war", "goal", "rain"],
+        folder=tmp_path / "news-answers",
+        label_names=names,
+        sample_ids=["a", "b", "c"],
+        share_duplicates=True,
+    )
+    with loop:
+        loop.answer(["a", "c"], ["war", "war"], [1, 0])
+    table.write_text("id,text\nc,rain\nnew,sun\nb,goal\n")
+    status, _, error = run(capsys, table, *labels, "--export", out)
+    assert status == 0 and error.startswith("note: The pool lacks 1 of")
+    assert [line[:4] for line in out.read_text().splitlines()[1:]] == ["c,wa"]
+    table.write_text("id,text\nb,goal\na,war\nc,rain\n")
+    status, _, error = run(capsys, table, *labels, "--export", out)
+    assert (status, error) == (0, "")
+    assert len(out.read_text().splitlines()) == 3
+
+
 def test_the_page_names_what_there_is(capsys):
     page = (ROOT / "docs" / "annotate.md").read_text()
     with pytest.raises(SystemExit):

@@ -20,6 +20,7 @@ from sklearn_masked.annotation import LabelingLoop
 from sklearn_masked.annotation.loop import _lock, _settings
 from sklearn_masked.exceptions import (
     FolderInUseError,
+    SamplesSetAsideWarning,
 )
 
 TEXTS = [f"text {i}" for i in range(6)]
@@ -71,21 +72,65 @@ def test_another_pool_is_refused_and_nothing_changes(tmp_path, kind):
         assert str(raised.value) == (
             f"`X` must begin with the 6 samples of the folder {tmp_path}, in their "
             f"order (more may follow); got {n} samples that are others. Another pool "
-            "needs another folder."
+            "needs another folder; with `sample_ids` order and other samples do not "
+            "matter."
         )
     assert content(tmp_path) == before
     with make(tmp_path, mine) as loop:
         assert loop.labels.n_cells == 2
 
 
-@pytest.mark.parametrize("ids", [IDS[::-1], IDS[:3] + ["other"] + IDS[4:], range(6)])
-def test_other_ids_are_refused(tmp_path, ids):
+@pytest.mark.parametrize("ids", [range(6), [f"other {i}" for i in range(6)]])
+def test_ids_of_another_pool_are_refused(tmp_path, ids):
     before = with_answers(tmp_path, sample_ids=IDS)
-    with pytest.raises(ValueError, match="`sample_ids` must begin with the 6 samples"):
+    with pytest.raises(ValueError) as raised:
         make(tmp_path, sample_ids=ids)
+    assert str(raised.value) == (
+        f"`sample_ids` must have a sample with an answer in the folder {tmp_path}, "
+        "such as 'id0'; got none of 2. Another pool needs another folder."
+    )
     with pytest.raises(ValueError, match="was made with `sample_ids`, and is opened w"):
         make(tmp_path)
     assert content(tmp_path) == before
+
+
+def test_with_ids_the_order_does_not_matter(tmp_path):
+    with_answers(tmp_path, sample_ids=IDS)
+    with make(tmp_path, sample_ids=IDS) as loop:
+        waiting = loop.next_batch()
+        before = loop.labels.to_dense()
+    order = [4, 0, 5, 2, 1, 3]
+    texts, ids = [TEXTS[i] for i in order], [IDS[i] for i in order]
+    with make(tmp_path, ["new", *texts], sample_ids=["x", *ids]) as loop:
+        np.testing.assert_array_equal(loop.labels.to_dense()[1:], before[order])
+        assert np.isnan(loop.labels.to_dense()[0]).all()
+        assert loop.set_aside == []
+        again = loop.next_batch()
+        assert [(["x", *ids])[row] for row in again["sample"]] == [
+            IDS[row] for row in waiting["sample"]
+        ]
+
+
+def test_samples_that_were_removed_are_set_aside_and_come_back(tmp_path):
+    with_answers(tmp_path, sample_ids=IDS)
+    with make(tmp_path, sample_ids=IDS) as loop:
+        before = loop.labels.to_dense()
+    with pytest.warns(SamplesSetAsideWarning) as caught:
+        loop = make(tmp_path, TEXTS[1:], sample_ids=IDS[1:])
+    assert str(caught[0].message) == (
+        f"The pool lacks 1 of the samples with answers in {tmp_path}, such as 'id0'. "
+        "Their answers are set aside: the log keeps them, and they count again in a "
+        "pool that has these ids."
+    )
+    with loop:
+        assert loop.set_aside == ["id0"]
+        np.testing.assert_array_equal(loop.labels.to_dense(), before[1:])
+        loop.answer("id3", "war", 0)
+        assert "id0" not in {one.sample for one in loop.answers()}
+        loop.next_batch()
+    with make(tmp_path, sample_ids=IDS) as loop:
+        assert loop.set_aside == [] and loop.labels.n_cells == 3
+        assert loop.labels.to_dense()[0, 0] == before[0, 0]
 
 
 def test_with_ids_the_rows_may_change(tmp_path):
@@ -103,8 +148,12 @@ def test_more_samples_may_follow(tmp_path, ids):
         assert len(loop.next_batch()) == 3  # the batch of before
         loop.answer(7, "war", 1)
         assert loop.labels.shape == (8, 2)
-    with pytest.raises(ValueError, match="must begin with the 8 samples"):
-        make(tmp_path, sample_ids=ids)
+    if ids is None:
+        with pytest.raises(ValueError, match="must begin with the 8 samples"):
+            make(tmp_path)
+        return
+    with pytest.warns(SamplesSetAsideWarning), make(tmp_path, sample_ids=ids) as loop:
+        assert loop.set_aside == ["y"]
 
 
 def test_longer_texts_may_follow_in_an_array_of_strings(tmp_path):

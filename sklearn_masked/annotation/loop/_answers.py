@@ -48,6 +48,8 @@ class Answers:
         elif "label" in entry:
             cell = self._known_cell(entry["sample"], entry["label"])
             if cell is None:
+                if self._samples.row(entry["sample"]) is None:
+                    self._set_aside[entry["sample"]] = None
                 return
             answer = Answer(*(entry.get(name) for name in Answer._fields))
             answer = answer._replace(label=self.label_names[cell[1]])
@@ -57,11 +59,15 @@ class Answers:
             self._asked_for.answered(cell)
 
     def _known_cell(self, sample, label):
-        """Return the cell of an entry that is being taken up, None if it was dropped.
+        """Return the cell of an entry that is being taken up, None if it is gone.
+
+        Labels may have been dropped, and samples with ids removed from the pool.
 
         Labels may have had another name when the entry was written.
         """
         row, known = self._samples.row(sample), label in self._log_columns
+        if row is None and known and self._samples.given:
+            return None  # a sample that was removed from the pool
         if row is None or not known:
             raise DamagedLogError(
                 f"{self._log.path}, line {self._n_read + 1}, speaks of sample "

@@ -35,7 +35,14 @@ from ._open_cells import Asked
 from ._report import LoopReport, make_report
 from ._salvage import SalvageReport, salvage
 from ._score import SHARES, forecast, score_labels
-from ._settings import NAMES, SampleIds, Settings, check_names, check_new
+from ._settings import (
+    NAMES,
+    SampleIds,
+    Settings,
+    check_names,
+    check_new,
+    tell_set_aside,
+)
 from ._texts import Texts, are_texts, equal_texts
 
 
@@ -62,8 +69,8 @@ class LabelingLoop(Asking, Answers):
         The labels. A folder's may grow: new ones follow those that it has. The model
         knows them from the next `fit` on.
     sample_ids : sequence of str or int, of length n_samples, default=None
-        Ids of the rows of X, by which answers are saved. Without, their positions,
-        and X itself must stay the same.
+        Ids of the rows of X, by which answers are saved: X may change its order, and
+        gain and lose rows. Without, their positions, and X itself must stay the same.
     strategy : str or dict, default="default"
         As in :func:`query_cells`.
     seeds : dict of label name to str, list of str or matrix, default=None
@@ -101,6 +108,9 @@ class LabelingLoop(Asking, Answers):
         Where everything is.
     duplicates : dict of int to list of int
         With `share_duplicates`, of each row that has equal ones, all of these.
+    set_aside : list of str or int
+        Ids of samples with answers that are not among `sample_ids`. Their answers stay
+        in the log and count again in a pool that has them.
 
     Raises
     ------
@@ -110,11 +120,14 @@ class LabelingLoop(Asking, Answers):
         If the file of answers was changed by something else, is missing or lacks
         answers that were saved; see :meth:`salvage`.
     ValueError
-        If the folder is about other samples or labels (more samples at the end are
-        accepted), or holds files of something else under the names of a loop's.
+        If the folder is about other samples or labels (without `sample_ids`, more
+        samples at the end are accepted), or holds files of something else under the
+        names of a loop's.
 
     Warns
     -----
+    SamplesSetAsideWarning
+        If samples with answers are not among `sample_ids`.
     TornAnswerWarning
         If a crash cut the last line short, which had not been acknowledged.
     UnreadableModelWarning
@@ -363,6 +376,7 @@ class LabelingLoop(Asking, Answers):
         self._texts = Texts(X) if are_texts(X) else None
         self._guard = threading.RLock()  # for what the log and memory say together
         self._kept, self._asked_for, self._n_read = Ledger(), Asked(), 0
+        self._set_aside = {}  # ids with answers that X lacks, as an ordered set
         self._chosen = set()  # cells answered that chance did not ask for
         self._labels = self._fitted = None
         self._labels_at = -1
@@ -402,6 +416,7 @@ class LabelingLoop(Asking, Answers):
             self._log = AnswerLog(folder / "answers.jsonl", is_new)
             record_changes(self._log, settings.values or {})
             self._read_log()
+            tell_set_aside(folder, self.set_aside, bool(self._kept.by_id))
             remove_parts(folder, NAMES)
             settings.write(
                 self._samples,
@@ -417,6 +432,11 @@ class LabelingLoop(Asking, Answers):
         except BaseException:
             self._lock.close()
             raise
+
+    @property
+    def set_aside(self) -> list[Any]:
+        """Ids of samples with answers that are not among `sample_ids`."""
+        return list(self._set_aside)
 
     def close(self) -> None:
         """Let others have the folder; this loop takes no more answers."""

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import os
+import warnings
 
 import numpy as np
 import scipy.sparse as sp
 
 from ..._files import write_atomically
 from ..._rows import count_rows
+from ...exceptions import SamplesSetAsideWarning
 from ...labels.names import check_same_rows
 
 _FORMAT = 1
@@ -150,6 +152,25 @@ def check_new(folder):
             )
 
 
+def tell_set_aside(folder, ids, has_others):
+    """Warn of samples with answers that a pool lacks; raise if it lacks all of them."""
+    if not ids:
+        return
+    if not has_others:
+        raise ValueError(
+            f"`sample_ids` must have a sample with an answer in the folder {folder}, "
+            f"such as {ids[0]!r}; got none of {len(ids)}. Another pool needs another "
+            "folder."
+        )
+    warnings.warn(
+        f"The pool lacks {len(ids)} of the samples with answers in {folder}, such as "
+        f"{ids[0]!r}. Their answers are set aside: the log keeps them, and they count "
+        "again in a pool that has these ids.",
+        SamplesSetAsideWarning,
+        stacklevel=4,
+    )
+
+
 class Settings:
     """The file of settings of a folder."""
 
@@ -181,7 +202,7 @@ class Settings:
         Parameters
         ----------
         samples : SampleIds
-            The pool; the folder's may be its beginning.
+            The pool; without ids, the folder's may be its beginning.
         names : list of str
             The labels; the folder's may be the first of them.
         """
@@ -200,13 +221,15 @@ class Settings:
                 f"opened {got} them: its answers cannot be joined to the rows."
             )
         n = mine["n_samples"]
-        if samples.n < n or samples.fingerprint(n) != mine["samples"]:
-            what = "`sample_ids`" if samples.given else "`X`"
+        # With ids, answers are joined by them: order and other samples do not matter.
+        if not samples.given and (
+            samples.n < n or samples.fingerprint(n) != mine["samples"]
+        ):
             raise ValueError(
-                f"{what} must begin with the {n} samples of the folder "
+                f"`X` must begin with the {n} samples of the folder "
                 f"{self.path.parent}, in their order (more may follow); got "
                 f"{samples.n} samples that are others. Another pool needs another "
-                "folder."
+                "folder; with `sample_ids` order and other samples do not matter."
             )
 
     def write(self, samples, names, **others):

@@ -37,6 +37,8 @@ class AutoSizes:
         Steps of an optimizer at least: batches get smaller, then epochs more.
     joint_cells : int
         Dual coordinate ascent takes all rows in one batch if no label has more cells.
+    joint_numbers : int
+        And if the embedding of all rows has no more numbers: 256 MB.
     max_rows, cells_per_label, min_batches : int
         Otherwise: rows per batch at most, cells of a label in a batch, and batches per
         epoch at least.
@@ -48,6 +50,7 @@ class AutoSizes:
     rows: int = 512
     steps: int = 100
     joint_cells: int = 192
+    joint_numbers: int = 1 << 26
     max_rows: int = 1024
     cells_per_label: int = 32
     min_batches: int = 12
@@ -170,7 +173,8 @@ def _sizes(estimator, data):
         most = min(SIZES.max_rows, -(-n_rows // SIZES.min_batches))
         wanted = SIZES.cells_per_label * np.count_nonzero(counts) / cells_per_row
         batch_size = int(np.clip(wanted, 1, max(most, 1)))
-        if counts.max() <= SIZES.joint_cells and not data.stops:
+        fits = n_rows * estimator.embedding_dim <= SIZES.joint_numbers
+        if counts.max() <= SIZES.joint_cells and fits and not data.stops:
             batch_size = max(n_rows, 1)
     if max_epochs == "auto" and is_dual:
         max_epochs = SIZES.dual_epochs

@@ -175,8 +175,8 @@ default=None
     batch_size : int or "auto", default="auto"
         Rows per step; -1 takes all at once. "auto" takes a twentieth of the rows for an
         optimizer, from 32 to 512 (all for L-BFGS). For dual coordinate ascent it takes
-        all rows if no label has more than 192 cells and `early_stopping` sets none
-        aside, else up to 1,024, fewer if a label had over some 32 cells in a batch.
+        all rows if no label has over 192 cells, their embedding fits in 256 MB and
+        `early_stopping` sets none aside, else up to 1,024: some 32 cells of a label.
     early_stopping : bool, default=False
         Whether `fit` sets rows aside, stops when their loss no longer falls and goes
         back to the best epoch. `net_params` may name rows of your own instead.

@@ -13,7 +13,7 @@ from .._sparse import sum_bags, transpose_batch
 # Copies are kept in one fold unless rows have more than this many of them on average:
 # few distinct rows are categories rather than copies, and most folds would lack them.
 _MOST_COPIES = 10
-# Numbers of an array that are looked at in one go.
+# Numbers of X that are looked at in one go.
 _NUMBERS = 1 << 20
 
 
@@ -196,14 +196,9 @@ def grouped_permutation(X, rows, generator):
         Of the rows, in that order.
     """
     order = generator.permutation(rows)
-    step = (
-        len(order)
-        if sp.issparse(X)
-        else max(_NUMBERS // max(math.prod(X.shape[1:]), 1), 1)
-    )
-    parts = [
-        row_digests(X[order[i : i + step]]) for i in range(0, len(order), step or 1)
-    ]
+    width = X.nnz // max(X.shape[0], 1) if sp.issparse(X) else math.prod(X.shape[1:])
+    step = max(_NUMBERS // max(width, 1), 1)
+    parts = [row_digests(X[order[i : i + step]]) for i in range(0, len(order), step)]
     digests = np.concatenate([np.zeros(0, np.uint64), *parts])
     _, group, counts = np.unique(digests, return_inverse=True, return_counts=True)
     if len(counts) == len(rows) or len(rows) > _MOST_COPIES * len(counts):

@@ -135,9 +135,10 @@ class SDCASolver:
     def _moves_all(self):
         """Return whether a batch of all rows moves all cells of each label jointly.
 
-        Such a step is the optimum, biases and their prior included.
+        Such a step is the optimum, biases and their prior included. It reads all rows
+        at once: only where their embedding is kept in memory anyway.
         """
-        if self.correlation or not len(self.label):
+        if self.correlation or not len(self.label) or self.cache.kept is None:
             return False
         most = int(torch.bincount(self.label).max())
         return most <= self.settings.max_joint and bool(

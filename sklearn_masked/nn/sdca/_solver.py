@@ -381,8 +381,11 @@ class SDCASolver:
 
     def _row_terms(self):
         """Return what rows add to the cells' logits, beside the biases."""
-        margin = [self.margins(cells) for cells in self._slices()]
-        return torch.cat([self.prior_mean[:0], *margin]) - self.module.bias[self.label]
+        # In one tensor: small ones would keep the heap from shrinking between slices.
+        margin = torch.empty_like(self.target)
+        for cells in self._slices():
+            margin[cells] = self.margins(cells)
+        return margin - self.module.bias[self.label]
 
     @torch.no_grad()
     def reset(self):

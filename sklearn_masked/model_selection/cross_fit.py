@@ -156,7 +156,7 @@ def check_cv(
     if isinstance(cv, Integral):
         name = "StratifiedGroupKFold" if has_groups else "StratifiedKFold"
         masked = MaskedStratifiedGroupKFold if has_groups else MaskedStratifiedKFold
-        return (getattr(model_selection, name) if is_binary else masked)(cv)
+        return (getattr(model_selection, name) if is_binary else masked)(int(cv))
     if isinstance(cv, float):
         if has_groups:
             raise ValueError(

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from sklearn_masked.classifier._select_representation import (
     correlation_z_score,
     residuals,
+    supported_correlation,
 )
 
 
@@ -106,3 +107,22 @@ def test_labels_without_a_cell_and_fewer_cells_than_others_are_left_out(monkeypa
     wider = np.append(rows, [0, 1, 2]), moved, *(np.append(p, [0, 1, 1]) for p in rest)
     want = z_score(X, cells, 4, 0.1)
     assert z_score(X, wider, 12, 0.1) == pytest.approx(want, rel=1e-9)
+
+
+def test_the_correlation_grows_smoothly_with_the_evidence_from_none_to_all():
+    gains = np.ones(12)
+    of_scores = [supported_correlation(z, gains) for z in np.arange(-3, 6, 0.01)]
+    of_gains = [supported_correlation(9.0, g * gains) for g in np.arange(-1, 1, 0.001)]
+    for found in map(np.array, (of_scores, of_gains)):
+        assert found[0] == 0 and found[-1] == pytest.approx(0.4, abs=1e-4)
+        taken = found[found > 0]
+        assert taken[0] == pytest.approx(0.1, abs=0.01)
+        assert 0 <= np.diff(taken).min() and np.diff(taken).max() < 0.01
+
+
+def test_ranks_that_surely_fall_forbid_what_cells_show():
+    falling = np.full(12, -0.6)
+    assert supported_correlation(5.0, falling) == 0
+    # What few labels say is not sure.
+    assert supported_correlation(5.0, falling[:1]) > 0.1
+    assert supported_correlation(-2.0, -falling) == 0

@@ -75,9 +75,9 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         which keeps labels apart, to 1; where it is above 0, the number of features
         of a row of a sparse X counts too. It helps where labels go together, as toxic
         effects of molecules do, and harms where they exclude each other, as topics do.
-        "auto" is 0.4 where the cells show, by 2.5 standard deviations, that labels'
-        weights correlate by more than 0.1, and left-out positives do not rank far
-        lower with it; else 0. `partial_fit` takes 0.
+        "auto" is 0.4 as far as the cells show that labels' weights correlate by more
+        than 0.1, and that left-out positives do not rank lower with it; 0 where that
+        leaves less than 0.1. `partial_fit` takes 0.
     interactions : float or "auto", default="auto"
         The share of a row's squared length, from 0 to below 1, that products of pairs
         of its embedding's dimensions have instead of its features: the logits become

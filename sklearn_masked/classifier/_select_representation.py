@@ -16,6 +16,7 @@ every random state and order of the rows.
 import numpy as np
 import scipy.sparse as sp
 import torch
+from scipy.special import ndtr
 
 from ..nn.model._direct import MAX_WEIGHTS, SMALL_TABLE
 from ..nn.model._module import direct_rows, embedded_rows
@@ -33,14 +34,15 @@ from ._select_penalty import (
 )
 from ._solvers import DUAL
 
-# label_correlation="auto": the correlation that is taken where the cells say with this
-# z-score that the labels' weights correlate by more than the least. A correlation that
-# is not there costs texts up to two thirds of their average precision; one that is
-# gives molecules 0.05 AUC.
-_CORRELATION, _LEAST, _EVIDENCE = 0.4, 0.1, 2.5
-# The score of ranks, in nats, that it may cost at most: tox21 -0.3 to 0.5 (1,000 and
-# 3,000 cells); goemotions, arxiv_cs and the brand safety snippets -0.7 to -1.4.
-_LEAST_GAIN = -0.5
+# label_correlation="auto": the largest correlation, and the least that is taken. One
+# that is not there costs texts up to two thirds of their average precision; one that is
+# gives molecules 0.1 AUC.
+_CORRELATION, _LEAST = 0.4, 0.1
+# The z-score of weights that correlate by more than the least, and that of the ranks'
+# gain, at which either speaks for half of it: ranks may lose a little.
+_HALF_COVARIANCE, _HALF_GAIN = 1.0, -2.0
+# The spread of a label's gain, in nats, before any is seen: counts as one label.
+_GAIN_SPREAD = 0.3
 # Most cells that the z-score is taken of, and most cells per label whose ranks are
 # compared: these make one system.
 _MOST_CELLS, _CELLS = 10_000, 60
@@ -98,15 +100,29 @@ def select_correlation(estimator, data):
     rows, at = np.unique(rows, return_inverse=True)
     R = residuals(at, *some, shape=(data.targets.n_labels, len(rows)))
     blocks = _feature_blocks(estimator.net_.module_, data.X, rows)
-    if correlation_z_score(R, blocks, _LEAST) <= _EVIDENCE:
-        return 0.0
+    z_score = correlation_z_score(R, blocks, _LEAST)
     chosen = draw_cells(cells, _CELLS, generator)
-    if not len(chosen):
+    if not (supported_correlation(z_score) and len(chosen)):
         return 0.0
     ranks = _JointRanks(estimator, data, cells, chosen, generator)
     gains = ranks.joint_scores(_CORRELATION) - ranks.joint_scores(0.0)
     gains = gains[~np.isnan(gains)]
-    return _CORRELATION if len(gains) and gains.mean() > _LEAST_GAIN else 0.0
+    return supported_correlation(z_score, gains) if len(gains) else 0.0
+
+
+def supported_correlation(z_score, gains=None):
+    """Return the correlation that the evidence supports: all, a part, or none of it.
+
+    It changes smoothly with the evidence, so that no rounding turns it over. Without
+    the gains in ranks, one value per label, it is the most that these could leave.
+    """
+    share = ndtr(z_score - _HALF_COVARIANCE)
+    if gains is not None:
+        square = np.square(gains - gains.mean()).sum() + _GAIN_SPREAD**2
+        error = np.sqrt(square) / len(gains)
+        share = share * ndtr(gains.mean() / error - _HALF_GAIN)
+    correlation = float(_CORRELATION * share)
+    return correlation if correlation >= _LEAST else 0.0
 
 
 def _some_cells(cells, generator):

@@ -47,15 +47,13 @@ def test_cells_and_whole_rows_have_the_same_gradient():
         torch.testing.assert_close(got, want)
 
 
-@pytest.mark.parametrize("correlation", [0.0, 0.3, 1.0])
-def test_what_is_added_makes_logits_squares_of_inner_products(correlation):
+def test_what_is_added_makes_logits_squares_of_inner_products():
     path, rows, labels = drawn()
     path.weight.data.zero_()
     amount = torch.randn(30, dtype=torch.float64)
-    path.add(rows, labels, amount, correlation)
+    path.add(rows, labels, amount)
     same = (labels[:, None] == torch.arange(5)).double()
-    share = (1 - correlation) * same + correlation
-    want = (rows @ rows.T).square() @ (amount[:, None] * share)
+    want = (rows @ rows.T).square() @ (amount[:, None] * same)
     torch.testing.assert_close(path(rows).detach(), want)
 
 
@@ -63,4 +61,4 @@ def test_no_rows_have_no_logits():
     path, rows, labels = drawn()
     assert path(rows[:0]).shape == (0, 5)
     assert path.cell_logits(rows[:0], labels[:0]).shape == (0,)
-    path.add(rows[:0], labels[:0], labels[:0].double(), 0.5)
+    path.add(rows[:0], labels[:0], labels[:0].double())

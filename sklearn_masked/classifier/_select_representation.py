@@ -40,7 +40,7 @@ from ._solvers import DUAL
 _CORRELATION, _LEAST = 0.4, 0.1
 # The z-score of weights that correlate by more than the least, and that of the ranks'
 # gain, at which either speaks for half of it: ranks may lose a little.
-_HALF_COVARIANCE, _HALF_GAIN = 1.0, -2.0
+_HALF_COVARIANCE, _HALF_GAIN = 1.5, -2.0
 # The spread of a label's gain, in nats, before any is seen: counts as one label.
 _GAIN_SPREAD = 0.3
 # Most cells that the z-score is taken of, and most cells per label whose ranks are

@@ -44,19 +44,14 @@ class QuadraticPath(nn.Module):
         return torch.zeros_like(logits).index_copy(0, order, logits)
 
     @torch.no_grad()
-    def add(self, rows, labels, amount, correlation=0.0):
-        """Add so much of each row's products to the weights of its cell's label.
-
-        A share of it, what is in common, goes to those of all labels.
-        """
+    def add(self, rows, labels, amount):
+        """Add so much of each row's products to the weights of its cell's label."""
         order, present, counts = _by_label(labels)
-        own = ((1 - correlation) * rows * amount[:, None])[order].split(counts)
+        own = (rows * amount[:, None])[order].split(counts)
         for label, left, right in zip(
             present, own, rows[order].split(counts), strict=True
         ):
             self.weight[label].addmm_(left.T, right)
-        if correlation:
-            self.weight += (correlation * rows * amount[:, None]).T @ rows
 
 
 def _by_label(labels):

@@ -84,7 +84,7 @@ class RowCache:
             ]
 
     def inputs(self, rows):
-        """Return a slice of the rows as the module's arguments."""
+        """Return rows, a slice or positions, as the module's arguments."""
         inputs, device = model_input(self.X[self.positions[rows]]), self.device
         if isinstance(inputs, dict):
             return {name: part.to(device) for name, part in inputs.items()}
@@ -96,7 +96,7 @@ class RowCache:
         return self.module.bias.device
 
     def scaled(self, rows):
-        """Return a slice of the rows as the direct path takes them."""
+        """Return rows, a slice or positions, as the direct path takes them."""
         return self.module.scaled(**self.inputs(rows))
 
     def matrix(self, rows):

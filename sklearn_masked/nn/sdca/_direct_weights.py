@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from .._batches import concatenated_ranges
 from ..model._direct import BLOCK, PairDirect
 from ._block_newton import PairGram, RowGram
 
@@ -35,12 +36,18 @@ class TableWeights:
         The rows of the training.
     row_of_cell, cols : int64 arrays of shape (n_cells,)
         The labeled cells: position among the rows, and label.
+
+    Attributes
+    ----------
+    common : tensor of shape (n_features,) or (0,)
+        What is to be added to the weights of all labels, where these correlate.
     """
 
     def __init__(self, module, cache, row_of_cell, cols):
         self.module, self.cache, self.row_of_cell = module, cache, row_of_cell
         self.label = torch.from_numpy(cols).to(module.bias.device)
         self.correlation = float(module.label_correlation)
+        self.common = self.weight.new_zeros(len(self.weight) if self.correlation else 0)
 
     @property
     def weight(self):
@@ -48,32 +55,68 @@ class TableWeights:
         return self.module.direct.weight.detach()
 
     def add_margins(self, margin, cells, added):
-        """Add to `margin` what the direct path gives to a slice of cells."""
-        rows, at = self.cache.span(self.row_of_cell[cells])
-        logits = self.module.direct(**self.cache.scaled(rows))
-        margin += logits[at, self.label[cells]]
+        """Add to `margin` what the direct path gives to some cells."""
+        if not self.correlation:
+            rows, at = self.cache.span(self.row_of_cell[cells])
+            logits = self.module.direct(**self.cache.scaled(rows))
+            margin += logits[at, self.label[cells]]
+            return
+        scaled = self.cache.scaled(self.row_of_cell[cells])
+        if "X" in scaled:
+            X, (present, at) = scaled["X"], self._present(cells)
+            logits = X @ self.weight[:, present]
+            margin += logits.gather(1, at[:, None])[:, 0] + X @ self.common
+            return
+        pairs, bags = self._pairs(cells, scaled["indices"], scaled["offsets"])
+        values = self.weight.view(-1)[pairs] + self.common[scaled["indices"]]
+        margin.index_add_(0, bags, values * scaled["weights"])
 
     def add(self, cells, amount):
         """Add this multiple of each cell's row to the weights of its label."""
-        rows, at = self.cache.span(self.row_of_cell[cells])
-        change = amount.new_zeros(rows.stop - rows.start, self.weight.shape[1])
-        change.index_put_((at, self.label[cells]), amount, accumulate=True)
-        if self.correlation:
-            common = self.correlation * change.sum(1, keepdim=True)
-            change = ((1 - self.correlation) * change).add_(common)
-        self.cache.add_rows(self.weight, rows, change)
+        if not self.correlation:
+            rows, at = self.cache.span(self.row_of_cell[cells])
+            change = amount.new_zeros(rows.stop - rows.start, self.weight.shape[1])
+            change.index_put_((at, self.label[cells]), amount, accumulate=True)
+            self.cache.add_rows(self.weight, rows, change)
+            return
+        scaled, share = self.cache.scaled(self.row_of_cell[cells]), self.correlation
+        if "X" in scaled:
+            X, (present, at) = scaled["X"], self._present(cells)
+            change = amount.new_zeros(len(amount), len(present))
+            change.scatter_(1, at[:, None], (1 - share) * amount[:, None])
+            self.weight.index_add_(1, present, X.T @ change)
+            self.common.addmv_(X.T, share * amount)
+            return
+        pairs, bags = self._pairs(cells, scaled["indices"], scaled["offsets"])
+        values = amount[bags] * scaled["weights"]
+        self.weight.view(-1).index_add_(0, pairs, (1 - share) * values)
+        self.common.index_add_(0, scaled["indices"], share * values)
+
+    def _present(self, cells):
+        """Return the labels of some cells, and which of them is each cell's."""
+        return torch.unique(self.label[cells], return_inverse=True)
+
+    def _pairs(self, cells, indices, offsets):
+        """Return the place in the table, and the cell, of each entry of cells' rows."""
+        bags = _bags(indices, offsets)
+        return indices * self.weight.shape[1] + self.label[cells][bags], bags
 
     def gram(self, cells, shared, crossed):
-        """Return the Gram matrices of a batch's cells."""
-        rows, at = self.cache.span(self.row_of_cell[cells])
+        """Return the Gram matrices of some cells."""
+        rows, at = np.unique(self.row_of_cell[cells], return_inverse=True)
+        at = torch.from_numpy(at).to(shared.device)
         return RowGram(shared, crossed, self.cache.matrix(rows), at)
 
     def scale(self, factors):
-        """Multiply each label's weights by its factor."""
+        """Multiply each label's weights by its factor; one where they correlate."""
         self.weight.mul_(factors)
+        self.common.mul_(factors[0])
 
     def write(self, added):
-        """Do nothing: the module has its weights."""
+        """Add to the module's weights what all labels have in common."""
+        if self.correlation:
+            self.weight.add_(self.common[:, None])
+            self.common.zero_()
 
 
 class ActivePairWeights:
@@ -128,6 +171,11 @@ class ActivePairWeights:
             self.base = self._by_cell(self.private_data * self.first)
         self.changed = False
 
+    @property
+    def common(self):
+        """What all labels have in common of their weights, of shape (n_features,)."""
+        return self.module.common_weight
+
     def _by_cell(self, values):
         """Return sums of values of private pairs, cell by cell."""
         zero = values.new_zeros(len(self.entries))
@@ -135,6 +183,10 @@ class ActivePairWeights:
 
     def _part(self, cells):
         """Return the pairs, the values and their number per cell, of some cells."""
+        if not isinstance(cells, slice):
+            part, _ = concatenated_ranges(self.starts, cells)
+            part = torch.from_numpy(part).to(self.pairs.device)
+            return self.pairs[part], self.data[part], self.entries[cells]
         part = slice(int(self.starts[cells.start]), int(self.starts[cells.stop]))
         return self.pairs[part], self.data[part], self.entries[cells]
 
@@ -149,8 +201,8 @@ class ActivePairWeights:
         sums = self._sums(*self._part(cells)) + self.base[cells]
         margin += sums + self.square[cells] * self._own(added)
         if self.correlation:
-            rows, at = self.cache.span(self.row_of_cell[cells])
-            margin += self.module.common_logits(**self.cache.scaled(rows))[at]
+            rows = self.row_of_cell[cells]
+            margin += self.module.common_logits(**self.cache.scaled(rows))
 
     def _sums(self, pairs, data, lengths):
         """Return the weights of these pairs times the values, added up cell by cell."""
@@ -171,11 +223,10 @@ class ActivePairWeights:
         self.weight.scatter_add_(0, pairs.long(), added)
         self.changed = True
         if self.correlation:
-            rows, at = self.cache.span(self.row_of_cell[cells])
-            change = amount.new_zeros(rows.stop - rows.start).index_add_(0, at, amount)
-            change *= self.correlation
-            common = self.module.common_weight[:, None]
-            self.cache.add_rows(common, rows, change[:, None])
+            scaled = self.cache.scaled(self.row_of_cell[cells])
+            bags = _bags(scaled["indices"], scaled["offsets"])
+            values = self.correlation * amount[bags] * scaled["weights"]
+            self.common.index_add_(0, scaled["indices"], values)
 
     def gram(self, cells, shared, crossed):
         """Return the Gram matrices of a batch's cells."""
@@ -187,6 +238,7 @@ class ActivePairWeights:
     def scale(self, factors):
         """Multiply each label's weights of shared pairs by its factor."""
         self.weight *= factors[self.label.long()]
+        self.common.mul_(factors[0])  # one for all where labels correlate
 
     def write(self, added):
         """Put the weights where the model has them, if they have changed since.
@@ -235,6 +287,12 @@ def _blocks(ends):
     cuts = np.searchsorted(ends, np.arange(BLOCK, ends[-1], BLOCK))
     cuts = np.unique(cuts[cuts < last]).tolist()
     yield from (slice(*pair) for pair in itertools.pairwise([0, *cuts, last]))
+
+
+def _bags(indices, offsets):
+    """Return the bag of each entry."""
+    lengths = torch.diff(offsets, append=offsets.new_full((1,), len(indices)))
+    return torch.repeat_interleave(lengths, output_size=len(indices))
 
 
 def _repeated(amount, lengths, data):

@@ -13,7 +13,8 @@ them, to where that equation holds (Shalev-Shwartz and Zhang, 2013; Yu, Huang an
 label move jointly: see `_block_newton`.
 
 With a label correlation (Evgeniou and Pontil, 2004), a share of what a cell adds to the
-weights of its label goes to all labels, and all cells of a batch move jointly.
+weights of its label goes to all labels: it is kept once while the ascent goes on, and
+all cells that move jointly are coupled. They are those of one label, or of few.
 """
 
 from dataclasses import dataclass
@@ -101,6 +102,10 @@ class SDCASolver:
         self.cache = RowCache(module, data, self.settings)
         self._set_priors(data, prior_precision)
         self.direct = direct_weights(module, self.cache, self.row_of_cell, cols)
+        # What all labels have in common of the pairs' weights.
+        self.quadratic = None
+        if module.quadratic is not None and self.correlation:
+            self.quadratic = torch.zeros_like(module.quadratic.weight[0])
         self.parts, self.blocks, self.n_kept = {}, {}, 0
         self.margin = torch.zeros_like(self.target)
         self.duality_gap = self.prior_mean.new_zeros(())
@@ -167,17 +172,22 @@ class SDCASolver:
     def _weights(self):
         """Return the weights that steps change, the biases last."""
         module = self.module
-        parts = [] if self.direct is None else [self.direct.weight]
-        parts += [module.output.detach(), module.common_weight]
+        parts = [] if self.direct is None else [self.direct.weight, self.direct.common]
+        parts.append(module.output.detach())
         if module.quadratic is not None:
             parts.append(module.quadratic.weight.detach())
+        if self.quadratic is not None:
+            parts.append(self.quadratic)
         return [*parts, module.bias.detach()]
 
     @torch.no_grad()
     def write(self):
-        """Bring the module up to date: sparse direct weights are changed beside it."""
+        """Bring the module up to date: some weights are changed beside it."""
         if self.direct is not None:
             self.direct.write(self._added(slice(None)))
+        if self.quadratic is not None:
+            self.module.quadratic.weight.detach().add_(self.quadratic)
+            self.quadratic.zero_()
 
     def _slices(self):
         """Yield all cells in slices, in their order."""
@@ -203,9 +213,10 @@ class SDCASolver:
         best = self._line_search(step, bias, square)
         self.alpha = self.target + best[self.label] * step
         module.output.detach().mul_(best[:, None])
-        module.common_weight.mul_(best[0])  # one share for all where labels correlate
         if module.quadratic is not None:
             module.quadratic.weight.detach().mul_(best[:, None, None])
+        if self.quadratic is not None:
+            self.quadratic.mul_(best[0])  # one share for all where labels correlate
         if self.direct is not None:
             self.direct.scale(best)
 
@@ -237,6 +248,8 @@ class SDCASolver:
         margin += module.bias[label]
         if crossed is not None:
             margin += module.quadratic.cell_logits(crossed, label)
+        if self.quadratic is not None:
+            margin += ((crossed @ self.quadratic) * crossed).sum(1)
         if self.direct is not None:
             self.direct.add_margins(margin, cells, self._added(cells))
         return margin
@@ -251,13 +264,15 @@ class SDCASolver:
         if self.correlation:
             output += self.correlation * (amount @ shared)
         if crossed is not None:
-            module.quadratic.add(crossed, label, amount, self.correlation)
+            module.quadratic.add(crossed, label, own)
+        if self.quadratic is not None:
+            shares = (self.correlation * amount)[:, None]
+            self.quadratic.addmm_((crossed * shares).T, crossed)
         if self.direct is not None:
             self.direct.add(cells, amount)
 
-    def _blocks_of(self, cells):
-        """Return the batch's cells label by label; they are kept between epochs."""
-        key = cells.start, cells.stop
+    def _blocks_of(self, key, cells):
+        """Return the cells of a move label by label; they are kept between epochs."""
         blocks = self.blocks.get(key)
         if blocks is None:
             rows = self.cache.shared(self.row_of_cell[cells])
@@ -272,19 +287,21 @@ class SDCASolver:
         return blocks
 
     def _parts_of(self, cells):
-        """Return a batch in parts of few cells that move jointly.
+        """Return a batch in parts that move one after the other.
 
-        Parts are of whole rows, unless one row alone has too many cells.
+        Of each label few cells move jointly. Where labels correlate, all cells of a
+        part do: they are those of one label, or of labels with few cells.
         """
-        rows, most = self.row_of_cell[cells], cells.stop - cells.start
-        if most and not self.correlation:
-            most = int(torch.bincount(self.label[cells]).max())
-        is_one = most and rows[0] == rows[-1]
-        if most <= self.settings.max_joint or (is_one and not self.correlation):
+        label, most = self.label[cells], self.settings.max_joint
+        if self.correlation:
+            return _by_labels(label.cpu().numpy(), cells.start, most)
+        if not len(label) or int(torch.bincount(label).max()) <= most:
+            return [cells]
+        rows = self.row_of_cell[cells]
+        if rows[0] == rows[-1]:
             return [cells]
         middle = (rows[0] + rows[-1] + 1) // 2
         at = cells.start + int(np.searchsorted(rows, middle))
-        at = cells.start + most // 2 if is_one else at
         halves = slice(cells.start, at), slice(at, cells.stop)
         return [part for half in halves for part in self._parts_of(half)]
 
@@ -294,10 +311,13 @@ class SDCASolver:
         key = cells.start, cells.stop
         if key not in self.parts:
             self.parts[key] = self._parts_of(cells)
-        loss, self.n_steps = sum(map(self._move, self.parts[key])), self.n_steps + 1
+        self.n_steps += 1
+        loss = sum(
+            self._move((*key, i), part) for i, part in enumerate(self.parts[key])
+        )
         return loss / self.cell_C[cells].sum().clamp_min(1e-30)
 
-    def _move(self, cells):
+    def _move(self, key, cells):
         """Move these cells jointly, label by label; return their loss, a sum."""
         label, target = self.label[cells], self.target[cells]
         cell_C, old = self.cell_C[cells], self.alpha[cells]
@@ -310,7 +330,7 @@ class SDCASolver:
         entropy = torch.special.entr(old) + torch.special.entr(1 - old)
         gap = _cross_entropy(margin, old, cell_C) - cell_C @ entropy
         self.duality_gap = self.duality_gap + gap
-        new = self._blocks_of(cells).solve(margin, target, cell_C, old)
+        new = self._blocks_of(key, cells).solve(margin, target, cell_C, old)
         change = cell_C * (old - new)
         self.add(cells, change)
         self.module.bias.index_add_(0, label, norm[label] * change)
@@ -407,6 +427,27 @@ class SDCASolver:
 
     def _changing(self):
         return [self.alpha, self.margin, self.cell_C, *self._weights()]
+
+
+def _by_labels(label, start, most):
+    """Return the cells of a batch in parts of one label, or of several with few cells.
+
+    >>> import numpy as np
+    >>> from sklearn_masked.nn.sdca._solver import _by_labels
+    >>> _by_labels(np.array([2, 0, 1, 2, 2, 0, 2]), 10, 3)
+    [array([11, 12, 15]), array([10, 13]), array([14, 16])]
+    """
+    order = np.argsort(label, kind="stable")
+    counts = np.bincount(label)
+    parts, part = [], order[:0]
+    for own in np.split(order, np.cumsum(counts)[:-1]):
+        if len(part) + len(own) > most:
+            parts.append(part)
+            part = order[:0]
+        *full, own = np.array_split(own, max(-(-len(own) // most), 1))
+        parts += full
+        part = np.concatenate([part, own])
+    return [start + np.sort(part) for part in [*parts, part] if len(part)]
 
 
 def _cross_entropy(margin, target, cell_C):

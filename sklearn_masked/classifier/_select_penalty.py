@@ -43,7 +43,7 @@ _CANDIDATES = (
 # Most labels and cells per label that are compared, folds, and comparison rows.
 _LABELS, _CELLS, N_FOLDS, _ROWS = 12, 300, 5, 500
 # Labels have at least so many cells of each class; fewer labels tell nothing.
-_FEWEST_CELLS, _FEWEST_LABELS = 5, 3
+_FEWEST_CELLS, FEWEST_LABELS = 5, 3
 # The least share of comparison rows, and the prior variance of a bias.
 _LEAST, BIAS_VARIANCE = 0.01, 1.5**2
 
@@ -81,7 +81,7 @@ def average_penalty(estimator, data):
     generator = np.random.default_rng(data.seed)
     cells = labeled_cells(estimator, data)
     chosen = draw_cells(cells, _CELLS, generator)
-    if len(chosen) < _FEWEST_LABELS:
+    if len(chosen) < FEWEST_LABELS:
         return given
     problem = _Problem(estimator.net_.module_, data.X, cells, chosen, generator)
     # Each once: candidates that differ only in what is given are the same.
@@ -289,7 +289,7 @@ def number_above(margins, others, counted):
 def _weights(scores):
     """Return candidates' weights by scores of shape (n_candidates, n_labels)."""
     scores = scores[:, ~np.isnan(scores).any(axis=0)]
-    if scores.shape[1] < _FEWEST_LABELS:
+    if scores.shape[1] < FEWEST_LABELS:
         return np.eye(len(scores))[0]
     behind = scores - scores[scores.mean(axis=1).argmax()]
     error = behind.std(axis=1, ddof=1) / np.sqrt(behind.shape[1])

@@ -12,6 +12,7 @@ import pytest
 
 from sklearn_masked.annotate import main
 from sklearn_masked.annotation import LabelingLoop, read_annotations
+from sklearn_masked.annotation.session import Refused
 from sklearn_masked.annotation.terminal._export import (
     no_formula,
     write_answers,
@@ -19,7 +20,6 @@ from sklearn_masked.annotation.terminal._export import (
 )
 from sklearn_masked.annotation.terminal._labels import read_labels
 from sklearn_masked.annotation.terminal._texts import Pool, read_texts
-from sklearn_masked.annotation.terminal._wording import Refused
 
 
 def written(folder, name, text):

@@ -10,8 +10,8 @@ pytest.importorskip("prompt_toolkit", reason="the extra `annotate` is not instal
 
 from prompt_toolkit.utils import get_cwidth  # noqa: E402
 
+from sklearn_masked.annotation.session import Question  # noqa: E402
 from sklearn_masked.annotation.terminal._screen import HELP, Screen  # noqa: E402
-from sklearn_masked.annotation.terminal._session import Question  # noqa: E402
 from sklearn_masked.annotation.terminal._wrap import clean, fit, wrap_text  # noqa: E402
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=200) | st.text(

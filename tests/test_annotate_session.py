@@ -7,9 +7,7 @@ import warnings
 import pytest
 
 from sklearn_masked.annotation import LabelingLoop
-from sklearn_masked.annotation.terminal._background import Background
-from sklearn_masked.annotation.terminal._pace import Pace
-from sklearn_masked.annotation.terminal._session import MIN_SECONDS, Session
+from sklearn_masked.annotation.session import MIN_SECONDS, Background, Pace, Session
 from sklearn_masked.exceptions import (
     AnswerNotSavedError,
 )

@@ -207,10 +207,10 @@ def test_a_file_under_the_name_of_a_temporary_one_stays(folder, name):
 
 def test_a_session_that_ends_on_a_full_disk_says_so(folder, monkeypatch, capsys):
     (folder / "labels.csv").write_text("what was there")
-    session = SimpleNamespace(pace=SimpleNamespace(n=0), n_given=0, n_all=8)
+    session = SimpleNamespace(pace=SimpleNamespace(n=0), n_given=0)
     with make(folder) as loop:
         monkeypatch.setattr(files, "os", FullDisk())
-        assert not _say_goodbye(loop, Pool(TEXTS, None), session, True)
+        assert not _say_goodbye(loop, Pool(TEXTS, None), [session], True)
     captured = capsys.readouterr()
     assert "8 in all; saved." in captured.out and "Answers:" not in captured.out
     assert captured.err == (

@@ -48,8 +48,11 @@ TORCH = {"nn", "classifier"}
 ROOMS = ["device", "_sparse", "_batches", "model", "sgd", "sdca"]
 # What `nn` takes from outside the package; triton only where it is there and wanted.
 NN_IMPORTS = {"numpy", "scipy", "torch", "skorch", "triton"}
-# The terminal's own signal that a command is refused; it never leaves the command.
-EXCEPTIONS_ELSEWHERE = {("sklearn_masked.annotation.terminal._wording.py", "Refused")}
+# Signals that a command or a request is refused; they never leave what serves it.
+EXCEPTIONS_ELSEWHERE = {
+    ("sklearn_masked.annotation.session._wording.py", "Refused"),
+    ("sklearn_masked.annotation.browser._app.py", "Refusal"),
+}
 
 
 def modules():

@@ -541,9 +541,9 @@ def end_of_session(place, capsys):
     """Do what a session does when it ends; return what it says."""
     from sklearn_masked.annotation.terminal._command import _say_goodbye
 
-    session = SimpleNamespace(pace=SimpleNamespace(n=0), n_given=0, n_all=4)
+    session = SimpleNamespace(pace=SimpleNamespace(n=0), n_given=0)
     with make(place / "loop") as loop:
-        _say_goodbye(loop, Pool(TEXTS, None), session, True)
+        _say_goodbye(loop, Pool(TEXTS, None), [session], True)
     captured = capsys.readouterr()
     return captured.out + captured.err
 

@@ -8,13 +8,13 @@ import sys
 import warnings
 from pathlib import Path
 
+from ..session import Refused, count, note, plain, say
 from ._labels import read_labels
 from ._texts import read_texts
-from ._wording import Refused, count, note, plain, say
 
 _PROGRAM = "python -m sklearn_masked.annotate"
 _DESCRIPTION = """\
-Label texts in the terminal. Each answer is saved at once.
+Label texts in the terminal, or in the browser. Each answer is saved at once.
 
 A text is shown with its likely labels: mark those that apply, and Enter
 answers for all of them. Or, with --one-label, one text and one label: does it
@@ -53,6 +53,7 @@ in the folder, when you quit:
 examples:
   python -m sklearn_masked.annotate news.csv --labels labels.txt
   python -m sklearn_masked.annotate news.csv --labels labels.txt --annotator ann
+  python -m sklearn_masked.annotate news.csv --labels labels.txt --browser
   python -m sklearn_masked.annotate posts.jsonl --labels labels.txt \\
       --text-column body --id-column post_id --folder posts-by-ann
   python -m sklearn_masked.annotate news.csv --labels labels.txt --export my.csv
@@ -136,6 +137,18 @@ def _parser():
         default="label",
         help="with --one-label, ask label by label (default), or as the model ranks "
         "the questions",
+    )
+    add(
+        "--browser",
+        action="store_true",
+        help="ask on a page in the browser, several people at once if they like; the "
+        "address is printed",
+    )
+    add(
+        "--port",
+        type=_count,
+        metavar="N",
+        help="with --browser, where to listen (default: a free port)",
     )
     add("--no-color", action="store_true", help="no colors (or set NO_COLOR)")
     _add_file_options(parser)
@@ -260,6 +273,8 @@ def _count(text):
 def _run(options):
     if options.predict_from and not options.predict:
         raise Refused("--predict-from needs --predict FILE, which says where to.")
+    if options.port and not options.browser:
+        raise Refused("--port is for --browser.")
     if options.values and not options.bring:
         raise Refused("--values is for the file of --import; there is none.")
     wanted = options.export, options.model, options.bring, options.predict
@@ -272,7 +287,9 @@ def _run(options):
     labels = read_labels(options.labels, options.encoding)
     given = {"encoding": options.encoding, "delimiter": options.delimiter}
     pool = read_texts(options.texts, options.text_column, options.id_column, **given)
-    if asks:
+    if asks and options.browser:
+        _check_installed("waitress", "in the browser", "browser")
+    elif asks:
         _check_terminal()
     folder = _folder_of(options)
     if not asks and not (folder / "settings.json").exists():
@@ -312,11 +329,7 @@ def _folder_of(options):
 
 def _check_terminal():
     """Refuse where no one could see a question, or answer it."""
-    if importlib.util.find_spec("prompt_toolkit") is None:
-        raise Refused(
-            "asking in the terminal needs prompt_toolkit: pip install "
-            "'sklearn-masked[annotate]'"
-        )
+    _check_installed("prompt_toolkit", "in the terminal", "annotate")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Refused(
             "asking needs a terminal for both input and output; here one of them is a "
@@ -329,34 +342,58 @@ def _check_terminal():
         )
 
 
-def _ask(loop, pool, words, options):
-    from ._folder import about_duplicates
-    from ._session import Session
-    from ._terminal import label_in_terminal
+def _check_installed(package, where, extra):
+    if importlib.util.find_spec(package) is None:
+        raise Refused(
+            f"asking {where} needs {package}: pip install 'sklearn-masked[{extra}]'"
+        )
 
-    color = not (options.no_color or os.environ.get("NO_COLOR"))
-    session, calmly = label_in_terminal(
-        lambda wake: Session(
+
+def _ask(loop, pool, words, options):
+    from ..session import Session
+    from ._folder import about_duplicates
+
+    def make_session(annotator=options.annotator, **more):
+        return Session(
             loop,
             pool.texts,
-            annotator=options.annotator,
+            annotator=annotator,
             n_round=options.round,
             max_labels=None if options.one_label else 9,
             order=options.order,
             notice=about_duplicates(loop),
-            wake=wake,
-        ),
-        words,
-        color=color,
-    )
+            **more,
+        )
+
+    if options.browser:
+        from ..browser import label_in_browser
+
+        sessions = label_in_browser(make_session, words, port=options.port or 0)
+        calmly = True
+    else:
+        from ._terminal import label_in_terminal
+
+        color = not (options.no_color or os.environ.get("NO_COLOR"))
+        session, calmly = label_in_terminal(
+            lambda wake: make_session(wake=wake), words, color=color
+        )
+        sessions = [session]
+    return _end(loop, pool, sessions, calmly)
+
+
+def _end(loop, pool, sessions, calmly):
+    """Train on what no model has seen, write the answers, and return the status."""
     try:
-        trained = calmly and session.finish(say)
+        # One model for all: the session that is asked trains on everybody's answers.
+        behind = [one for one in sessions if one.needs_training] or sessions[:1]
+        trained = calmly and all(one.finish(say) for one in behind[:1])
     except KeyboardInterrupt:
         say("")  # after the mark that the terminal makes
         calmly = trained = False
-    written = _say_goodbye(loop, pool, session, trained)
+    written = _say_goodbye(loop, pool, sessions, trained)
     status = 130 if not calmly else 0 if written else 2
-    if session.trainer.busy or session.chooser.busy or session.scorer.busy:
+    jobs = (job for one in sessions for job in (one.trainer, one.chooser, one.scorer))
+    if any(job.busy for job in jobs):
         # A thread in the middle of its work would hold up the end, or crash in it.
         loop.close()
         sys.stdout.flush()
@@ -364,16 +401,16 @@ def _ask(loop, pool, words, options):
     return status
 
 
-def _say_goodbye(loop, pool, session, trained):
+def _say_goodbye(loop, pool, sessions, trained):
     """Write the answers, say what there is; return whether they could be written."""
     from ._folder import replace_answers
 
-    if session.pace.n:
-        say(session.report() + "\n")
-    n, n_all = session.n_given, session.n_all
+    if any(one.pace.n for one in sessions):
+        say(sessions[0].report() + "\n")
+    n, n_all = sum(one.n_given for one in sessions), len(loop.answers())
     say(f"Answers and skips: {n} in this session, {n_all} in all; saved.")
     written = True
-    if session.n_all:
+    if n_all:
         try:
             replace_answers(loop, pool)
             say(f"Answers: {loop.folder / 'labels.csv'}")

@@ -2,11 +2,11 @@
 
 from ...exceptions import DamagedLogError, FolderInUseError
 from ..loop import LabelingLoop
+from ..session import Refused, count, note, say
 from . import _export
 from ._export import WORDS
 from ._import import bring_in, compare_answers
 from ._texts import read_texts
-from ._wording import Refused, count, note, say
 from ._written import Written
 
 _SHOWN = 20

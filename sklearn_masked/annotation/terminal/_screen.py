@@ -1,12 +1,10 @@
 """What stands on the screen, as lines of styled text that fit any size."""
 
-import re
 import unicodedata
 
 from prompt_toolkit.utils import get_cwidth
 
-from ..._scripts import has_unspaced
-from ._wording import count
+from ..session import count, marked, pattern
 from ._wrap import clean, fit, wrap_text
 
 # On a very wide screen, the eye would lose the line.
@@ -247,14 +245,14 @@ class Screen:
         text = self.session.texts[question.sample]
         lines = wrap_text(text if text.strip() else "(an empty text)", width)
         hits = self._pattern(question.labels)
-        return [_marked(line, hits) for line in lines]
+        return [_styled(line, hits) for line in lines]
 
     def _pattern(self, labels):
         """Return what finds the words of labels."""
         if labels not in self._hits:
             names = (self.session.loop.label_names[label] for label in labels)
             words = " ".join(self._words.get(name, "") for name in names)
-            self._hits[labels] = _pattern(words)
+            self._hits[labels] = pattern(words)
         return self._hits[labels]
 
     # The lines below it
@@ -317,21 +315,6 @@ def _keys(keys, width):
     return styled
 
 
-def _pattern(words):
-    """Return what finds any of these words: as a whole, where words have spaces."""
-    some = sorted(set(re.findall(r"\w+", words)), key=len, reverse=True)
-    apart = [re.escape(one) for one in some if not has_unspaced(one)]
-    inside = [re.escape(one) for one in some if has_unspaced(one)]
-    parts = [rf"\b(?:{'|'.join(apart)})\b"] * bool(apart) + inside
-    return re.compile("|".join(parts), re.IGNORECASE) if parts else None
-
-
-def _marked(line, hits):
+def _styled(line, hits):
     """Return a line as styled parts, those that match underlined."""
-    if hits is None:
-        return [("", line)]
-    parts, at = [], 0
-    for hit in hits.finditer(line):
-        parts += [("", line[at : hit.start()]), ("class:hit", hit.group())]
-        at = hit.end()
-    return [*parts, ("", line[at:])]
+    return [("class:hit" * is_hit, part) for part, is_hit in marked(line, hits)]

@@ -73,6 +73,9 @@ class Session:
         What to tell first.
     wake : callable, default=None
         Called when something has happened in the background.
+    shared : pair of Background, default=None
+        What trains and what scores, where several sessions share a loop: one of them
+        at a time begins either, and hears of it. None takes two of its own.
     clock : callable, default=time.monotonic
         Returns seconds.
 
@@ -101,6 +104,7 @@ class Session:
         order="label",
         notice="",
         wake=None,
+        shared=None,
         clock=time.monotonic,
     ):
         self.loop, self.texts, self.annotator = loop, texts, annotator
@@ -111,8 +115,8 @@ class Session:
         self.marked = set()
         self._clock = clock
         self.pace = Pace(clock)
-        self.chooser, self.trainer = Background(wake), Background(wake)
-        self.scorer = Background(wake)
+        self.chooser = Background(wake)
+        self.trainer, self.scorer = shared or (Background(wake), Background(wake))
         self._n_scored = 0  # labeled cells of the last scores
         self._questions, self._n_asked, self._last_label = [], 0, None
         self.message = "One key answers, and the answer is saved at once. ? shows help."
@@ -124,7 +128,6 @@ class Session:
         # Answers and skips of this session that stand, and by how many they changed.
         self.n_given, self._n_before, self._n_change = 0, len(loop.answers()), 0
         self._n_untrained = self._untrained()
-        self._n_training = 0
         self._shown_at = clock()
         self._choose()
 
@@ -408,16 +411,15 @@ class Session:
         if self.question is None and self.chooser.busy:
             return "choosing the next questions"
         if self.trainer.busy:
-            return f"training on {count(self._n_training, 'answer')}"
+            return f"training on {count(self.trainer.about, 'answer')}"
         return ""
 
     def train(self):
         """Begin to train a model on the answers so far, unless one is in training."""
         if self.trainer.busy or not self.loop.labels.n_cells:
             return
-        self._n_training = self.loop.labels.n_cells
         self._n_untrained = 0
-        self.trainer.start(self.loop.fit)
+        self.trainer.start(self.loop.fit, about=self.loop.labels.n_cells)
 
     def _score(self):
         """Begin to score the answers, if there are enough more than the last time.
@@ -460,7 +462,7 @@ class Session:
         if done.error is None:
             # What went wrong meanwhile is the more urgent to read.
             if not self.notice or self._is_good_news:
-                learned_from = count(self._n_training, "answer")
+                learned_from = count(self.trainer.about, "answer")
                 self._notify(f"The model has learned from {learned_from}.", True)
             self._score()
         else:
@@ -508,7 +510,7 @@ class Session:
             while self.trainer.busy or self.needs_training:
                 if not self.trainer.busy:
                     self.train()
-                n_answers = count(self._n_training, "answer")
+                n_answers = count(self.trainer.about, "answer")
                 say(
                     f"Training on {n_answers}... (Ctrl-C leaves it; the answers are "
                     "safe)"

@@ -21,10 +21,15 @@ class Background:
     ----------
     wake : callable, default=None
         Called without arguments, in the thread, when a job is done.
+
+    Attributes
+    ----------
+    about : object
+        What was said of the last job when it was started.
     """
 
     def __init__(self, wake=None):
-        self.wake = wake
+        self.wake, self.about = wake, None
         self._thread = None
         self._done = SimpleQueue()
 
@@ -33,8 +38,8 @@ class Background:
         """Whether a job is running, or what became of it was not taken yet."""
         return self._thread is not None
 
-    def start(self, job):
-        """Start a job, a callable without arguments.
+    def start(self, job, about=None):
+        """Start a job, a callable without arguments; `about` is kept.
 
         Raises
         ------
@@ -43,6 +48,7 @@ class Background:
         """
         if self.busy:
             raise RuntimeError("A job is running already; take what became of it.")
+        self.about = about
         self._thread = threading.Thread(target=self._run, args=(job,), daemon=True)
         self._thread.start()
 

@@ -26,10 +26,11 @@ __all__: list[str] = [
     "PriorShiftWarning",
     "RareLabelWarning",
     "RefitThresholdWarning",
+    "ReversedScoresWarning",
     "RowOrderWarning",
+    "SamplesSetAsideWarning",
     "ServedFileError",
     "SolverFallbackWarning",
-    "SamplesSetAsideWarning",
     "TornAnswerWarning",
     "UnknownSeedWarning",
     "UnlabeledLabelWarning",
@@ -104,6 +105,10 @@ class IgnoredWeightsWarning(UserWarning):
 
 class PooledCalibrationWarning(UserWarning):
     """Labels with too few cells are calibrated by the map of all labels together."""
+
+
+class ReversedScoresWarning(UserWarning):
+    """Left-out cells of labels are ranked backwards: calibration reverses the order."""
 
 
 class FallbackThresholdWarning(UserWarning):

@@ -31,6 +31,7 @@ from sklearn_masked.calibration import MaskedCalibratedClassifierCV
 from sklearn_masked.exceptions import (
     IgnoredWeightsWarning,
     PooledCalibrationWarning,
+    ReversedScoresWarning,
     UnlabeledLabelWarning,
 )
 from sklearn_masked.labels import MaskedLabels
@@ -274,6 +275,25 @@ def test_rare_labels_have_the_pooled_map_and_one_warning_says_so():
     for label in (1, 2):
         want = pooled.predict_proba(scores[:, [label]])[:, 1]
         np.testing.assert_allclose(clf.predict_proba(X)[:, label], want, atol=1e-6)
+
+
+def test_a_map_that_reverses_the_order_of_a_label_is_told():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 3))
+    Y = (X > rng.normal(size=X.shape)).astype(float)
+    base = FrozenEstimator(separate().fit(X, Y))
+    Y[:, 2] = 1 - Y[:, 2]  # somebody took yes for no
+    Y[rng.random(Y.shape) < 0.3] = np.nan
+    clf = MaskedCalibratedClassifierCV(base)
+    with pytest.warns(ReversedScoresWarning) as record:
+        clf.fit(X, Y)
+    assert [str(warning.message) for warning in record] == [
+        "Left-out cells are ranked backwards, and calibration reverses the order of "
+        "the scores, for label 2. Look at its labels; of few cells it is chance: raise "
+        "`min_positive` to calibrate it with all labels together."
+    ]
+    for method in ("isotonic", "temperature"):  # these never do
+        clf.set_params(method=method).fit(X, Y)
 
 
 class IdentityScore(GaussianNB):

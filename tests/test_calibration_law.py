@@ -22,11 +22,17 @@ from sklearn_masked.calibration import (
 from sklearn_masked.exceptions import (
     FallbackThresholdWarning,
     PooledCalibrationWarning,
+    ReversedScoresWarning,
     UnscoredLabelsWarning,
 )
 from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
 
-FEW_CELLS = (PooledCalibrationWarning, FallbackThresholdWarning, UnscoredLabelsWarning)
+FEW_CELLS = (
+    PooledCalibrationWarning,
+    ReversedScoresWarning,
+    FallbackThresholdWarning,
+    UnscoredLabelsWarning,
+)
 GRID = np.linspace(-4, 4, 9)
 
 

@@ -304,6 +304,7 @@ BASES = {
     "ignore::sklearn_masked.exceptions.PooledCalibrationWarning"
 )
 @pytest.mark.filterwarnings("ignore::sklearn_masked.exceptions.RefitThresholdWarning")
+@pytest.mark.filterwarnings("ignore::sklearn_masked.exceptions.ReversedScoresWarning")
 @pytest.mark.filterwarnings(
     "ignore::sklearn_masked.exceptions.FallbackThresholdWarning"
 )

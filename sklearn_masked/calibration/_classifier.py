@@ -19,7 +19,7 @@ from .._meta import MaskedMetaClassifier
 from .._rows import count_rows
 from .._targets import check_same_labels, encode_target, shown_labels
 from .._typing import LabelsLike, MatrixLike, PerLabel, Weights
-from ..exceptions import PooledCalibrationWarning
+from ..exceptions import PooledCalibrationWarning, ReversedScoresWarning
 from ..labels.names import check_same_features, check_same_rows
 from ..labels.per_label import read_per_label
 from ..metrics.cells import score_cells
@@ -229,6 +229,9 @@ default=None
         PooledCalibrationWarning
             If labels have too few cells for a map of their own; one warning, which
             names at most ten.
+        ReversedScoresWarning
+            If the left-out cells of labels are ranked backwards, so that their sigmoid
+            maps reverse the order of their scores; one warning, likewise.
         IgnoredWeightsWarning
             If there is `sample_weight` and the estimator takes none.
         """
@@ -242,6 +245,8 @@ default=None
         if pooled.any():
             self._warn_pooled(pooled, task.labels.label_names)
         pairs = [pair for pair, _ in pairs]
+        if self.method == "sigmoid":
+            self._warn_reversed(pairs, task.labels.label_names)
         share = smoothed_share(*task.totals())
         return self._adopt(
             task,
@@ -413,6 +418,20 @@ default=None
             PooledCalibrationWarning,
             stacklevel=3,
         )
+
+    def _warn_reversed(self, pairs, label_names):
+        told = [[each.reverses_ for each in pair.calibrators] for pair in pairs]
+        is_reversed = np.any(told, axis=0)
+        if is_reversed.any():
+            warnings.warn(
+                "Left-out cells are ranked backwards, and calibration reverses the "
+                "order of the scores, for label "
+                f"{shown_labels(is_reversed, label_names)}. Look at its labels; of few "
+                "cells it is chance: raise `min_positive` to calibrate it with all "
+                "labels together.",
+                ReversedScoresWarning,
+                stacklevel=3,
+            )
 
     def _calibrated(self, X):
         """Return probabilities before the shift, shape (n_samples, n_labels)."""

@@ -7,6 +7,8 @@ from sklearn.isotonic import IsotonicRegression
 
 # Scores above this are scaled before Platt's fit, as scikit-learn does it.
 _LARGE = 30
+# Logits that fall by more than this over the scores reverse their order.
+_FALL = 0.01
 # Added to probabilities before their logarithm, as scikit-learn does it.
 _TINY = 1e-12
 
@@ -42,6 +44,7 @@ class SigmoidMap:
             options={"gtol": 1e-6, "ftol": 64 * np.finfo(float).eps},
         )
         self.a_, self.b_ = found.x[0] / scale, found.x[1]
+        self.reverses_ = bool(self.a_ * np.ptp(scores) > _FALL)
         return self
 
     def predict(self, scores):

@@ -12,8 +12,14 @@ from skorch.utils import to_tensor
 
 from ..nn._batches import concatenated_ranges, model_input
 from ..nn.sdca._batches import cell_digests
-from ..nn.sdca._calibration import base_log_odds, held_out_margins, platt_lines
+from ..nn.sdca._calibration import (
+    base_log_odds,
+    held_out_margins,
+    margins_of,
+    platt_lines,
+)
 from . import _net
+from ._new_labels import padded
 
 # Held-out cells, and digests of training cells, that are kept for later calls: 44 KB of
 # a saved model at most.
@@ -55,30 +61,34 @@ def _fit_lines(estimator, data, batches, prior):
     if known is None:
         n_scores = 0 if prior is None else prior.n_scores
         known = _nothing_known(solver, data.mean_loss_weight, n_scores)
+    n_known = len(known["totals"][0])
     digests = _digests(data.targets.labeled, data.train)
     totals = [
-        before + total.cpu().numpy() / known["unit"]
+        padded(before, estimator.n_labels_) + total.cpu().numpy() / known["unit"]
         for before, total in zip(known["totals"], solver.totals(), strict=True)
     ]
-    if _were_seen(digests, known["digests"]):
-        n_new = 0
-        growth = _growth(solver) ** min(len(digests) / known["n_seen"], 1.0)
-        cells = known["cells"].copy()
+    cells, n_new = known["cells"].copy(), len(digests)
+    if prior is not None and len(cells) < 5 + prior.n_scores:
+        # Of labels that nothing described; those that joined are.
+        cells = np.pad(cells, ((0, prior.n_scores), (0, 0)))
+    first = 0 if not known["n_seen"] else n_known
+    is_new = solver.label >= first
+    were_seen = _were_seen(digests, known["digests"])
+    if were_seen:
+        n_new = int(is_new.sum())
+        growth = _growth(solver, ~is_new) ** min(len(digests) / known["n_seen"], 1.0)
         cells[0] *= growth
+    if data.stops and not were_seen:
+        # The validation rows were held out already, and chose the weights.
+        parts, rows = _validation_cells(estimator, data.valid)
+        is_counted, X = False, data.valid.X
     else:
-        n_new = len(digests)
-        if data.stops:
-            # The validation rows were held out already, and chose the weights.
-            parts, rows = _validation_cells(estimator, data.valid)
-            is_counted, X = False, data.valid.X
-        else:
-            first = not known["n_seen"]
-            parts, rows = _unseen_cells(solver, data.train, batches, first)
-            is_counted, X = True, data.X
-        found = _as_cells(parts, totals, known["unit"], is_counted)
-        if prior is not None:
-            found = prior.with_scores(found, estimator.net_.module_, X, rows)
-        cells = np.concatenate([known["cells"], found], axis=1)
+        parts, rows = _unseen_cells(solver, data.train, batches, is_new, were_seen)
+        is_counted, X = True, data.X
+    found = _as_cells(parts, totals, known["unit"], is_counted)
+    if prior is not None:
+        found = prior.with_scores(found, estimator.net_.module_, X, rows)
+    cells = np.concatenate([cells, found], axis=1)
     told = cells[:5] if prior is None else prior.learn(cells, estimator.n_labels_)
     if estimator.calibrate:
         _set_lines(estimator.net_, told, totals)
@@ -97,13 +107,6 @@ def _held_out_size(net, n_rows):
     """Return the number of rows per batch of the held-out folds."""
     size = n_rows if net.batch_size == -1 else net.batch_size
     return max(min(size, -(-n_rows // _FEWEST_BATCHES)), 1)
-
-
-def _cell_parts(solver, held_out):
-    """Return logit, bias, target, label and weight of the held-out cells."""
-    margin, bias, cells, _ = held_out
-    weight = solver.cell_C[cells] / solver.C
-    return margin, bias, solver.target[cells], solver.label[cells], weight
 
 
 def _nothing_known(solver, unit, n_scores):
@@ -135,29 +138,39 @@ def _were_seen(digests, known):
     return bool(len(asked)) and np.isin(asked, known).mean() > 0.5
 
 
-def _growth(solver):
+def _growth(solver, cells):
     """Return how much longer this training made what rows add to its cells' logits.
 
     The cells of a small call, each of which sees mostly itself, say little of others:
     the caller lets growth count by the share of all cells that these are.
     """
-    before = float(solver.row_terms.square().mean().sqrt())
-    return solver.row_rms() / before if before > 0 else 1.0
+    before = float(solver.row_terms[cells].square().mean().sqrt())
+    return solver.row_rms(cells) / before if before > 0 else 1.0
 
 
-def _unseen_cells(solver, train, batches, first):
+def _unseen_cells(solver, train, batches, is_new, were_seen):
     """Return logit, bias, target, label and weight of cells not learned from.
 
-    And the row of X that each of them stands in.
+    And the row of X that each of them stands in. Cells of new labels are held out; the
+    model as it was before tells the logits of others, unless these `were_seen`.
     """
-    rows = train.rows[solver.row_of_cell]
-    if first:
+    held_out = margins_of(solver, [])
+    if is_new.any():
         # Logits after one epoch are up to 5 % longer than after two: the lines change
         # little by it.
         held_out = held_out_margins(solver, batches, n_more=1)
-        return _cell_parts(solver, held_out), rows[held_out.cells.cpu().numpy()]
-    zeros, weight = torch.zeros_like(solver.row_terms), solver.cell_C / solver.C
-    return (solver.row_terms, zeros, solver.target, solver.label, weight), rows
+    kept = is_new[held_out.cells]
+    cells, margin, base = (
+        part[kept] for part in (held_out.cells, held_out.margin, held_out.base)
+    )
+    if not (were_seen or is_new.all()):
+        others = torch.nonzero(~is_new)[:, 0]
+        cells = torch.cat([cells, others])
+        margin = torch.cat([margin, solver.row_terms[others]])
+        base = torch.cat([base, margin.new_zeros(len(others))])
+    weight = solver.cell_C[cells] / solver.C
+    parts = margin, base, solver.target[cells], solver.label[cells], weight
+    return parts, train.rows[solver.row_of_cell][cells.cpu().numpy()]
 
 
 def _as_cells(parts, totals, unit, is_counted):

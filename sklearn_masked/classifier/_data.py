@@ -17,7 +17,11 @@ from . import _net
 from ._select_penalty import USUAL, Penalty, given_penalty
 from ._select_representation import embedding_dim
 from ._solvers import DUAL, check_params, learning_rate, solver_of
-from ._weak_negatives import settle_unlabeled_weight, with_weak_negatives
+from ._weak_negatives import (
+    expected_totals,
+    settle_unlabeled_weight,
+    with_weak_negatives,
+)
 
 # Labels that store what is not negative are turned into cells up to this number.
 _MOST_CELLS = 1 << 22
@@ -184,6 +188,25 @@ def _sizes(estimator, data):
         max_epochs = max(SIZES.epochs, -(-steps // n_batches))
     lr = learning_rate(estimator)
     return {"lr": lr, "batch_size": batch_size, "max_epochs": max_epochs}
+
+
+def start_biases(estimator, data):
+    """Return the smoothed log-odds of each label by its cells of this call.
+
+    They are drawn to the rate of all labels together, of earlier calls too.
+    """
+    totals, known = data.targets.totals(), data.targets.labeled.totals()
+    if estimator._unlabeled_weight:
+        totals = expected_totals(data.targets, estimator._unlabeled_weight)
+    positive, negative = (total / data.mean_weight for total in totals)
+    seen = estimator._n_positive, estimator._n_negative
+    n_positive, n_negative = (
+        now.sum() + (all_.sum() - own.sum()) / data.mean_weight
+        for now, all_, own in zip((positive, negative), seen, known, strict=True)
+    )
+    pooled = (n_positive + 0.5) / (n_positive + n_negative + 1)
+    prior = (positive + pooled) / (positive + negative + 1)
+    return np.log(prior / (1 - prior)).astype(np.float32)
 
 
 def make_targets(labels, sample_weight):

@@ -132,7 +132,8 @@ class DescribedLabelsClassifier(
         Parameters
         ----------
         X, y, sample_weight
-            As in `fit`.
+            As in `fit`. New labels join by name, after those that are known; their
+            words are those that `descriptions` has by then.
         classes : array-like, default=None
             For 1-D y, the two values; needed at the first call.
 
@@ -146,8 +147,16 @@ class DescribedLabelsClassifier(
         check_y_given(self, y)
         head, (name, last) = self.estimator_[:-1], self.estimator_.steps[-1]
         last = scratch_of(last)  # to train on; fits replace what is fitted
-        last.partial_fit(head.transform(X), y, **_weights(sample_weight), **known)
-        return self._adopt(Pipeline([*head.steps, (name, last)]))
+        fit, rows = last.partial_fit, head.transform(X)
+        words = self._joined_words(X, y)
+        if words is not None:
+            parameter, n_known = _check_steps(self.estimator), len(self._described)
+            before = last.get_params()[parameter]
+            more = self._features(head, X, rows, words)[n_known:]
+            stack = sp.vstack if sp.issparse(more) else np.vstack
+            last.set_params(**{parameter: stack([before, more])})
+        fit(rows, y, **_weights(sample_weight), **known)
+        return self._adopt(Pipeline([*head.steps, (name, last)]), words)
 
     def _fit(self, X, y, sample_weight, method, classes):
         name = _check_steps(self.estimator)
@@ -162,14 +171,35 @@ class DescribedLabelsClassifier(
         step, last = self.estimator.steps[-1]
         last = clone(last).set_params(**{name: features})
         getattr(last, method)(rows, y, **_weights(sample_weight), **classes)
-        return self._adopt(Pipeline([*head.steps, (step, last)]))
+        return self._adopt(Pipeline([*head.steps, (step, last)]), words)
 
-    def _adopt(self, pipeline):
+    def _adopt(self, pipeline, words):
         fitted, last = scratch_of(self), pipeline[-1]
+        if words is not None:
+            fitted._described = words
         fitted.estimator_ = pipeline
         for name in ("classes_", "n_labels_", "label_names_", "_one_dimensional"):
             setattr(fitted, name, getattr(last, name))
         return take_over(self, vars(fitted))
+
+    def _joined_words(self, X, y):
+        """Return the words of all labels where y has new ones, else None."""
+        if is_binary(y):
+            return None
+        labels = encode_target(y, count_rows(X), accept_soft=True).labels
+        if labels.n_labels <= self.n_labels_ or labels.label_names is None:
+            return None  # the classifier says what is wrong, if anything is
+        words = self._words(X, y)
+        for name, now, was in zip(
+            labels.label_names, words, self._described, strict=False
+        ):
+            if now != was:
+                raise ValueError(
+                    f"`descriptions` must keep the words of label {name!r}, which the "
+                    f"model was fitted with, {was!r}; got {now!r}. Only new labels "
+                    "may get words; to change others call fit."
+                )
+        return words
 
     def _words(self, X, y):
         """Return the words of each label of y, in its order."""

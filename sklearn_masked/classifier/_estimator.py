@@ -31,6 +31,7 @@ from ._label_prior import (
     rated_labels,
     warn_assumed_rate,
 )
+from ._new_labels import admit_new_labels
 from ._prediction import PredictionMixin
 from ._solvers import is_net_param, refuse_instances
 
@@ -498,8 +499,9 @@ default=None
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             More rows.
         y : as in `fit`
-            Their labels. The first call fixes the number of labels. A batch may
-            lack a class, or any labeled cell.
+            Their labels. A batch may lack a class, or any labeled cell. The labels are
+            those of the first call; new ones join if all have names, and the new names
+            follow those that the model knows.
         classes : array-like, default=None
             For 1-D y, the two values; needed at the first call.
         sample_weight : array-like, default=None
@@ -556,13 +558,15 @@ default=None
                     f"{list(classes)}."
                 )
         target = encode_target(y, X.shape[0], classes=known, accept_soft=True)
+        joined = False
         if first:
             self._set_labels(target)
         else:
+            joined = admit_new_labels(self, target)
             check_same_labels(target, self, sample_weight)
             X = in_form(X, getattr(self.net_.module_, "takes_sparse", None))
         is_told = self.label_features is not None or self.base_rates is not None
-        self._label_prior = make_prior(self, X, first) if is_told else None
+        self._label_prior = make_prior(self, X, first, joined) if is_told else None
         return X, target, _data.make_targets(target.labels, sample_weight)
 
     def _known_classes(self):

@@ -14,12 +14,12 @@ from ..nn.model._scaling import feature_scales
 from ..nn.sdca import SDCASolver
 from ..nn.sgd._optim import replace_parameter
 from ._calibrate import calibrate
-from ._data import prepare
+from ._data import prepare, start_biases
 from ._label_prior import apply_prior
 from ._net import init_net, threads_for
+from ._new_labels import join_labels
 from ._select_representation import scale_power, select_representation, taken
 from ._solvers import AUTO, DUAL, reads, settled_params
-from ._weak_negatives import expected_totals
 
 # Held by a fit that draws from torch's global generators.
 _GLOBAL_GENERATORS = threading.RLock()
@@ -48,6 +48,7 @@ def fit(estimator, X, targets, *, first, whole):
         if first and estimator.module is None:
             init_model(estimator, data)
             select_representation(estimator, data)
+        join_labels(estimator, data)
         make_solver(estimator, data)
         run(estimator, data)
         if data.solver == DUAL:
@@ -93,13 +94,7 @@ def init_model(estimator, data):
     power = scale_power(estimator, data.scales, data.penalty.idf_power)
     generator = torch.Generator().manual_seed(data.seed)
     module.init_from_data(data.X, power, data.scales, generator)
-    totals = data.targets.totals()
-    if estimator._unlabeled_weight:
-        totals = expected_totals(data.targets, estimator._unlabeled_weight)
-    positive, negative = (total / data.mean_weight for total in totals)
-    pooled = (positive.sum() + 0.5) / (positive.sum() + negative.sum() + 1)
-    prior = (positive + pooled) / (positive + negative + 1)
-    bias = torch.from_numpy(np.log(prior / (1 - prior)).astype(np.float32))
+    bias = torch.from_numpy(start_biases(estimator, data))
     module.bias.data.copy_(bias)
 
 

@@ -225,6 +225,13 @@ class LabelPrior:
             self.scores = LabelScores(module, X, self.features)
         self.features = None
 
+    def join(self, module, X):
+        """Give scores to labels that joined, and write them as those of others are."""
+        if self.features is not None and self.scores is not None:
+            n_known = len(self.scores.is_described)
+            self.scores = self.scores.joined(module, X, self.features)
+            self.scores.from_label(n_known).add_to(module, self.written)
+
     def with_scores(self, cells, module, X, rows):
         """Return held-out cells with their scores, and without what those add to them.
 
@@ -337,8 +344,10 @@ def assumed_rate(n_positive, n_negative):
     return 1 / max(len(n_positive), 2)
 
 
-def make_prior(estimator, X, first):
+def make_prior(estimator, X, first, joined=False):
     """Return the prior that the parameters ask for, or the fitted one that goes on.
+
+    Where labels `joined`, the features are those of all labels.
 
     Raises
     ------
@@ -346,11 +355,13 @@ def make_prior(estimator, X, first):
         If `label_features` or `base_rates` cannot be read or do not fit X and y.
     """
     rates = check_base_rates(estimator)
+    features = check_label_features(estimator, X) if first or joined else None
     if first or estimator._label_prior is None:
-        features = check_label_features(estimator, X) if first else None
         return LabelPrior(features, rates)
     prior = copy.copy(estimator._label_prior)
     prior.rates = rates
+    if features is not None:
+        prior.features, prior.is_described = features, described(features)
     return prior
 
 

@@ -4,6 +4,8 @@ Both are linear in what the module computes of a row, so that any amount of them
 added to its weights.
 """
 
+import copy
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -110,6 +112,24 @@ class LabelScores:
         total[self.is_described] = own
         moments = (own @ mean).mean(), np.sum((own @ second) * own) / max(len(own), 1)
         return total.astype(np.float32), *_mean_and_scale(*moments)
+
+    def joined(self, module, X, features):
+        """Return the scores of these labels and of more, the last rows of `features`.
+
+        The scores of these labels, and the scale of all, stay as they are.
+        """
+        scores = LabelScores(module, X, features)
+        scores.center, scores.mean, scores.scale = self.center, self.mean, self.scale
+        scores.embedded[: len(self.embedded)] = self.embedded
+        return scores
+
+    def from_label(self, first):
+        """Return the scores of the labels from this position on; others have none."""
+        scores, kept = copy.copy(self), np.arange(len(self.is_described)) >= first
+        scores.is_described = self.is_described & kept
+        scores.embedded = self.embedded * kept[:, None]
+        scores.features = _unit_rows(self.features, scores.is_described)
+        return scores
 
     def of_cells(self, module, X, rows, labels):
         """Return the scores of these cells, before their mean is taken off.

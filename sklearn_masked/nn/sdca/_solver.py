@@ -395,9 +395,9 @@ class SDCASolver:
         return positive, zeros.index_add(0, self.label, weight)
 
     @torch.no_grad()
-    def row_rms(self):
-        """Return the root mean square of what rows add to the cells' logits."""
-        return float(self._row_terms().square().mean().sqrt())
+    def row_rms(self, cells=slice(None)):
+        """Return the root mean square of what rows add to some cells' logits."""
+        return float(self._row_terms()[cells].square().mean().sqrt())
 
     def _row_terms(self):
         """Return what rows add to the cells' logits, beside the biases."""

@@ -153,8 +153,10 @@ class DescribedLabelsClassifier(
             parameter, n_known = _check_steps(self.estimator), len(self._described)
             before = last.get_params()[parameter]
             more = self._features(head, X, rows, words)[n_known:]
-            stack = sp.vstack if sp.issparse(more) else np.vstack
-            last.set_params(**{parameter: stack([before, more])})
+            both = before, more
+            are_sparse = sp.issparse(more)
+            both = sp.vstack(both, format="csr") if are_sparse else np.vstack(both)
+            last.set_params(**{parameter: both})
         fit(rows, y, **_weights(sample_weight), **known)
         return self._adopt(Pipeline([*head.steps, (name, last)]), words)
 

@@ -10,7 +10,7 @@ from sklearn_masked.classifier._select_penalty import (
     LeftOutRanks,
     Penalty,
     _mean,
-    _weights,
+    candidate_weights,
     draw_cells,
 )
 from sklearn_masked.metrics import masked_average_precision_score
@@ -102,12 +102,12 @@ def test_elsewhere_they_are_the_usual_ones(case):
 
 def test_weights_are_the_odds_of_being_the_best():
     scores = np.array([[3.0, 2.0, 4.0], [2.0, 2.5, 2.0], [np.nan, 0.0, 0.0]])
-    assert _weights(scores).tolist() == [1, 0, 0]  # two labels tell nothing
-    first = _weights(scores[:2])
+    assert candidate_weights(scores).tolist() == [1, 0, 0]  # two labels tell nothing
+    first = candidate_weights(scores[:2])
     behind = scores[1] - scores[0]
     odds = np.exp(behind.mean() / (behind.std(ddof=1) / np.sqrt(3)))
     np.testing.assert_allclose(first, [1 / (1 + odds), odds / (1 + odds)])
-    np.testing.assert_allclose(_weights(np.ones((4, 5))), 0.25)
+    np.testing.assert_allclose(candidate_weights(np.ones((4, 5))), 0.25)
     mean = _mean([Penalty(0, 0.2, 1), Penalty(1, 0.4, 100)], np.array([0.5, 0.5]))
     np.testing.assert_allclose(mean, [0.5, 0.3, 10])
 

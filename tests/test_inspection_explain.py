@@ -38,6 +38,8 @@ def problem(sparse, seed=0):
     if sparse:
         X = np.abs(X) * (rng.random(X.shape) < 0.4)
         X[0] = 0
+    if sparse == "blocks":
+        X[:, 8:] = rng.normal(size=(N_ROWS, 4))
     scores = (X - X.mean(axis=0)) @ rng.normal(size=(N_FEATURES, N_LABELS))
     y = (scores > 0).astype(float)
     y[rng.random(y.shape) < 0.4] = np.nan
@@ -68,6 +70,8 @@ MODELS = {
     "dense, all paths": (EVERYTHING, False, False),
     "dense, described": ({"label_features": True}, False, False),
     "dense, not centered": ({"std_power": None}, False, False),
+    "blocks": ({"label_correlation": 0}, "blocks", False),
+    "blocks, all paths": ({"label_correlation": 0.3}, "blocks", True),
     "separate": (
         {"interactions": 0, "label_correlation": 0, "shared_weight": 0},
         True,
@@ -136,7 +140,8 @@ def by_loops(model, x):
         rest = 0.0
         if "quadratic.weight" in state:
             Q = state["quadratic.weight"][label]
-            rest += np.sqrt(state["interactions"]) * (z / length) @ Q @ (z / length)
+            paired = z[-len(Q) :] / (np.linalg.norm(z[-len(Q) :]) or 1.0)
+            rest += np.sqrt(state["interactions"]) * paired @ Q @ paired
         if len(state["row_length_scale"]):
             mean, std = state["row_length_scale"]
             count = (np.log1p(np.count_nonzero(x)) - mean) / std
@@ -454,6 +459,8 @@ WRAPPED = {
 }
 
 
+# Of few left-out cells some are ranked backwards by chance.
+@pytest.mark.filterwarnings("ignore::sklearn_masked.exceptions.ReversedScoresWarning")
 @pytest.mark.parametrize("name", WRAPPED)
 def test_wrappers_are_explained_in_the_log_odds_that_they_predict(name):
     X, y = problem(False)

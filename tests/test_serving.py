@@ -82,6 +82,14 @@ def counts(n_samples=120, n_features=40, ones=False, seed=0):
     return X, y
 
 
+def blocks(seed=0):
+    """Return a sparse block beside a dense one, and labels that both tell."""
+    X, y = counts(seed=seed)
+    dense = np.random.default_rng(seed).normal(2, size=(X.shape[0], 5))
+    y = np.where(dense[:, :3] > 3, np.where(np.isnan(y), y, 1), y)
+    return sp.csr_array(sp.hstack([X, dense])), y
+
+
 def masked(**params):
     return MaskedMultiLabelClassifier(random_state=0, device="cpu", **params)
 
@@ -113,6 +121,8 @@ NETS = {
     "sparse X": (counts, {}),
     "sparse X, pairs": (counts, {"interactions": 0.5}),
     "sparse X, correlated": (counts, {"label_correlation": 0.4}),
+    "blocks": (blocks, {}),
+    "blocks, correlated": (blocks, {"label_correlation": 0.4}),
     "direct alone": (counts, {"shared_weight": 0, "interactions": 0}),
     "not calibrated": (counts, {"calibrate": False}),
     "optimizer": (counts, {"optimizer": "Adam", "max_epochs": 2}),

@@ -9,11 +9,13 @@ from sklearn.utils import check_random_state
 from .._targets import check_same_labels, encode_target
 from ..labels import cell_weights, check_sample_weight
 from ..nn._batches import CellDataset, CellTargets
+from ..nn.model._blocks import BlockScales
 from ..nn.model._scaling import RarityScales, SpreadScales
 from ..nn.sdca import SDCADataset
 from ..nn.sdca._batches import grouped_permutation
 from ..nn.sgd._losses import MaskedBCEWithLogitsLoss
 from . import _net
+from ._feature_blocks import FeatureBlocks, feature_blocks
 from ._select_penalty import USUAL, Penalty, given_penalty
 from ._select_representation import embedding_dim
 from ._solvers import DUAL, check_params, learning_rate, solver_of
@@ -94,8 +96,10 @@ class FitData:
         `idf_power`, `shared_weight` and C for cells of mean weight 1.
     mean_weight, mean_loss_weight : float
         Mean weight of the labeled cells, and of it times `label_weight`.
-    scales : RarityScales, SpreadScales or None
+    scales : RarityScales, SpreadScales, BlockScales or None
         Of the columns of X; for the default module alone.
+    blocks : FeatureBlocks or None
+        Of the columns of X, where there are several; for the first call alone.
     """
 
     X: object
@@ -113,7 +117,8 @@ class FitData:
     penalty: Penalty = USUAL
     mean_weight: float = 1.0
     mean_loss_weight: float = 1.0
-    scales: RarityScales | SpreadScales | None = None
+    scales: RarityScales | SpreadScales | BlockScales | None = None
+    blocks: FeatureBlocks | None = None
 
 
 def prepare(estimator, X, targets, *, first, whole):
@@ -138,7 +143,9 @@ def prepare(estimator, X, targets, *, first, whole):
     data.train, data.valid = _split(estimator, data)
     data.sizes = _sizes(estimator, data)
     data.embedding_dim = estimator.embedding_dim
-    if solver == DUAL:
+    if first and estimator.module is None:
+        data.blocks = feature_blocks(estimator, X, targets, with_pairs=solver == DUAL)
+    if data.blocks is None and solver == DUAL:
         data.embedding_dim = embedding_dim(estimator, X, targets)
     data.penalty = given_penalty(estimator)
     data.mean_weight = _net.mean_weight(estimator, targets)

@@ -1,5 +1,6 @@
 """The estimator: from X and a half-empty label matrix to probabilities."""
 
+from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
@@ -50,7 +51,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
     The parameters are, in their order:
 
     - of the default model: `embedding_dim`, `shared_weight`, `label_correlation`,
-      `interactions`; of its features: `idf_power`, `std_power`;
+      `interactions`; of its features: `idf_power`, `std_power`, `feature_blocks`;
     - of its penalty and the scale of its output: `C`, `calibrate`;
     - what is known of labels without cells: `label_features`, `base_rates`;
     - another model or loss: `module`, `criterion`;
@@ -84,8 +85,9 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         of its embedding's dimensions have instead of its features: the logits become
         a polynomial of degree 2. It helps where features mean something only together,
         as in fingerprints of molecules, images and most arrays; texts rarely need it.
-        "auto" is 0.5 for an array, and for a sparse X whose stored values are all
-        equal, as those of fingerprints are, with at most 2 ** 20 (feature, label)
+        "auto" is 0.5 for an array or a dense block of features, and for a sparse X, or
+        block, whose stored values are all equal, as those of fingerprints are, with at
+        most 2 ** 20 (feature, label)
         pairs and 1,000 labeled cells or more; else 0. It is 0 where the number of
         weights,
         ``n_labels * min(2 * embedding_dim, n_features) ** 2``, is above 2 ** 24.
@@ -96,16 +98,28 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         For X that is an array: its columns are centered, standardized for the shared
         path, and divided by this power of their standard deviation on the direct path;
         None takes them as they are. A sparse X is never centered.
+    feature_blocks : mapping, "auto" or None, default="auto"
+        Blocks of columns of X, taken as sparse, that are of different kinds, such as
+        words beside sentence embeddings: ``{name: columns}``, a slice or an array
+        of positions or booleans, each column once, as `output_indices_` of a
+        :class:`~sklearn.compose.ColumnTransformer` has them. Each block has its own
+        scales, dimensions of the embedding and, if it is dense or of bits,
+        interactions. Its share of a row's squared length is at first such that inner
+        products of two rows vary alike in each block; `fit` without a label correlation
+        takes a mean over five multiples of it, weighted as the candidates of `C` are.
+        "auto" takes columns of a sparse X that are stored in at least nine of ten rows
+        and have values of both signs as one block, the others as another; None takes X
+        as one.
     C : float or "auto", default="auto"
         Inverse strength of the penalty on the weights, as in
         :class:`sklearn.linear_model.LogisticRegression`; must be above 0. Rows are
         scaled to length 1 in the quadratic mean first. "auto" is relative to the mean
         weight of the labeled cells, so that a factor on all weights changes nothing,
         and, as `idf_power` and `shared_weight`, a mean over six candidates: of a sparse
-        X without interactions or a label correlation, by how their models rank left-out
-        positives among negatives and rows whose label is unknown. Where fewer than
-        three labels have five cells of each class, for other X, in `partial_fit` and
-        with an optimizer, they are 5, 0.5 and 0.3.
+        X without interactions (but for those of blocks) or a label correlation, by how
+        their models rank left-out positives among negatives and rows whose label is
+        unknown. Where fewer than three labels have five cells of each class, for other
+        X, in `partial_fit` and with an optimizer, they are 5, 0.5 and 0.3.
     calibrate : bool, default=True
         Whether to turn logits into log-odds by a line per label (Platt scaling, pooled
         over labels where cells are few), fitted to the logits of held-out cells. It
@@ -225,11 +239,15 @@ default=None
         Number of epochs run, over all calls.
     auto_params_ : dict
         The value in use of each parameter that can be "auto" and that the solver
-        reads, of the last call: `label_correlation`, `interactions`, `C`, `lr`,
-        `max_epochs`, `batch_size`, `device`. ``set_params(**auto_params_)`` fixes them.
+        reads, of the last call: `label_correlation`, `interactions`, `feature_blocks`,
+        `C`, `lr`, `max_epochs`, `batch_size`, `device`.
+        ``set_params(**auto_params_)`` fixes them.
     label_features_coef_ : array of shape (2,)
         With `label_features`: how many log-odds a standard deviation of each of the two
         scores of a label counts, that of the features and that of the embedding.
+    feature_block_shares_ : dict
+        The share of each block of features in a row's squared length; only where there
+        are several blocks.
     C_ : float
         The inverse strength of the penalty, with dual coordinate ascent.
     net_ : skorch.NeuralNet
@@ -251,11 +269,12 @@ default=None
     list of grids: ``[{"C": [0.5, 5]}, {"optimizer": [Adam], "lr": [0.01, 0.1]}]``.
 
     `partial_fit` and `warm_start` draw the weights towards the model as it is; the
-    embedding, `shared_weight`, `label_correlation`, `interactions`, the C of "auto" and
-    the scaling of the features stay those of the first call. A label's base rate moves
-    by what is new against all cells that it has seen. The output lines of `calibrate`
-    are fitted to the cells of a call before it learns from them; where most of them
-    have been seen by earlier calls, they follow the growth of the logits instead.
+    embedding, `shared_weight`, `label_correlation`, `interactions`, the C of "auto",
+    the blocks of features and their scaling stay those of the first call. A label's
+    base rate moves by what is new against all cells that it has seen. The output lines
+    of `calibrate` are fitted to the cells of a call before it learns from them; where
+    most of them have been seen by earlier calls, they follow the growth of the logits
+    instead.
 
     Predictions in other threads during a fit are those of the model before it. Fits in
     several threads at once are those of one thread; with a `module`, `criterion` or
@@ -295,6 +314,7 @@ default=None
         ],
         "idf_power": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "std_power": [None, Interval(Real, 0, None, closed="left")],
+        "feature_blocks": [None, StrOptions({"auto"}), Mapping],
         "C": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "calibrate": ["boolean"],
         "label_features": [None, "array-like", "sparse matrix"],
@@ -341,6 +361,7 @@ default=None
         interactions: float | Literal["auto"] = "auto",
         idf_power: float | Literal["auto"] = "auto",
         std_power: float | None = 1.0,
+        feature_blocks: Literal["auto"] | Mapping[str, Any] | None = "auto",
         C: float | Literal["auto"] = "auto",
         calibrate: bool = True,
         label_features: MatrixLike = None,
@@ -373,6 +394,7 @@ default=None
         self.interactions = interactions
         self.idf_power = idf_power
         self.std_power = std_power
+        self.feature_blocks = feature_blocks
         self.C = C
         self.calibrate = calibrate
         self.label_features = label_features
@@ -561,6 +583,8 @@ default=None
         joined = False
         if first:
             self._set_labels(target)
+            has_blocks = isinstance(self.feature_blocks, Mapping) and not self.module
+            X = in_form(X, True if has_blocks else None)
         else:
             joined = admit_new_labels(self, target)
             check_same_labels(target, self, sample_weight)

@@ -5,6 +5,7 @@ import threading
 import warnings
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from sklearn.exceptions import ConvergenceWarning
 
@@ -15,6 +16,7 @@ from ..nn.sdca import SDCASolver
 from ..nn.sgd._optim import replace_parameter
 from ._calibrate import calibrate
 from ._data import prepare, start_biases
+from ._feature_blocks import select_shares
 from ._label_prior import apply_prior
 from ._net import init_net, threads_for
 from ._new_labels import join_labels
@@ -48,6 +50,8 @@ def fit(estimator, X, targets, *, first, whole):
         if first and estimator.module is None:
             init_model(estimator, data)
             select_representation(estimator, data)
+            if data.blocks is not None:
+                select_shares(estimator, data)
         join_labels(estimator, data)
         make_solver(estimator, data)
         run(estimator, data)
@@ -90,7 +94,10 @@ def _seeded(estimator, data):
 def init_model(estimator, data):
     """Initialize the default module: scales and embedding by X, biases by counts."""
     module = estimator.net_.module_
-    data.scales = feature_scales(data.X, center=estimator.std_power is not None)
+    if data.blocks is None:
+        data.scales = feature_scales(data.X, center=estimator.std_power is not None)
+    else:
+        data.scales = data.blocks.scales(estimator, data.X)
     power = scale_power(estimator, data.scales, data.penalty.idf_power)
     generator = torch.Generator().manual_seed(data.seed)
     module.init_from_data(data.X, power, data.scales, generator)
@@ -215,7 +222,12 @@ def set_fitted(estimator, data):
     if data.first:
         estimator._settled = settled_params(estimator, data.solver)
         if estimator.module is None:
-            values |= taken(estimator.net_.module_, data.X)
+            values |= taken(estimator.net_.module_, data)
+            if sp.issparse(data.X):
+                values["feature_blocks"] = data.blocks and data.blocks.named
+        if data.blocks is not None:
+            shares = zip(data.blocks.names, data.scales.shares.tolist(), strict=True)
+            estimator.feature_block_shares_ = dict(shares)
     estimator.auto_params_ = {
         name: values[name]
         for name in AUTO

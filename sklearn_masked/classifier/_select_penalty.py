@@ -41,7 +41,7 @@ _CANDIDATES = (
     Penalty(1.0, 0.3, 0.5),
 )
 # Most labels and cells per label that are compared, folds, and comparison rows.
-_LABELS, _CELLS, N_FOLDS, _ROWS = 12, 300, 5, 500
+_LABELS, CELLS, N_FOLDS, _ROWS = 12, 300, 5, 500
 # Labels have at least so many cells of each class; fewer labels tell nothing.
 _FEWEST_CELLS, FEWEST_LABELS = 5, 3
 # The least share of comparison rows, and the prior variance of a bias.
@@ -80,10 +80,10 @@ def average_penalty(estimator, data):
         return given
     generator = np.random.default_rng(data.seed)
     cells = labeled_cells(estimator, data)
-    chosen = draw_cells(cells, _CELLS, generator)
+    chosen = draw_cells(cells, CELLS, generator)
     if len(chosen) < FEWEST_LABELS:
         return given
-    problem = _Problem(estimator.net_.module_, data.X, cells, chosen, generator)
+    problem = RankProblem(estimator.net_.module_, data.X, cells, chosen, generator)
     # Each once: candidates that differ only in what is given are the same.
     candidates = list(
         dict.fromkeys(
@@ -94,7 +94,7 @@ def average_penalty(estimator, data):
     scores = np.stack(
         [problem.score(candidate, data.scales) for candidate in candidates]
     )
-    mean = _mean(candidates, _weights(scores))
+    mean = _mean(candidates, candidate_weights(scores))
     return Penalty(*np.where(is_auto, mean, given).tolist())
 
 
@@ -107,7 +107,7 @@ def labeled_cells(estimator, data):
     return np.repeat(rows, lengths), targets.indices[index], target, weight
 
 
-def draw_cells(cells, n_cells, generator):
+def draw_cells(cells, n_cells, generator, most_labels=_LABELS):
     """Return some cells of each compared label, fold after fold; -1 fills a fold."""
     _, label, target, _ = cells
     positive = target > 0.5
@@ -116,7 +116,7 @@ def draw_cells(cells, n_cells, generator):
         np.bincount(label[part], minlength=n_labels) for part in (positive, ~positive)
     ]
     fewer = np.minimum(*counts)
-    order = np.argsort(-fewer, kind="stable")[:_LABELS]
+    order = np.argsort(-fewer, kind="stable")[:most_labels]
     labels = np.sort(order[fewer[order] >= _FEWEST_CELLS])
     drawn = []
     for each in labels:
@@ -172,9 +172,8 @@ class LeftOutRanks:
         self.unknown = torch.from_numpy(~known)
         self.fitted = None
 
-    def products(self, X, scales, power):
+    def products(self, X, scales, factors):
         """Return products of each label's rows, and of the other rows with these."""
-        factors = scales.scale(power)
         others = _scaled(X[self.others], scales, factors)
         own, across = [], []
         for rows in self.rows:
@@ -233,7 +232,7 @@ class LeftOutRanks:
         return ((score * positive).sum((1, 2)) / positive.sum((1, 2))).numpy()
 
 
-class _Problem(LeftOutRanks):
+class RankProblem(LeftOutRanks):
     """The same with the inner products that all candidates share."""
 
     def __init__(self, module, X, cells, chosen, generator):
@@ -245,14 +244,21 @@ class _Problem(LeftOutRanks):
         Z_cells, Z_others = Z[at[: self.rows.size]], Z[at[self.rows.size :]]
         Z_cells = Z_cells.view(*self.rows.shape, -1)
         self.shared = Z_cells @ Z_cells.mT, Z_others @ Z_cells.mT
-        self.direct = {}
+        self.module, self.direct, self.pairs = module, {}, (0, 0)
+        if module.quadratic is not None:
+            P_cells, P_others = module.crossed(Z_cells), module.crossed(Z_others)
+            pairs = P_cells @ P_cells.mT, P_others @ P_cells.mT
+            self.pairs = tuple(part.square() for part in pairs)
 
     def score(self, penalty, scales):
         """Return each label's score of a candidate."""
         own, across = (
-            direct + penalty.shared_weight**2 * shared
-            for direct, shared in zip(
-                self._direct(penalty.idf_power, scales), self.shared, strict=True
+            direct + penalty.shared_weight**2 * shared + pairs
+            for direct, shared, pairs in zip(
+                self._direct(penalty.idf_power, scales),
+                self.shared,
+                self.pairs,
+                strict=True,
             )
         )
         return self.scores(*self.left_out(own, across, penalty.C))
@@ -260,7 +266,8 @@ class _Problem(LeftOutRanks):
     def _direct(self, power, scales):
         """Return products of cells' rows, and of the other rows with these."""
         if power not in self.direct:
-            self.direct[power] = self.products(self.X, scales, power)
+            factors = self.module.feature_factors(scales, power).cpu().numpy()
+            self.direct[power] = self.products(self.X, scales, factors)
         return self.direct[power]
 
 
@@ -286,7 +293,7 @@ def number_above(margins, others, counted):
     return above + 0.5 * ((others == margins) & counted).sum(3)
 
 
-def _weights(scores):
+def candidate_weights(scores):
     """Return candidates' weights by scores of shape (n_candidates, n_labels)."""
     scores = scores[:, ~np.isnan(scores).any(axis=0)]
     if scores.shape[1] < FEWEST_LABELS:

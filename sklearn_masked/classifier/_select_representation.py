@@ -18,6 +18,7 @@ import scipy.sparse as sp
 import torch
 from scipy.special import ndtr
 
+from ..nn.model._blocks import BlockScales
 from ..nn.model._direct import MAX_WEIGHTS, SMALL_TABLE
 from ..nn.model._module import direct_rows, embedded_rows
 from ..nn.model._scaling import RarityScales
@@ -67,8 +68,14 @@ def select_representation(estimator, data):
         return
     module = estimator.net_.module_
     correlation = select_correlation(estimator, data)
-    pairs = share_of_pairs(estimator, data.X, data.targets)
-    if data.whole and sp.issparse(data.X) and not (pairs or correlation):
+    power = scale_power(estimator, data.scales, data.penalty.idf_power)
+    if data.blocks is None:
+        pairs = share_of_pairs(estimator, data.X, data.targets)
+    else:
+        pairs = max(data.blocks.interactions)
+        module.allocate(data.X, data.scales, power, correlation, pairs)
+    is_averaged = data.blocks is not None or not pairs
+    if data.whole and sp.issparse(data.X) and is_averaged and not correlation:
         data.penalty = average_penalty(estimator, data)
         module.shared_weight.fill_(data.penalty.shared_weight)
         if estimator.C == "auto":
@@ -275,21 +282,23 @@ def _squared_norms(rows):
 
 def scale_power(estimator, scales, idf_power):
     """Return the power of the columns' scales: `idf_power` of a sparse X's."""
-    if isinstance(scales, RarityScales):
+    if isinstance(scales, RarityScales | BlockScales):
         return idf_power
     return 0.0 if scales.std is None else estimator.std_power
 
 
-def taken(module, X):
+def taken(module, data):
     """Return the parameters that an allocated module stands for."""
     names = "shared_weight", "label_correlation", "interactions"
     found = {name: round(float(getattr(module, name)), 6) for name in names}
-    if sp.issparse(X):
+    if data.blocks is not None:
+        found["interactions"] = max(data.blocks.interactions)
+    if sp.issparse(data.X):
         found["idf_power"] = round(float(module.feature_power), 6)
     return found
 
 
-def share_of_pairs(estimator, X, targets):
+def share_of_pairs(estimator, X, targets, dense=False):
     """Return `interactions`, by a rule where it is "auto".
 
     Pairs of an array's columns gained on the sets that were tried, and those of the
@@ -299,14 +308,19 @@ def share_of_pairs(estimator, X, targets):
     if estimator.interactions != "auto":
         return float(estimator.interactions)
     n_features, n_labels = X.shape[1], estimator.n_labels_
-    if n_labels * min(2 * estimator.embedding_dim, n_features) ** 2 > _MOST_WEIGHTS:
+    if not most_pairs(estimator, min(2 * estimator.embedding_dim, n_features)):
         return 0.0
-    if not sp.issparse(X):
+    if dense or not sp.issparse(X):
         return _PAIRS
     is_small = n_features * n_labels <= SMALL_TABLE
     if not is_small or len(targets.labeled.indices) < _FEWEST_CELLS:
         return 0.0
     return _PAIRS if _are_bits(X) else 0.0
+
+
+def most_pairs(estimator, width):
+    """Return whether a matrix of this width a label is not too large to take alone."""
+    return estimator.n_labels_ * width**2 <= _MOST_WEIGHTS
 
 
 def _are_bits(X):
@@ -320,11 +334,16 @@ def embedding_dim(estimator, X, targets):
     if not share_of_pairs(estimator, X, targets):
         return estimator.embedding_dim
     dim = 2 * estimator.embedding_dim
-    n_weights = estimator.n_labels_ * min(dim, X.shape[1]) ** 2
+    check_pairs(estimator, min(dim, X.shape[1]))
+    return dim
+
+
+def check_pairs(estimator, width):
+    """Raise where a matrix of this width a label would be too large."""
+    n_weights = estimator.n_labels_ * width**2
     if n_weights > MAX_WEIGHTS:
         raise ValueError(
             f"interactions={estimator.interactions!r} takes a matrix a label, here "
             f"{n_weights:,} weights in all; at most {MAX_WEIGHTS:,} are possible. "
             "Lower `embedding_dim`, or set `interactions` to 0."
         )
-    return dim

@@ -86,7 +86,8 @@ def sought_z_score(X, targets, generator):
     if len(chosen) < _FEWEST_LABELS:
         return 0.0
     ranks = LeftOutRanks(X, cells, chosen, generator, targets.labeled_rows())
-    products = ranks.products(X, feature_scales(X), USUAL.idf_power)
+    scales = feature_scales(X)
+    products = ranks.products(X, scales, scales.scale(USUAL.idf_power))
     margins, others = ranks.left_out(*products, USUAL.C)
     unknown = ranks.unknown[:, None, :].expand_as(others)
     share = number_above(margins, others, unknown) / unknown.sum(2, keepdim=True)

@@ -57,8 +57,8 @@ class AdditiveModel:
         :math:`u_l`, and what of it is the prior mean.
     norm : {None, "length", "sum"}
         What :math:`n(x)` is: 1, the length of the embedding or the sum of |x|.
-    pairs : array of shape (n_labels, embedding_dim, embedding_dim) or None
-        :math:`Q_l`.
+    pairs : array of shape (n_labels, n_paired, n_paired) or None
+        :math:`Q_l`, of the last dimensions, scaled to length 1.
     row_length : tuple of float or None
         Mean and standard deviation of log(1 + number of features), and, standardized,
         the factor and the bound that make it :math:`r(x)`.
@@ -169,8 +169,9 @@ class AdditiveModel:
         total = np.zeros((n_rows, self.n_labels))
         if self.pairs is None:
             return total
-        z = self._rows_embedded(entries, n_rows)
-        z /= self._lengths(entries, n_rows)[:, None]
+        z = self._rows_embedded(entries, n_rows)[:, -self.pairs.shape[1] :]
+        lengths = np.linalg.norm(z, axis=1, keepdims=True)
+        z = z / np.where(lengths > 0, lengths, 1.0)
         for label, pairs in enumerate(self.pairs):
             total[:, label] = ((z @ pairs) * z).sum(axis=1)
         return total

@@ -91,7 +91,8 @@ def add_logits(graph, X, parts):
         embedded = _embedded(graph, rows, parts)
         terms.append(graph.add("MatMul", embedded, parts["output"].T))
         if "pairs" in parts:
-            terms.append(_interactions(graph, embedded, parts["pairs"]))
+            n_dims = parts["output"].shape[1]
+            terms.append(_interactions(graph, embedded, parts["pairs"], n_dims))
     if "row_length" in parts:
         terms.append(_row_length(graph, X, parts))
     if not terms:  # constants, for each row
@@ -125,9 +126,14 @@ def _over_largest(graph, rows):
     return graph.over(rows, graph.add("ReduceMax", size, np.array([1]), keepdims=1))
 
 
-def _interactions(graph, embedded, pairs):
-    """Add the products of pairs of an embedding's dimensions."""
+def _interactions(graph, embedded, pairs, n_dims):
+    """Add the products of pairs of an embedding's last dimensions."""
     n_labels, width, _ = pairs.shape
+    if (n_left_out := n_dims - width) > 0:
+        starts, ends = np.array([n_left_out]), np.array([n_dims])
+        embedded = graph.add("Slice", embedded, starts, ends, np.array([1]))
+        squares = graph.row_sums(graph.add("Mul", embedded, embedded))
+        embedded = graph.over(embedded, graph.add("Sqrt", squares))
     flat = pairs.transpose(1, 0, 2).reshape(width, n_labels * width)
     left = graph.add("MatMul", embedded, flat)
     left = graph.add("Reshape", left, np.array([-1, n_labels, width]))

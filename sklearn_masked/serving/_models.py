@@ -69,6 +69,9 @@ class DirectShared(Model):
             )
         self.quadratic = None
         if "quadratic" in part.arrays:
+            # Of the last dimensions: those of some blocks of features, or all.
+            if "paired_dim" in part.settings:
+                dim = part.setting("paired_dim", int)
             triangles = part.array("quadratic", (labels, dim * (dim + 1) // 2))
             self.quadratic = np.zeros((labels, dim, dim), np.float32)
             self.quadratic[:, *np.triu_indices(dim)] = triangles
@@ -95,6 +98,8 @@ class DirectShared(Model):
         logits = embedded.astype(np.float64) @ self.output
         logits += self.bias
         if self.quadratic is not None:
+            if (dim := self.quadratic.shape[1]) < embedded.shape[1]:
+                embedded = _unit(embedded[:, -dim:])
             for label, matrix in enumerate(self.quadratic):
                 logits[:, label] += np.einsum("nd,nd->n", embedded @ matrix, embedded)
         if self.length_weight is not None:

@@ -219,6 +219,8 @@ def _direct_shared(module, state, n_features):
         settings |= {"length_mean": mean, "length_std": std}
         arrays["length_weight"] = state["output"][:, dim]
     if "quadratic.weight" in state:
+        if (paired := state["quadratic.weight"].shape[1]) < dim:
+            settings["paired_dim"] = paired
         arrays["quadratic"] = _triangles(
             np.sqrt(state["interactions"]) * state["quadratic.weight"]
         )

@@ -7,6 +7,7 @@ from torch import nn
 
 from .._batches import model_input
 from .._sparse import embedding_bag
+from ._blocks import BlockScales
 from ._direct import DenseDirect, PairDirect
 from ._quadratic import QuadraticPath
 from ._scaling import feature_scales
@@ -136,8 +137,13 @@ class DirectSharedModule(nn.Module):
                 torch.from_numpy(part.astype(np.float32)).to(device)
                 for part in (scales.shift, scales.std)
             )
-        dim = self.embedding.shape[1]
-        columns, vectors = singular_directions(X, dim, device, scales, generator)
+        if isinstance(scales, BlockScales):
+            columns, vectors = scales.directions(
+                X, float(self.shared_weight), device, generator
+            )
+        else:
+            dim = self.embedding.shape[1]
+            columns, vectors = singular_directions(X, dim, device, scales, generator)
         zero = vectors.new_zeros(1, vectors.shape[1])
         self.embedding = nn.Parameter(torch.cat([zero, vectors]))
         row = np.zeros(self.n_features, np.int32)
@@ -158,9 +164,12 @@ class DirectSharedModule(nn.Module):
         self.feature_power.fill_(power)
         self.label_correlation.fill_(label_correlation)
         zeros, width = self.bias.new_zeros, self.embedding.shape[1]
-        self.quadratic = None
+        self.quadratic, paired = None, width
+        if isinstance(scales, BlockScales):
+            paired = scales.paired_width
+            self.interactions *= scales.paired_share
         if interactions:
-            self.quadratic = QuadraticPath(self.n_labels, width).to(self.bias.device)
+            self.quadratic = QuadraticPath(self.n_labels, paired).to(self.bias.device)
         self.row_length_scale = zeros(0)
         if label_correlation and sp.issparse(X):
             count = np.log1p(np.diff(X.indptr))
@@ -177,6 +186,8 @@ class DirectSharedModule(nn.Module):
         Pairs of the embedding's dimensions leave it a part of a row's squared length.
         """
         factors = torch.from_numpy(scales.scale(power)).to(self.bias.device)
+        if isinstance(scales, BlockScales):
+            return factors
         return (1 - self.interactions).sqrt() * factors
 
     @property
@@ -228,6 +239,9 @@ class DirectSharedModule(nn.Module):
 
         Squares of their inner products are the share that pairs have of a row's length.
         """
+        width = self.quadratic.weight.shape[1]
+        if width < embedded.shape[-1]:  # of some blocks of features
+            embedded = _unit(embedded[..., -width:])
         return self.interactions**0.25 * embedded
 
     def scaled(self, X=None, *, indices=None, offsets=None, weights=None):
@@ -312,7 +326,7 @@ def _bounded(rows):
 
 def _unit(rows):
     """Return rows of length 1; a row of zeros stays so, and gets no gradient."""
-    length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
     return rows / torch.where(length > 0, length, torch.inf)
 
 

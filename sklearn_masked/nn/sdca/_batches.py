@@ -74,7 +74,7 @@ class RowCache:
         self.kept, n_rows, step = None, len(data), settings.block
         width = module.output.shape[1]
         if module.quadratic is not None:
-            width += module.embedding.shape[1]
+            width += module.quadratic.weight.shape[1]
         if n_rows * width <= settings.cache:
             starts = range(0, max(n_rows, 1), step)
             parts = [self._embed(slice(i, min(i + step, n_rows))) for i in starts]

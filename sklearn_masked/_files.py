@@ -19,11 +19,6 @@ def write_atomically(path: Path, write: Callable[..., Any]) -> None:
 
     A link is followed, and the file that it names is replaced. The temporary file
     beside it, ``NAME.PID.part``, never takes the place of one that is there.
-
-    Raises
-    ------
-    OSError
-        If it could not be written, as when the disk is full; with a sentence.
     """
     path = Path(path)
     part = None
@@ -65,10 +60,7 @@ def _new_part(path):
 
 
 def remove_parts(folder: Path, names: Sequence[str]) -> None:
-    """Remove what crashed processes left of these files of a folder.
-
-    Nobody else may write to them meanwhile.
-    """
+    """Remove what crashed processes left of files that nobody else writes to."""
     for name in names:
         for part in folder.glob(f"{name}.*.part"):
             with contextlib.suppress(OSError):
@@ -76,15 +68,7 @@ def remove_parts(folder: Path, names: Sequence[str]) -> None:
 
 
 def keep_copy(path: Path, name: str) -> Path:
-    """Copy a file to a free name beside it, and return the path of the copy.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    name : str
-        Of the copy; a number goes in front of its suffix if it is taken.
-    """
+    """Copy a file to a free name beside it, and return the path of the copy."""
     copy = free_path(path.with_name(name))
     shutil.copyfile(path, copy)
     return copy

@@ -26,10 +26,7 @@ def of_one_fit(method: _Method) -> _Method:
 
 
 def scratch_of(estimator, *, without=()):
-    """Return a shallow copy, to set fitted attributes on before `take_over`.
-
-    Attributes that `without` names, of an earlier fit, are left out.
-    """
+    """Return a shallow copy, without some attributes of an earlier fit."""
     scratch = object.__new__(type(estimator))
     state = vars(estimator).items()
     scratch.__dict__ = {name: value for name, value in state if name not in without}

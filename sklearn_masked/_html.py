@@ -18,16 +18,7 @@ def html_table(
 ) -> str:
     """Return columns as HTML, in which names and values are text and never markup.
 
-    Parameters
-    ----------
-    columns : dict of str to sequence of length n_rows
-        The columns in their order.
-    n_rows : int
-        Number of rows.
-    caption : str
-        Stands above the table.
-    foot : iterable of rows
-        Further rows, each with an entry per column.
+    `foot` are further rows, each with an entry per column.
     """
     at: list[int | None] = list(range(n_rows))
     if n_rows > MAX_ROWS:

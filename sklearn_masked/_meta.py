@@ -36,14 +36,7 @@ class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstima
         return isinstance(self.cv, str) or isinstance(self._inner(), FrozenEstimator)
 
     def _read(self, X, y, sample_weight, fit_params):
-        """Return the task, and the arguments of the estimator's fit and of the split.
-
-        Raises
-        ------
-        ValueError
-            If y cannot be read or learnt from, or has too few rows of a class for the
-            folds that `cv` asks for.
-        """
+        """Return the task, and the arguments of the estimator's fit and the split."""
         self._validate_params()
         check_y_given(self, y)
         check_same_rows(X=X, y=y, sample_weight=sample_weight)
@@ -89,13 +82,7 @@ class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstima
         return dict(fit_params), {}
 
     def _check_prefit(self):
-        """Return the estimator as it is, which must be fitted.
-
-        Raises
-        ------
-        NotFittedError
-            If it is not.
-        """
+        """Return the estimator as it is, which must be fitted."""
         estimator = self._inner()
         try:
             check_is_fitted(estimator)
@@ -109,10 +96,7 @@ class MaskedMetaClassifier(MaskedClassifierMixin, MetaEstimatorMixin, BaseEstima
         return estimator
 
     def _adopt(self, task, inner, *, without=(), **attributes):
-        """Set what was fitted at once, and what a fitted estimator says of features.
-
-        Attributes that `without` names, of an earlier fit, are left out.
-        """
+        """Set what was fitted at once, without the attributes that `without` names."""
         fitted = scratch_of(self, without=(*FEATURES, *without))
         for name in FEATURES:
             if hasattr(inner, name):

@@ -10,10 +10,7 @@ def count_rows(X):
 
 
 def take_rows(X, rows):
-    """Return some rows of an array, sparse matrix, data frame or list.
-
-    `rows` is a slice or an integer array.
-    """
+    """Return the rows at a slice or integer array, of anything that has rows."""
     if sp.issparse(X) and X.format not in ("csr", "csc"):
         X = X.tocsr()  # coo and dia matrices have no rows to take
     if hasattr(X, "iloc"):

@@ -28,10 +28,7 @@ def are_unspaced(texts):
 
 
 def words_and_characters(text):
-    """Return the words of a text, and n-grams of what has no spaces between words.
-
-    The n-grams are all of one to three characters. For the `analyzer` of a vectorizer.
-    """
+    """Return the words of a text, and n-grams of what has no spaces between words."""
     text = text.lower()
     pieces = _WORD.findall(_RUN.sub(" ", text))
     for run in _RUN.findall(text):

@@ -19,24 +19,9 @@ class EncodedTarget(NamedTuple):
 
 
 def encode_target(y, n_samples, classes=None, *, accept_soft=False):
-    """Return y, of any accepted form, as a :class:`EncodedTarget` of `n_samples` rows.
+    """Return y, of any accepted form, as an `EncodedTarget` of `n_samples` rows.
 
-    Parameters
-    ----------
-    y : MaskedLabels, array-like or sparse matrix
-        2-D labels, or 1-D for a binary problem.
-    n_samples : int
-        Rows of X.
-    classes : array of shape (2,), default=None
-        For 1-D y, the two values where y need not hold both.
-    accept_soft : bool, default=False
-        Whether y may be soft MaskedLabels.
-
-    Raises
-    ------
-    ValueError
-        If y cannot be read, has another number of rows than X, or is soft and must
-        not be.
+    `classes` are the two values of a 1-D y that need not hold both.
     """
     if is_binary(y):
         labels, classes = _encode_binary(y, classes)
@@ -108,27 +93,7 @@ def check_learnable(
 ):
     """Raise or warn for a y that cannot be learnt from as a whole.
 
-    Parameters
-    ----------
-    target : EncodedTarget
-        The encoded y.
-    n_positive, n_negative : arrays of shape (n_labels,)
-        Weight of the labeled cells of each label; 0 where there is none.
-    weak_negatives : bool, default=False
-        Whether unlabeled cells count as negatives.
-    stacklevel : int, default=4
-        Of the warning.
-
-    Raises
-    ------
-    ValueError
-        If no cell is labeled; if a 1-D y has one class; or if a raw y has no 0
-        anywhere, unless `weak_negatives`.
-
-    Warns
-    -----
-    OneSidedLabelsWarning
-        If MaskedLabels are all positive or all negative.
+    A raw y needs a 0 somewhere, unless unlabeled cells count as `weak_negatives`.
     """
     positive, negative = n_positive.sum() > 0, n_negative.sum() > 0
     if not (positive or negative):
@@ -187,23 +152,7 @@ def check_y_given(estimator, y):
 
 
 def check_same_labels(target, fitted, sample_weight=None):
-    """Raise unless a target has the labels that an estimator was fitted with.
-
-    Parameters
-    ----------
-    target : EncodedTarget
-        The encoded y.
-    fitted : estimator
-        With `n_labels_`, `label_names_` and `classes_`, of shape (2,) and not of
-        positions after a 1-D y, which `_one_dimensional` tells.
-    sample_weight : array-like or None
-        Weights, whose columns may have names where the target has none.
-
-    Raises
-    ------
-    ValueError
-        If the number of dimensions, or of labels, or a label's name differs.
-    """
+    """Raise unless a target has the labels that an estimator was fitted with."""
     one_dimensional = target.classes is not None
     if one_dimensional != fitted._one_dimensional:
         got, known = (1, 2) if one_dimensional else (2, 1)

@@ -73,13 +73,7 @@ class IsotonicMap:
 class TemperatureMap:
     """The map ``expit(beta * logit)`` with one positive parameter.
 
-    The logit of a decision value `d` is ``2 * d``, as scikit-learn has it, which
-    takes ``(-d, d)`` for the logits of the two classes; of a probability, its own.
-
-    Parameters
-    ----------
-    of_probabilities : bool
-        Whether the scores are probabilities.
+    The logit of a decision value `d` is ``2 * d``, as scikit-learn has it.
     """
 
     def __init__(self, of_probabilities):
@@ -125,26 +119,7 @@ def new_map(method, of_probabilities):
 
 
 def fit_maps(cells, method, of_probabilities, limits):
-    """Fit a map per label, and one to all cells for the labels beyond the limits.
-
-    Parameters
-    ----------
-    cells : ScoredCells
-        Labeled cells and their scores.
-    method : {"sigmoid", "isotonic", "temperature"}
-        The kind of map.
-    of_probabilities : bool
-        Whether the scores are probabilities.
-    limits : Limits
-        How many positive and negative cells a map of its own takes.
-
-    Returns
-    -------
-    maps : list of length n_labels
-        Fitted maps; the labels that are pooled share one.
-    pooled : bool array of shape (n_labels,)
-        Which labels have the pooled map.
-    """
+    """Fit a map per label, and return with them which labels have the pooled one."""
     scores = cells.scores.astype(np.float64)
     pooled = ~limits.met_by(cells)
     if cells.n_labels == 1:

@@ -12,15 +12,7 @@ SCORES = ("decision_function", "predict_proba")
 
 
 class CalibratedPair:
-    """A fitted estimator and the maps of its scores, one per label.
-
-    Parameters
-    ----------
-    estimator : fitted estimator
-        Whose scores are mapped.
-    calibrators : list of length n_labels
-        Fitted maps with `predict`; labels with too few cells share one.
-    """
+    """A fitted estimator and the maps of its scores, one per label."""
 
     def __init__(self, estimator, calibrators):
         self.estimator = estimator
@@ -43,24 +35,7 @@ class CalibratedPair:
 
 
 def fit_pair(estimator, cells, method, limits):
-    """Return an estimator with maps of its scores, and the labels that are pooled.
-
-    Parameters
-    ----------
-    estimator : fitted estimator
-        The estimator.
-    cells : ScoredCells
-        Its scores of cells that it was not fitted on.
-    method : {"sigmoid", "isotonic", "temperature"}
-        The kind of maps.
-    limits : tuple of int
-        How many positive and negative cells a map of its own takes.
-
-    Raises
-    ------
-    ValueError
-        If there is no cell.
-    """
+    """Return an estimator with maps of its scores, and the labels that are pooled."""
     if not len(cells.cols):
         raise ValueError(
             "`cv` accepts splits that leave labeled cells out; got one that leaves "
@@ -84,13 +59,7 @@ def fit_fold(estimator, task, fold, fit_params, method, limits):
 
 
 class Uncorrected:
-    """A calibrator without its shift, for an audit to be compared with.
-
-    Parameters
-    ----------
-    fitted : MaskedCalibratedClassifierCV
-        The calibrator.
-    """
+    """A calibrator without its shift, for an audit to be compared with."""
 
     def __init__(self, fitted):
         self._fitted = fitted

@@ -48,18 +48,6 @@ def shrunken_shifts(cols, positive, logits, weights, n_labels):
     probability ``expit(logit + s_j)``. m and t^2 are found together with the shifts,
     by expectation and maximization with a normal posterior of each shift (empirical
     Bayes): a label with few audited positives takes what the others show.
-
-    Parameters
-    ----------
-    cols, positive, logits, weights : arrays of shape (n_cells,)
-        Label, truth, logit before the shift and weight of each audited cell.
-    n_labels : int
-        Number of labels.
-
-    Returns
-    -------
-    shift, deviation : arrays of shape (n_labels,)
-        Posterior mode and standard deviation; of a label without cells, m and t.
     """
     # No shift moves a probability of 0 or 1: such cells tell nothing.
     finite = np.isfinite(logits)

@@ -252,10 +252,7 @@ def _as_texts(words_and_bounds, vocabulary_size):
 
 
 def _vocabulary(size):
-    """Return different words that can be pronounced: syllables, of a number's digits.
-
-    All have two syllables at least: tokenizers drop words of one letter.
-    """
+    """Return different words of at least two syllables, which tokenizers keep."""
     syllables = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
     words = np.empty(size, dtype=object)
     for number in range(size):

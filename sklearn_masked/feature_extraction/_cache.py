@@ -17,13 +17,6 @@ class VectorCache:
     """The vectors that an encoder gave, by the digest of the text.
 
     Several processes may use one folder at the same time.
-
-    Parameters
-    ----------
-    folder : path
-        Made if it is not there.
-    identity : str
-        Of the encoder: another one has a file of its own.
     """
 
     def __init__(self, folder, identity):

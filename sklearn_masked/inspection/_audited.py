@@ -247,19 +247,7 @@ def _warn_unknown(unknown, names):
 
 
 class _Columns:
-    """Decisions or scores on all rows, read one label at a time.
-
-    Parameters
-    ----------
-    values : array-like or sparse matrix of shape (n_samples, n_labels)
-        The predictions.
-    name : str
-        The parameter that messages name.
-    labels : MaskedLabels
-        Whose shape they must have.
-    decisions : bool, default=False
-        Whether they must be 0 or 1.
-    """
+    """Decisions or scores on all rows, read one label at a time."""
 
     def __init__(self, values, name, labels, decisions=False):
         self._values = values.tocsc() if sp.issparse(values) else np.asarray(values)

@@ -224,15 +224,7 @@ def _column_std(X, model, width):
 
 
 def _shares(X, part):
-    """Return shares of the logits' variance, and the factor of the embedding.
-
-    Returns
-    -------
-    shares : array of shape (4, n_labels)
-        Linear, length, interactions, row length; NaN where a logit does not vary.
-    factor : array of shape (n_labels,)
-        What stands for one over the length of a row's embedding.
-    """
+    """Return shares of the logits' variance, and the factor of the embedding."""
     n_terms, n = len(_TOTAL), max(X.shape[0], 1)
     mean = np.zeros((part.n_labels, n_terms))
     second = np.zeros((part.n_labels, n_terms, n_terms))

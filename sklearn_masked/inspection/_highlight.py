@@ -115,14 +115,7 @@ def highlighted_units(explanation, sample, place):
     """Return the pieces of a text with their weights, and what they stand for.
 
     The contribution of a feature is divided evenly between its occurrences, and between
-    the characters of each.
-
-    Returns
-    -------
-    units : list of (start, end, weight)
-        Pieces of the text, in order, that do not overlap.
-    located : dict of str to float
-        The part of each feature's contribution that is in the units.
+    the characters of each; what is not in the text is not in the second result.
     """
     text, terms = explanation.texts[sample], explanation._spans[sample]
     features, _, own = explanation.at(sample, place)

@@ -53,15 +53,7 @@ def estimate_strata(labels, decisions, scores, sample_weight):
 
 
 def _share(positive, weights, scores):
-    """Return the share of positives, and of how many cells it has its variance.
-
-    Parameters
-    ----------
-    positive, weights : arrays of shape (n_cells,)
-        Truth and weight of the audited cells.
-    scores : pair of arrays of shapes (n_cells,) and (n_rows,), or None
-        Scores of the audited cells, and of all rows that they stand for.
-    """
+    """Return the share of positives, and the effective number of cells behind it."""
     if not len(positive):
         return np.nan, 0.0
     hits, misses = weights[positive].sum(), weights[~positive].sum()

@@ -18,18 +18,7 @@ class Term(NamedTuple):
 def token_spans(heads, X):
     """Return texts and, for each, the terms of its vectorizers with their places.
 
-    Parameters
-    ----------
-    heads : list of Pipeline
-        The steps before a classifier, outermost first.
-    X : object
-        What goes into the first of them.
-
-    Returns
-    -------
-    texts : list of str or None
-        None where the first step reads no texts, or not all of X are texts.
-    terms : list of list of Term, or None
+    Both are None where the first step reads no texts, or not all of X are texts.
     """
     vectorizers = _vectorizers(heads[0][0]) if heads else []
     if not vectorizers:

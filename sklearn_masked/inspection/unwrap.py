@@ -95,20 +95,7 @@ class Unwrapped:
         return positions
 
     def read(self, X: MatrixLike, labels: Any) -> Any:
-        """Return X as the classifier takes it, and the weights of some labels.
-
-        Parameters
-        ----------
-        X : rows as the model takes them, or None
-            None stays so.
-        labels : integer array
-            Positions of labels.
-
-        Returns
-        -------
-        X : CSR matrix, array or None
-        model : AdditiveModel
-        """
+        """Return X as the classifier takes it, and the weights of some labels."""
         if X is not None:
             for head in self.heads:
                 X = head.transform(X)
@@ -147,13 +134,7 @@ class Unwrapped:
 
 
 def _calibration_line(model):
-    """Return the estimator in a calibrator, and the line of its logits per label.
-
-    Raises
-    ------
-    ValueError
-        If the calibrator averages several estimators, or its maps are no lines.
-    """
+    """Return the estimator in a calibrator, and the line of its logits per label."""
     pairs = model.calibrated_classifiers_
     if len(pairs) > 1:
         raise ValueError(

@@ -17,13 +17,7 @@ class Cells(NamedTuple):
 
 
 def checked_names(label_names, n_labels=None):
-    """Return names of labels as an object array; None stays None.
-
-    Raises
-    ------
-    ValueError
-        If their number is wrong or one stands twice.
-    """
+    """Return names of labels as an object array; None stays None."""
     return _checked_keys(label_names, n_labels, "label_names", "labels", "names")
 
 

@@ -123,16 +123,7 @@ class Fit:
 def dawid_skene(votes, max_iter=MAX_ITER, tol=TOL):
     """Estimate truth and voters in turns, beginning with the prior's voters.
 
-    Parameters
-    ----------
-    votes : Votes
-    max_iter : int, default=1000
-    tol : float, default=1e-4
-        The largest change of a cell's probability that ends the iterations.
-
-    Returns
-    -------
-    Fit
+    Ends when no cell's probability changes by `tol`.
     """
     pooled, shares = _shares(votes)
     share = shares[votes.pair_label]
@@ -176,18 +167,7 @@ def _maximize(votes, posterior, pooled, shares):
 
 
 def _rates(votes, weight, is_right, prior):
-    """Return how often each pair of voter and label is right, smoothed level by level.
-
-    Parameters
-    ----------
-    votes : Votes
-    weight : float array of shape (n_votes,)
-        Probability that the vote is of a cell of the class in question.
-    is_right : bool array of shape (n_votes,)
-        Whether the vote then is right.
-    prior : float
-        The mean above all others.
-    """
+    """Return how often each voter is right on each label, smoothed level by level."""
     n_pairs = len(votes.pair_voter)
     count = np.bincount(votes.pair, weight, n_pairs)
     right = np.bincount(votes.pair, weight * is_right, n_pairs)

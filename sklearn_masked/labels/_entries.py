@@ -29,17 +29,7 @@ def one_a_record(entries, parameter):
 def decisions(values, where, soft=False, parameter="values"):
     """Return int8 values (float64 if soft), and which records decide anything.
 
-    Parameters
-    ----------
-    values : 1-D array
-        1 or 0, or anything between if `soft`; NaN, -1, None, pandas' NA or masked for
-        a record that decides nothing.
-    where : callable
-        From the position of a record to the words that say where it is.
-    soft : bool, default=False
-        Whether values are probabilities.
-    parameter : str, default="values"
-        What messages call them.
+    `where` says in words where the record at a position is; `parameter` names it.
     """
     numbers = np.full(len(values), -1, dtype=np.float64 if soft else np.int8)
     known = np.ones(len(values), dtype=bool)

@@ -33,15 +33,7 @@ def missing_entries(values):
 
 
 def numbers_of(values, hidden=None):
-    """Return objects as float64, NaN where one is missing, and where one is no number.
-
-    Parameters
-    ----------
-    values : object array
-        Numbers, None, pandas' NA; anything else is no number.
-    hidden : bool array of the same shape, default=None
-        Where not to look.
-    """
+    """Return objects as float64 and where one is no number; `hidden` is not read."""
     kinds = list(map(type, values.ravel()))
     numbers = np.full(values.size, np.nan)
     strange = np.zeros(values.size, dtype=bool)

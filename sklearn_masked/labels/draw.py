@@ -13,23 +13,7 @@ def draw_unlabeled(
     n_cells: int,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw cells that are not stored, all alike, without replacement.
-
-    Parameters
-    ----------
-    indptr, indices : int arrays
-        CSR of the stored cells, columns increasing within a row.
-    n_labels : int
-        Number of columns.
-    n_cells : int
-        How many; no more than there are.
-    rng : Generator
-        Of chance.
-
-    Returns
-    -------
-    rows, cols : intp arrays of shape (n_cells,)
-    """
+    """Draw cells that are not stored in a CSR, all alike, without replacement."""
     lengths = np.diff(indptr)
     first = np.append(0, np.cumsum(n_labels - lengths))
     drawn = _draw_distinct(int(first[-1]), n_cells, rng)

@@ -137,20 +137,7 @@ def check_same_columns(
 def check_same_features(estimator: Any, X: MatrixLike, *, reset: bool) -> None:
     """Check names of features that scikit-learn leaves out: integers, and others.
 
-    Parameters
-    ----------
-    estimator : estimator
-        Keeps the names as `_feature_columns`. Names that are all strings it leaves to
-        scikit-learn, with their `feature_names_in_`.
-    X : object
-        The rows.
-    reset : bool
-        Whether to keep the names, instead of comparing them with those kept.
-
-    Raises
-    ------
-    ValueError
-        If both have names that are not those of `fit`, in the same order.
+    They are kept as `_feature_columns` if `reset`, else compared with those.
     """
     names = column_names(X)
     if names is not None and all(isinstance(name, str) for name in names):
@@ -165,19 +152,7 @@ def check_same_features(estimator: Any, X: MatrixLike, *, reset: bool) -> None:
 def check_same_rows(*, sample_ids: Names = None, **given: Any) -> None:
     """Warn if two of the given have the same row ids in another order.
 
-    The warning is about the line of the user's that called the package.
-
-    Parameters
-    ----------
-    sample_ids : sequence or None
-        Ids of rows by themselves.
-    **given : object
-        Arguments by name. Those without ids of their rows, None too, are passed over.
-
-    Warns
-    -----
-    RowOrderWarning
-        For the first pair; ids that differ as sets say nothing about the order.
+    Arguments without row ids are passed over; the warning names the user's line.
     """
     ids = {name: row_ids(data) for name, data in given.items()} | {
         "sample_ids": sample_ids

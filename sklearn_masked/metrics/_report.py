@@ -182,19 +182,7 @@ def _measure(cells):
 
 
 class Resampled:
-    """Metrics in bootstrap samples of the rows, which are the same for all metrics.
-
-    Parameters
-    ----------
-    prepared : dict of (name, average) to Replicates
-        Each metric with the averages None and "micro".
-    n_rows : int
-        Number of rows with a labeled cell.
-    n_resamples : int
-        Number of bootstrap samples.
-    random_state : int, RandomState instance or None
-        Seeds the samples.
-    """
+    """Metrics in bootstrap samples of the rows, which are the same for all metrics."""
 
     def __init__(self, prepared, n_rows, n_resamples, random_state):
         self._prepared = prepared

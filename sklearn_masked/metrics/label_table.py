@@ -105,18 +105,7 @@ def table_lines(
 ) -> list[str]:
     """Return the lines of a report with `macro` and `micro` averages.
 
-    Parameters
-    ----------
-    report : LabelTable
-        With the columns named by `counts` and `metrics`, and the averages.
-    head : dict of str to str
-        What is printed above each of these columns.
-    counts, metrics : sequences of str
-        Columns of integers, which micro sums, and of numbers, which both average.
-    confidence_level : float or None
-        Whether the metrics have ends of intervals, "_low" and "_high".
-    gap : str, default="  "
-        Before each of the counts.
+    `counts` are columns that micro sums, `metrics` columns that both average.
     """
     ends = () if confidence_level is None else ENDS
 

@@ -255,22 +255,7 @@ def score_matrix(
     n_labels: int,
     classes: np.ndarray | None,
 ) -> np.ndarray:
-    """Return an estimator's scores of all cells, shape (n_samples, n_labels).
-
-    Parameters
-    ----------
-    estimator : fitted estimator
-        Whose scores are an array of that shape, a list of two columns a label, or a
-        binary classifier's.
-    methods : str or tuple of str
-        The method, or several of which it has the first.
-    X : array-like
-        The rows.
-    n_labels : int
-        Number of labels.
-    classes : array of shape (2,) or None
-        The classes of a binary problem.
-    """
+    """Return an estimator's scores of all cells, shape (n_samples, n_labels)."""
     (X,) = indexable(X)
     predict, method = response_of(estimator, methods)
     n_rows = count_rows(X)

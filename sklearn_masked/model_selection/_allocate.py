@@ -14,20 +14,6 @@ def allocate(items, sizes, rng=None):
     Items are sorted by their rarest indicator, by their next rarest, and so on; along
     that order the parts take turns. A run of items that share an indicator is so
     divided in the ratio of the sizes to within one item, and the sizes are exact.
-
-    Parameters
-    ----------
-    items : csr_array of shape (n_items, n_indicators)
-        What each item has.
-    sizes : int array of shape (n_parts,)
-        Number of items of each part, of sum n_items.
-    rng : RandomState, default=None
-        Shuffles what is alike. If None, equal items are dealt in blocks, so that
-        neighbors stay together, as scikit-learn's `StratifiedKFold` does.
-
-    Returns
-    -------
-    int array of shape (n_items,)
     """
     order, starts = _sort_alike(items, rng)
     turns = _turns(sizes)
@@ -118,17 +104,7 @@ def _prints(items, rng):
 def allocate_largest_first(items, shares):
     """Return the part of each group: the largest where they are needed most.
 
-    Parameters
-    ----------
-    items : csr_array of shape (n_items, n_columns)
-        What each group adds to each column, scaled as deviations are to be weighed.
-    shares : array of shape (n_parts,)
-        The share of each part, of sum 1. No part stays empty if there are enough
-        items.
-
-    Returns
-    -------
-    int array of shape (n_items,)
+    No part stays empty if there are enough groups.
     """
     n_items, n_parts = items.shape[0], len(shares)
     weights = items.multiply(items).sum(axis=1)

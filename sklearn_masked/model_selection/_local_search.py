@@ -18,24 +18,8 @@ def local_search(items, parts, shares, scale, *, moves=False, max_passes=12):
     """Bring the counts of each part near to its share of the total, in place.
 
     Minimizes the sum of squared deviations over parts and indicators. Two parts at a
-    time, it takes the items of each that promise most and swaps the best pairs among
-    them, one after the other, as long as that helps.
-
-    Parameters
-    ----------
-    items : csr_array of shape (n_items, n_indicators), float64
-        What each item adds to the count of each indicator, times its scale.
-    parts : int array of shape (n_items,)
-        The part of each item; changed.
-    shares : array of shape (n_parts,)
-        The share of each part, of sum 1.
-    scale : array of shape (n_indicators,)
-        The scale of each indicator.
-    moves : bool, default=False
-        Whether an item may also move without another one coming back. No part loses
-        its last item.
-    max_passes : int, default=12
-        Passes over the pairs of parts at most.
+    time, it swaps the best pairs among the items that promise most as long as that
+    helps. With `moves` an item may also move alone; no part loses its last item.
     """
     state = _State(items, parts, shares, scale, moves)
     squares = np.inf

@@ -14,15 +14,7 @@ _ROWS, _GROUPS = 0.4, 1.0
 
 
 class Stratifier:
-    """Divides rows, or whole groups of rows, into parts that balance every label.
-
-    Parameters
-    ----------
-    labels : MaskedLabels
-        The labels of the rows.
-    groups : int array of shape (n_samples,), default=None
-        Group of each row as a position from 0.
-    """
+    """Divides rows, or whole groups of rows, into parts that balance every label."""
 
     def __init__(self, labels, groups=None):
         self._rows = row_indicators(labels)
@@ -38,17 +30,7 @@ class Stratifier:
         return indicators.items.shape[0]
 
     def parts(self, sizes, shares, rng=None):
-        """Return the part of each row.
-
-        Parameters
-        ----------
-        sizes : int array of shape (n_parts,)
-            Number of rows of each part; groups meet it as nearly as they can.
-        shares : array of shape (n_parts,)
-            Share of each part in every count, of sum 1.
-        rng : RandomState, default=None
-            Shuffles what is alike.
-        """
+        """Return the part of each row."""
         if self._groups is not None:
             return self._group_parts(shares, rng)[self._groups]
         items = self._rows.items

@@ -68,13 +68,7 @@ class Task(NamedTuple):
 
 
 def read_task(X: MatrixLike, y: LabelsLike, sample_weight: Weights) -> Task:
-    """Return X, y and weights as a :class:`Task`.
-
-    Raises
-    ------
-    ValueError
-        If y cannot be read, or the rows do not fit.
-    """
+    """Return X, y and weights as a :class:`Task`."""
     (X,) = indexable(X)
     target = encode_target(y, count_rows(X))
     labels = target.labels._without_row_ids()

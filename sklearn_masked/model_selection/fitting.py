@@ -17,21 +17,7 @@ _MARKS = ("Unknown label type", "MaskedLabels", "LabelRow")
 
 @contextmanager
 def explain_labels(estimator: Any, y: LabelsLike) -> Iterator[None]:
-    """Raise one sentence where fit or predict fails on labels with unlabeled cells.
-
-    Parameters
-    ----------
-    estimator : estimator
-        What is fitted on `y` within the block.
-    y : MaskedLabels, or 1-D array
-        Its labels.
-
-    Raises
-    ------
-    ValueError
-        If the estimator, its last step or the one that it searches is scikit-learn's
-        own, or says itself that it cannot read the labels.
-    """
+    """Raise one sentence where fit or predict fails on labels with unlabeled cells."""
     try:
         yield
     except Exception as error:

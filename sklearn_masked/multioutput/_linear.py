@@ -8,13 +8,7 @@ from ._constants import ConstantLabel
 
 
 def linear_weights(estimators):
-    """Return intercepts and weights, by the names of `AdditiveModel`'s parameters.
-
-    Raises
-    ------
-    TypeError
-        If an estimator is not linear in its features.
-    """
+    """Return intercepts and weights, by the names of `AdditiveModel`'s parameters."""
     base = np.zeros(len(estimators))
     columns = [None] * len(estimators)
     for label, estimator in enumerate(estimators):

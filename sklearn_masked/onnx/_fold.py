@@ -9,18 +9,7 @@ from ..inspection.unwrap import Unwrapped
 
 
 class FoldedClassifier(ClassifierMixin, BaseEstimator):
-    """A fitted classifier with the lines and thresholds of what stood around it.
-
-    Parameters
-    ----------
-    unwrapped : Unwrapped
-        The classifier, and the lines of its calibrators.
-
-    Attributes
-    ----------
-    logit_thresholds_ : array of shape (n_labels,) or None
-        The least logits of positive decisions; None for those above 0.
-    """
+    """A fitted classifier with the lines and thresholds of what stood around it."""
 
     def __init__(self, unwrapped):
         self.unwrapped = unwrapped
@@ -41,13 +30,7 @@ class FoldedClassifier(ClassifierMixin, BaseEstimator):
 
 
 def fold(model):
-    """Return a pipeline whose last step is a folded classifier.
-
-    Raises
-    ------
-    TypeError
-        If the probabilities are no logistic function of sums over features.
-    """
+    """Return a pipeline whose last step is a folded classifier."""
     from ._classifier import refuse_other_probabilities
 
     unwrapped = Unwrapped(model)

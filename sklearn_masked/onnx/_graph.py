@@ -16,13 +16,7 @@ LEAST_OPSET = 18
 
 
 class Graph:
-    """Adds nodes to a skl2onnx container; results and constants are names.
-
-    Parameters
-    ----------
-    scope, container : skl2onnx Scope and ModelComponentContainer
-        As a converter gets them.
-    """
+    """Adds nodes to a skl2onnx container; results and constants are names."""
 
     def __init__(self, scope, container):
         if container.target_opset < LEAST_OPSET:

@@ -159,24 +159,9 @@ def _describe(part, arrays, prefix):
 
 
 def unpack(data):
-    """Return the model that the bytes of a file describe, and who wrote it.
+    """Return the model in the bytes of a file, and the version that wrote it.
 
-    Parameters
-    ----------
-    data : uint8 array
-        All bytes. The arrays of the model are views of it.
-
-    Returns
-    -------
-    part : Part
-        The model.
-    library_version : str
-        Of the package that wrote it.
-
-    Raises
-    ------
-    ServedFileError
-        If the file is truncated, damaged, of a newer format, or another kind of file.
+    Arrays of the model are views of the bytes.
     """
     header, start = _header(data)
     metadata = header.pop("__metadata__", None)

@@ -13,20 +13,7 @@ def hashed_columns(words, n_columns):
 
 
 def murmurhash3_32(keys, seed=0):
-    """Return the 32-bit MurmurHash3 of byte strings.
-
-    Parameters
-    ----------
-    keys : list of bytes
-        What is hashed.
-    seed : int, default=0
-        The seed.
-
-    Returns
-    -------
-    int32 array of shape (n_keys,)
-        The hashes.
-    """
+    """Return the 32-bit MurmurHash3 of byte strings, as int32."""
     lengths = np.array([len(key) for key in keys], np.int64)
     order = np.argsort(lengths, kind="stable")
     hashes = np.full(len(keys), seed, np.uint32)

@@ -165,13 +165,7 @@ class EmbeddingBag(DirectShared):
 
 
 class Linear(Model):
-    """Linear models, one a label, that are stacked.
-
-    Parameters
-    ----------
-    part : Part
-        With the arrays `coef` of shape (n_features, n_labels) and `intercept`.
-    """
+    """Linear models, one per label, that are stacked."""
 
     takes = "numbers"
 

@@ -12,13 +12,6 @@ class PairTable:
 
     The features with the most pairs are kept as a dense table, all of them where there
     is room, and the others as a CSR.
-
-    Parameters
-    ----------
-    part : Part
-        With the arrays `pair_starts`, `pair_label` and `pair_weight`, a CSR.
-    n_features, n_labels : int
-        The shape.
     """
 
     def __init__(self, part, n_features, n_labels):

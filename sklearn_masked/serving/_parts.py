@@ -22,13 +22,7 @@ _VECTORIZERS = "CountVectorizer", "TfidfVectorizer", "HashingVectorizer"
 
 
 def part_of(model):
-    """Return a fitted model or transformer as a part.
-
-    Raises
-    ------
-    UnservableModelError
-        If it, or a parameter of it, is none of those that a predictor computes.
-    """
+    """Return a fitted model or transformer as a part."""
     model = unwrapped(model)
     # Of exactly this class: what another one overrides, nobody knows.
     found = _PARTS.get(_class_of(model))

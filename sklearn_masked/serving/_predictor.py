@@ -94,13 +94,7 @@ def load(path: str | Path) -> Predictor:
 
 
 def read(data):
-    """Return the predictor of the bytes of a file.
-
-    Raises
-    ------
-    ServedFileError
-        If they are not those of a file that this version reads.
-    """
+    """Return the predictor of the bytes of a file."""
     data.flags.writeable = False
     try:
         part, library_version = unpack(data)

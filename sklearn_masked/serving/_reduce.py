@@ -12,24 +12,7 @@ _SPARSE = 0.5
 
 
 def reduced(part, dtype, prune):
-    """Return a part with its weights as this dtype, and a share of them left out.
-
-    Parameters
-    ----------
-    part : Part
-        A model, of the parts that it consists of.
-    dtype : {"float32", "float16"} or None
-        Of the weights; None leaves them as they are.
-    prune : float
-        The share of the weights of a default model, fitted on a sparse X, to leave out.
-
-    Returns
-    -------
-    part : Part
-        A new one.
-    n_pruned : int
-        How many parts of it have been pruned.
-    """
+    """Return a part with weights cast and pruned, and how many parts were pruned."""
     done = [reduced(one, dtype, prune) for one in part.parts]
     part = replace(part, parts=[one for one, _ in done])
     n_pruned = sum(n for _, n in done)

@@ -22,13 +22,7 @@ def read_texts(X):
 
 
 def read_numbers(X, n_features):
-    """Return a table as an array of two dimensions or a CSR.
-
-    Raises
-    ------
-    ValueError
-        If it has another number of dimensions or of features, or is not of numbers.
-    """
+    """Return a table as an array of two dimensions or a CSR."""
     if sp.issparse(X):
         X = as_csr(X)
     else:

@@ -21,13 +21,7 @@ _MOST_KEPT = 1 << 16
 
 
 class Analyzer:
-    """Cuts a text into words or n-grams, as the analyzer of a vectorizer does.
-
-    Parameters
-    ----------
-    part : Part
-        With the settings that the vectorizers of scikit-learn have.
-    """
+    """Cuts a text into words or n-grams, as the analyzer of a vectorizer does."""
 
     def __init__(self, part):
         self.encoding = part.setting("encoding", str)
@@ -101,13 +95,7 @@ class Analyzer:
 
 
 class CountVectorizer:
-    """Counts of the words of a vocabulary, and their TF-IDF where it is asked for.
-
-    Parameters
-    ----------
-    part : Part
-        Of scikit-learn's CountVectorizer, or of its TfidfVectorizer.
-    """
+    """Counts of the words of a vocabulary, and their TF-IDF where it is asked for."""
 
     takes = "texts"
 

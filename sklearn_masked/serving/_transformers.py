@@ -7,14 +7,7 @@ from ._rows import as_csr, as_floats
 
 
 class Scaler:
-    """Columns shifted and scaled: StandardScaler, MinMaxScaler and MaxAbsScaler.
-
-    Parameters
-    ----------
-    part : Part
-        With the arrays `shift`, which is subtracted, `divisor`, `factor`, and
-        `offset`, which is added, as far as there are any, in this order.
-    """
+    """Columns shifted and scaled: StandardScaler, MinMaxScaler and MaxAbsScaler."""
 
     takes = "numbers"
 
@@ -59,15 +52,7 @@ class Scaler:
 
 
 class FeatureUnion:
-    """The features of several transformers side by side.
-
-    Parameters
-    ----------
-    part : Part
-        With a factor for each transformer in its array `factors`.
-    transformers : list
-        The transformers, which take the same rows.
-    """
+    """The features of several transformers side by side."""
 
     def __init__(self, part, transformers):
         self.transformers = transformers

@@ -7,15 +7,7 @@ from ._rows import FLOATS, as_csr, as_floats
 
 
 class Weighting:
-    """What scikit-learn's TfidfTransformer does to counts.
-
-    Parameters
-    ----------
-    part : Part
-        With the settings `norm` and `sublinear_tf`, and perhaps the array `idf`.
-    n_features : int
-        Number of columns.
-    """
+    """What scikit-learn's TfidfTransformer does to counts."""
 
     def __init__(self, part, n_features):
         self.norm = part.setting("norm", str, type(None), among=(None, "l1", "l2"))

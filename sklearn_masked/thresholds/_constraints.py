@@ -14,20 +14,7 @@ _ROUNDING = 1e-12
 
 
 def lower_bound(share, confidence):
-    """Return the one-sided lower bound of shares: the least that `p_value` allows.
-
-    Parameters
-    ----------
-    share : Share
-        Hits and misses.
-    confidence : float
-        Confidence of the bound.
-
-    Returns
-    -------
-    array
-        Bounds; 0 where there is no hit.
-    """
+    """Return the one-sided lower bound of shares: the least that `p_value` allows."""
     if len(share.odds.draws) > 1:
         return _bound_by_halving(share, confidence)
     n_hits, n_misses, ratio = _effective(share)
@@ -94,17 +81,6 @@ def candidates(cells, first, target, alpha):
     The grid follows the number of cells that a threshold lets pass, not their truth,
     so that no label decides which hypotheses there are. It covers the thresholds where
     a test could succeed, were positive cells to have the highest scores.
-
-    Parameters
-    ----------
-    cells : LabelCells
-        The cells.
-    first : array of int
-        Position of the first cell that each threshold lets pass, the strictest first.
-    target : float
-        The share that is promised.
-    alpha : float
-        Chance of error that the first test has.
     """
     share = cells.best_precision(first)
     possible = np.flatnonzero(p_value(share, target) <= alpha)
@@ -118,27 +94,12 @@ def candidates(cells, first, target, alpha):
 
 
 def first_passed(p_values, alpha):
-    """Return the last hypothesis that fixed-sequence tests reject, and its level.
+    """Return the last hypothesis that the tests reject (-1 for none), and its level.
 
-    The fallback procedure (Wiens 2003), which is fixed-sequence testing with several
-    starts (Angelopoulos et al., Learn then Test): the chance of error `alpha` is
-    shared by starts spread evenly over the sequence; where a test succeeds its share
-    goes on to the next one. The chance that any hypothesis that is rejected was true
-    is `alpha` at most, so that the last one may be chosen after the fact.
-
-    Parameters
-    ----------
-    p_values : array
-        Of the hypotheses in their order.
-    alpha : float
-        Chance of error in all.
-
-    Returns
-    -------
-    last : int
-        The last one rejected, -1 for none.
-    level : float
-        The chance of error that its test was given.
+    The fallback procedure (Wiens 2003), fixed-sequence testing with several starts
+    (Angelopoulos et al., Learn then Test): starts share the chance of error `alpha`;
+    where a test succeeds its share goes on to the next one. The chance that a rejected
+    hypothesis was true is `alpha` at most, so the last one may be chosen afterwards.
     """
     starts = np.zeros(len(p_values))
     if len(p_values):
@@ -164,23 +125,10 @@ def thinned(n_thresholds):
 
 
 def recall_at_precision(cells, target, confidence):
-    """Return the threshold of the highest recall whose precision is `target`, and more.
+    """Return the threshold of highest recall with precision `target`, and its level.
 
-    Parameters
-    ----------
-    cells : LabelCells
-        The cells left out of their fold.
-    target : float
-        Least precision.
-    confidence : float or None
-        With which it must be reached; None takes the share of these cells for it.
-
-    Returns
-    -------
-    threshold : float or None
-        None if no threshold will do.
-    level : float
-        Confidence of the test that it passed.
+    The threshold is None if none will do. If `confidence` is None, the share of these
+    cells decides instead of a test.
     """
     scores = cells.distinct()
     first = cells.at(scores)
@@ -201,26 +149,10 @@ def recall_at_precision(cells, target, confidence):
 
 
 def precision_at_recall(cells, target, confidence):
-    """Return the threshold of the highest precision whose recall is `target`, and more.
+    """Return the threshold of highest precision with recall `target`, and its level.
 
     Recall falls as the threshold rises, so that all thresholds below one that passes
     the test are as good as tested: the strictest that passes needs no correction.
-
-    Parameters
-    ----------
-    cells : LabelCells
-        The cells left out of their fold.
-    target : float
-        Least recall.
-    confidence : float or None
-        With which it must be reached; None takes the share of these cells for it.
-
-    Returns
-    -------
-    threshold : float or None
-        None if no threshold will do.
-    level : float
-        Confidence of the test that it passed.
     """
     scores = cells.distinct()
     first = cells.at(scores)

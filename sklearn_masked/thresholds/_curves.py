@@ -79,18 +79,7 @@ class Share(NamedTuple):
 
 
 class LabelCells:
-    """The scored cells of one label, sorted by score.
-
-    Parameters
-    ----------
-    scores, positive : arrays of shape (n_cells,)
-        Scores and truths.
-    weights : array of shape (n_cells,) or None
-        Weights of the cells.
-    prevalence : Prevalence or None
-        Share of positives that precision and counts refer to; None takes the cells as
-        they are.
-    """
+    """The scored cells of one label, sorted by score."""
 
     def __init__(self, scores, positive, weights, prevalence=None):
         order = np.argsort(scores, kind="stable")
@@ -206,15 +195,7 @@ def _sums_from_the_end(values):
 
 
 def split_labels(cells, prevalences=None):
-    """Return the `LabelCells` of each label, in a list.
-
-    Parameters
-    ----------
-    cells : ScoredCells
-        The cells of all labels.
-    prevalences : list of Prevalence or None
-        One entry per label.
-    """
+    """Return the `LabelCells` of each label, in a list."""
     order = np.argsort(cells.cols, kind="stable")
     ends = np.searchsorted(cells.cols[order], np.arange(cells.n_labels + 1))
     parts = []

@@ -112,15 +112,7 @@ def round_up(number):
 
 
 def warn_prior_shift(given, fitted, traffic):
-    """Warn where the probabilities of an estimator are shifted, and figures are not.
-
-    Parameters
-    ----------
-    given, fitted : estimator
-        The one passed to the tuner, and the one that makes the predictions.
-    traffic : Traffic
-        What the figures refer to.
-    """
+    """Warn where the probabilities of an estimator are shifted, and figures are not."""
     if _shifted(given, "prior_shift_std_") and not _shifted(fitted, "prior_shift_std_"):
         warnings.warn(
             "`estimator` was corrected by `correct_prior`, and is fitted again here, "

@@ -23,11 +23,6 @@ def objective_name(scoring):
     """Return the name of the objective that a metric or scorer of the package means.
 
     Anything else, a function of the four counts among it, comes back unchanged.
-
-    Raises
-    ------
-    ValueError
-        For a scorer that reads scores, or has arguments, or is not in the table.
     """
     is_scorer = isinstance(scoring, MaskedScorer)
     metric = scoring._score_func if is_scorer else scoring
@@ -45,17 +40,7 @@ def objective_name(scoring):
 
 
 def make_objective(scoring, beta, costs):
-    """Return a function of `Counts` that is larger for better thresholds.
-
-    Parameters
-    ----------
-    scoring : str or callable
-        One of `OBJECTIVES`, or a function of the four counts.
-    beta : float
-        Of "fbeta".
-    costs : array of shape (2, 2) or None
-        Of "cost": a row a truth, a column per decision.
-    """
+    """Return a function of `Counts` that is larger for better thresholds."""
     if callable(scoring):
         return lambda counts: _called(scoring, counts)
     if scoring == "balanced_accuracy":
@@ -108,26 +93,8 @@ def _ratio(part, whole):
 def best_threshold(folds, objective, thresholds):
     """Return the threshold of the best mean objective, its value, and the curve.
 
-    The rule of :class:`sklearn.model_selection.TunedThresholdClassifierCV`: each fold
-    is scored on a grid between its own lowest and highest score, the folds' curves are
-    interpolated on the grid of all and averaged.
-
-    Parameters
-    ----------
-    folds : list of LabelCells
-        The cells left out of each fold, where there are any; each with scores that
-        differ.
-    objective : callable
-        Of `Counts`.
-    thresholds : int or array
-        Number of thresholds of a grid, or the thresholds.
-
-    Returns
-    -------
-    threshold, score : float
-        The best one.
-    grid, curve : arrays
-        All of them.
+    As :class:`sklearn.model_selection.TunedThresholdClassifierCV`: each fold is scored
+    on a grid between its own extremes, and the curves are interpolated and averaged.
     """
     if isinstance(thresholds, np.ndarray):
         grid = thresholds

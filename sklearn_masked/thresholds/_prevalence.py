@@ -34,13 +34,7 @@ class Prevalence(NamedTuple):
     audit: Share | None  # the audited cells
 
     def odds(self, n_positive, n_negative):
-        """Return how many negative cells a positive one stands for in traffic.
-
-        Parameters
-        ----------
-        n_positive, n_negative : float
-            Total weights of the label's positive and negative cells.
-        """
+        """Return how many negative cells a positive one stands for in traffic."""
         if not n_positive:
             return SAME_ODDS
         as_labeled = n_negative / n_positive
@@ -64,21 +58,7 @@ class Traffic(NamedTuple):
 
 
 def read_traffic(target_prevalence, labels):
-    """Return the `Traffic` that `target_prevalence` stands for.
-
-    Parameters
-    ----------
-    target_prevalence : None, float, array-like of shape (n_labels,), dict, \
-MaskedLabels or other label matrix of shape (n_audited, n_labels)
-        As in MaskedTunedThresholdClassifierCV.
-    labels : MaskedLabels
-        The labels that are tuned on.
-
-    Raises
-    ------
-    ValueError
-        If a number is no share, or an audit has other labels or is one-sided.
-    """
+    """Return the `Traffic` that `target_prevalence` stands for."""
     if target_prevalence is None:
         return Traffic([None] * labels.n_labels, None)
     if _is_audit(target_prevalence):

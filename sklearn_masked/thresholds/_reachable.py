@@ -26,17 +26,7 @@ class Reachable(NamedTuple):
 
 
 def reachable_precision(cells, target, confidence):
-    """Return the `Reachable` of precision.
-
-    Parameters
-    ----------
-    cells : LabelCells
-        The cells of the label.
-    target : float
-        The precision that is not met.
-    confidence : float or None
-        Of the promise; None asks for the share of these cells alone.
-    """
+    """Return the `Reachable` of a precision `target` that is not met."""
     scores = cells.distinct()
     scores = scores[thinned(len(scores))]
     share = cells.precision(cells.at(scores))

@@ -46,22 +46,7 @@ class Settings(NamedTuple):
 
 
 def read_settings(tuner, labels, default):
-    """Return the settings of a tuner for some labels.
-
-    Parameters
-    ----------
-    tuner : MaskedTunedThresholdClassifierCV
-        Whose parameters are read.
-    labels : MaskedLabels
-        The labels.
-    default : float
-        The threshold that the estimator itself would use.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is missing, of no use, or does not fit the labels.
-    """
+    """Return the settings of a tuner for some labels; `default` is its threshold."""
     constrained = isinstance(tuner.scoring, str) and tuner.scoring in CONSTRAINED
     if tuner.target is not None and not constrained:
         raise ValueError(

@@ -67,17 +67,6 @@ def warn_unstable(report, parts, scoring, label_names):
 
     Either recall differs among the folds, or the estimator that was fitted on all
     rows does worse, on cells that it has learned from, than cells left out promise.
-
-    Parameters
-    ----------
-    report : ThresholdReport
-        The report.
-    parts : list of ScoredCells
-        The cells left out of each fold.
-    scoring : str
-        The promise.
-    label_names : array or None
-        Names of the labels.
     """
     tuned = report["reason"] == TUNED
     passed, total = recall_by_fold(parts, report["threshold"])

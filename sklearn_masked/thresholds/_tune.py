@@ -37,17 +37,7 @@ class Choice(NamedTuple):
 
 
 class Tuner:
-    """Chooses thresholds from scored cells.
-
-    Parameters
-    ----------
-    parts : list of ScoredCells
-        The cells left out of each fold.
-    joined : ScoredCells
-        All of them.
-    settings : Settings
-        What to choose by.
-    """
+    """Chooses thresholds from scored cells."""
 
     def __init__(self, parts, joined, settings):
         if settings.constrained or settings.pool_folds:
@@ -203,10 +193,7 @@ class Tuner:
         return tp / whole if whole > 0 else np.nan
 
     def columns(self, choices, names, seen=None):
-        """Return the columns of the report.
-
-        `seen` are cells as the estimator scores them that was fitted on all rows.
-        """
+        """Return the report's columns; `seen` are cells scored after refitting."""
         columns = {
             "label": label_column(len(choices), names),
             "threshold": np.array([choice.threshold for choice in choices]),

@@ -17,11 +17,6 @@ class FoldEstimators(ClassifierMixin, BaseEstimator):
 
     Thresholds were tuned on the scores of each, so that a vote is not misled where the
     scores of different estimators are on different scales; a mean would be.
-
-    Parameters
-    ----------
-    estimators : list of fitted estimators
-        One per fold.
     """
 
     def __init__(self, estimators):
@@ -53,26 +48,9 @@ class FoldEstimators(ClassifierMixin, BaseEstimator):
 
 
 def vote(estimator, methods, X, thresholds, classes, *, ties):
-    """Return decisions of an estimator, or the majority's of several.
+    """Return decisions of an estimator, or the majority of those of several.
 
-    Parameters
-    ----------
-    estimator : fitted estimator
-        One, or `FoldEstimators`.
-    methods : tuple of str
-        Of which the first that an estimator has gives the scores.
-    X : array-like
-        The rows.
-    thresholds : array of shape (n_labels,)
-        Positive from these scores on.
-    classes : array of shape (2,) or None
-        The classes of a binary problem.
-    ties : bool
-        The decision where half of the estimators say so.
-
-    Returns
-    -------
-    array of shape (n_samples, n_labels), bool
+    `ties` is the decision where half of the estimators say so.
     """
     members = [estimator]
     if isinstance(estimator, FoldEstimators):

@@ -5,7 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .exceptions import OneSidedLabelsWarning, UnlabeledLabelWarning
+from .exceptions import (
+    ImplicitNegativesWarning,
+    OneSidedLabelsWarning,
+    UnlabeledLabelWarning,
+)
 from .labels import MaskedLabels, check_binary_labels, check_labels
 from .labels.names import check_same_columns, check_same_names
 
@@ -95,6 +99,7 @@ def check_learnable(
 
     A raw y needs a 0 somewhere, unless unlabeled cells count as `weak_negatives`.
     """
+    _warn_implicit_negatives(target, stacklevel + 1)
     positive, negative = n_positive.sum() > 0, n_negative.sum() > 0
     if not (positive or negative):
         raise ValueError(
@@ -120,6 +125,24 @@ def check_learnable(
         OneSidedLabelsWarning,
         stacklevel=stacklevel,
     )
+
+
+def _warn_implicit_negatives(target, stacklevel):
+    labels = target.labels
+    # Of the raw forms only sparse ones leave negatives unstored.
+    if not target.raw or labels.fill != "negative" or (labels.values != 1).any():
+        return
+    share = (labels.indptr[1:] == labels.indptr[:-1]).mean()
+    # Where all is decided most rows have a positive, however many labels there are.
+    if share > 0.5:
+        warnings.warn(
+            f"`y` is sparse and stores positives alone, none in {share:.0%} of its "
+            "rows: each cell that is not stored is read as negative. If it is "
+            'unlabeled, pass MaskedLabels.from_sparse(y, implicit="unlabeled"); if it '
+            'is negative, implicit="negative" says so.',
+            ImplicitNegativesWarning,
+            stacklevel=stacklevel,
+        )
 
 
 def warn_unlabeled_labels(has_cells, label_names, *, stacklevel=4):

@@ -17,6 +17,7 @@ __all__: list[str] = [
     "FewerCellsWarning",
     "FolderInUseError",
     "IgnoredWeightsWarning",
+    "ImplicitNegativesWarning",
     "InterruptedFitWarning",
     "KernelWarning",
     "ModelNotSavedWarning",
@@ -50,6 +51,10 @@ class UnlabeledLabelWarning(UserWarning):
 
 class OneSidedLabelsWarning(UserWarning):
     """No cell of the label matrix is negative, or none is positive."""
+
+
+class ImplicitNegativesWarning(UserWarning):
+    """A sparse y of positives alone, most rows of it empty, is read as all decided."""
 
 
 class OneClassLabelWarning(UserWarning):

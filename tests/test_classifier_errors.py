@@ -64,7 +64,8 @@ BAD_Y = {
     ),
     "a two": (
         at(Y, (3, 1), 2),
-        f"{ACCEPTED}; got 2.0 at sample 3, label 1.",
+        f"{ACCEPTED}; got 2.0 at sample 3, label 1. A column of ids or counts is no "
+        "label: leave it out, or, in a data frame, make it the index.",
     ),
     "an infinity": (
         at(Y, (4, 0), np.inf),

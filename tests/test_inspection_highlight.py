@@ -7,6 +7,7 @@ import pytest
 from sklearn.feature_extraction.text import (
     CountVectorizer,
     HashingVectorizer,
+    TfidfTransformer,
     TfidfVectorizer,
 )
 from sklearn.pipeline import make_pipeline, make_union
@@ -144,6 +145,7 @@ def unnamed_union():
         CountVectorizer(tokenizer=stems, token_pattern=None),
         CountVectorizer(tokenizer=backwards, token_pattern=None),
         make_union(CountVectorizer(), CountVectorizer(analyzer="char_wb")),
+        make_pipeline(HashingVectorizer(n_features=16), TfidfTransformer()),
     ],
 )
 def test_what_is_highlighted_and_the_rest_add_up(head):
@@ -162,6 +164,23 @@ def test_what_is_highlighted_and_the_rest_add_up(head):
             starts = [start for start, *_ in units]
             assert all(a <= b for a, b in zip(ends, starts, strict=False))
             assert all(end <= len(text) for _, end, _ in units)
+
+
+@pytest.mark.filterwarnings("ignore:This Pipeline:FutureWarning")  # before 1.8
+@pytest.mark.parametrize("tail", [(), (TfidfTransformer(),)], ids=["alone", "tf-idf"])
+def test_hashed_words_have_the_weight_of_their_column(tail):
+    head = make_pipeline(HashingVectorizer(ngram_range=(1, 2)), *tail)
+    model = fitted(head, ["alpha beta", "beta gamma", "alpha", "gamma"])
+    text = "Alpha, beta!"
+    found = explain(model, [text, ""], labels=0)
+    units, located = highlighted_units(found, 0, 0)
+    of = found.of(0, 0)
+    assert set(located) == set(of.features) and len(located) == 3
+    column = head[0].transform(["alpha"]).indices[0]
+    both = sum(located.values()) - located[f"x{column}"]
+    assert units[0][:2] == (0, 5) and units[-1][1] == 11
+    assert both + located[f"x{column}"] == pytest.approx(of.contributions.sum())
+    assert "background-color" in found._repr_html_()
 
 
 def test_every_word_of_a_text_has_the_weight_of_its_feature():

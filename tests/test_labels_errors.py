@@ -27,22 +27,26 @@ TWO = (
     "0, 1 and 2: use sklearn_masked.model_selection.cross_val_predict."
 )
 LABELS = MaskedLabels.from_dense([[1, NAN], [0, 1]])
+IDS = (
+    " A column of ids or counts is no label: leave it out, or, in a data frame, make "
+    "it the index."
+)
 SOFT = " For probabilities pass MaskedLabels.from_dense(y, soft=True)."
 
 
 CELLS = {
-    "two": ([[0, 1], [1, 2]], "2 at sample 1, label 1."),
+    "two": ([[0, 1], [1, 2]], "2 at sample 1, label 1." + IDS),
     "two of those recoded": ([[0, 1], [2, 2]], "2 at sample 1, label 0." + TWO),
-    "two as a float": (np.array([[0, 2.0]]), "2.0 at sample 0, label 1."),
-    "two in a frame": (pd.DataFrame({"a": [0, 2]}), "2.0 at sample 1, label 0."),
-    "two in sparse": (sp.csr_array([[0, 2]]), "2 at sample 0, label 1."),
-    "two among objects": ([[None, 2]], "2 at sample 0, label 1."),
+    "two as a float": (np.array([[0, 2.0]]), "2.0 at sample 0, label 1." + IDS),
+    "two in a frame": (pd.DataFrame({"a": [0, 2]}), "2.0 at sample 1, label 0." + IDS),
+    "two in sparse": (sp.csr_array([[0, 2]]), "2 at sample 0, label 1." + IDS),
+    "two among objects": ([[None, 2]], "2 at sample 0, label 1." + IDS),
     "half": ([[0.5]], "0.5 at sample 0, label 0." + SOFT),
     "minus two": ([[-2, 1]], "-2 at sample 0, label 0."),
     "infinity": ([[1, -np.inf]], "-inf at sample 0, label 1."),
     "nearly one": ([[1 - 1e-12]], "0.999999999999 at sample 0, label 0." + SOFT),
-    "huge": ([[1, 10**400]], f"{10**400} at sample 0, label 1."),
-    "unsigned": (np.array([[255]], dtype=np.uint8), "255 at sample 0, label 0."),
+    "huge": ([[1, 10**400]], f"{10**400} at sample 0, label 1." + IDS),
+    "unsigned": (np.array([[255]], dtype=np.uint8), "255 at sample 0, label 0." + IDS),
     "string": (np.array([["1", "0"]]), "'1' at sample 0, label 0." + WORDS),
     "string in a list": ([[1, "1"]], "'1' at sample 0, label 1." + WORDS),
     "string nan": ([[None, "nan"]], "'nan' at sample 0, label 1." + WORDS),
@@ -52,15 +56,15 @@ CELLS = {
     ),
     "missing date": ([[1, pd.NaT]], "NaT at sample 0, label 1."),
     "complex object": ([[None, 1j]], "1j at sample 0, label 1."),
-    "first of several": ([[1, 0], [3, 0], [1, 4]], "3 at sample 1, label 0."),
+    "first of several": ([[1, 0], [3, 0], [1, 4]], "3 at sample 1, label 0." + IDS),
     "under no mask": (
         np.ma.array([[5, 5]], mask=[[1, 0]]),
-        "5 at sample 0, label 1.",
+        "5 at sample 0, label 1." + IDS,
     ),
     "sparse half": (sp.coo_array([[0, 0.5]]), "0.5 at sample 0, label 1." + SOFT),
     "first of a csc": (
         sp.csc_array([[0, 0, 3.0], [4.0, 0, 0]]),
-        "3.0 at sample 0, label 2.",
+        "3.0 at sample 0, label 2." + IDS,
     ),
 }
 

@@ -12,6 +12,7 @@ import pytest
 import scipy.sparse as sp
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import (
     GridSearchCV,
     KFold,
@@ -140,15 +141,21 @@ def test_splits_of_rows(labels):
     assert resample(labels, random_state=0, n_samples=9).shape == (9, 3)
 
 
+@pytest.mark.parametrize("name", ["roc_auc", "top_k_accuracy", "average_precision"])
+def test_scorers_of_scikit_learn_name_ours(labels, name):
+    scores = np.zeros(labels.shape)
+    model = Share().fit(scores, labels)
+    with pytest.raises((ValueError, TypeError), match="scoring=masked_roc_auc_scorer"):
+        get_scorer(name)(model, scores, labels)
+
+
 def test_stratifying_by_labels_stops(labels):
-    with pytest.raises(TypeError) as caught:
+    with pytest.raises(ValueError, match="Rows of MaskedLabels are no classes") as no:
         train_test_split(np.arange(24), labels, stratify=labels)
-    assert str(caught.value) == (
-        "Rows of MaskedLabels have no order: something tried to sort them as if each "
-        "row were a class, to stratify a split say, which unlabeled cells do not "
-        "allow."
-    )
-    with pytest.raises(ValueError, match="Supported target types are"):
+    assert "nor its stratified splits" in str(no.value)
+    with pytest.raises(TypeError, match="Rows of MaskedLabels are no classes"):
+        sorted(labels)
+    with pytest.raises(ValueError, match="Rows of MaskedLabels are no classes"):
         next(StratifiedKFold(2).split(np.zeros((24, 1)), labels))
 
 

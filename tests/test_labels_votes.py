@@ -450,7 +450,8 @@ def test_bad_matrices_raise():
     )
     assert message_of(aggregate_votes, {"a": ANN, "b": [[2, 0]]}) == (
         "`votes['b']` accepts 1, 0, and NaN, -1 or None in unlabeled cells; got 2 at "
-        "sample 0, label 0."
+        "sample 0, label 0. A column of ids or counts is no label: leave it out, or, "
+        "in a data frame, make it the index."
     )
     weighted = MaskedLabels.from_dense([[1]], weights=[[2]])
     assert message_of(aggregate_votes, {"a": weighted}) == (

@@ -102,7 +102,8 @@ def simulate(
         that returns a table with `sample` and `label`, and best `reason`.
     queries : matrix or dict, default=None
         If given, the first round takes :func:`seed_cells`, a quarter of them random.
-        If None, it takes random cells, or random rows for a strategy by the row.
+        If None, it takes random cells, or random rows for a strategy by the row; the
+        terminal program takes the names of labels as words there.
     n_cells : int, default=1000
         Cells labeled at the end.
     batch_cells : int, default=100

@@ -3,7 +3,9 @@
 import re
 from typing import NamedTuple
 
-from sklearn.pipeline import FeatureUnion
+from sklearn.feature_extraction import FeatureHasher
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.pipeline import FeatureUnion, Pipeline
 
 _BLANKS = re.compile(r"\s\s+")  # what scikit-learn's character n-grams replace
 
@@ -30,15 +32,31 @@ def token_spans(heads, X):
         [
             Term(prefix + term.name, term.spans)
             for prefix, vectorizer in vectorizers
-            for term in locate_terms(vectorizer, text)
+            for term in _as_features(vectorizer, locate_terms(vectorizer, text))
         ]
         for text in texts
     ]
     return texts, terms
 
 
+def _as_features(vectorizer, terms):
+    """Return terms by the names of their features: "x" and the column if hashed."""
+    if not isinstance(vectorizer, HashingVectorizer) or not terms:
+        return terms
+    hasher = FeatureHasher(
+        vectorizer.n_features, input_type="string", alternate_sign=False
+    )
+    columns = hasher.transform([[term.name] for term in terms]).indices
+    return [
+        Term(f"x{column}", term.spans)
+        for column, term in zip(columns, terms, strict=True)
+    ]
+
+
 def _vectorizers(step):
     """Return the vectorizers in a first step, with the prefixes of their features."""
+    while isinstance(step, Pipeline):
+        step = step[0]
     if isinstance(step, FeatureUnion):
         is_named = step.verbose_feature_names_out
         return [

@@ -9,16 +9,19 @@ _RECODED = (
     "classes, which would read them as negatives. Use "
     "sklearn_masked.model_selection.cross_val_predict, which keeps them."
 )
-_SORTED = (
-    "Rows of MaskedLabels have no order: something tried to sort them as if each row "
-    "were a class, to stratify a split say, which unlabeled cells do not allow."
+_NO_CLASSES = (
+    "Rows of MaskedLabels are no classes: neither metrics of scikit-learn, such as "
+    'scoring="roc_auc", nor its stratified splits read unlabeled cells. Take those of '
+    "sklearn_masked.metrics, such as scoring=masked_roc_auc_scorer, and of "
+    "sklearn_masked.model_selection."
 )
 
 
 class LabelRow:
     """One row of :class:`MaskedLabels`: what scikit-learn gets when it asks for one.
 
-    It has no hash: code that would count it as a class stops, with a sentence. It
+    It has no hash, and is not compared with itself for NaN: code that would count it as
+    a class, or a metric of scikit-learn, stops, with a sentence. It
     cannot be indexed either, or numpy would take it for a sequence and make a 2-D
     array of numbers out of several.
 
@@ -56,11 +59,16 @@ class LabelRow:
             return NotImplemented
         return self._alone() == other._alone()
 
+    def __ne__(self, other: object) -> bool:
+        if other is self:  # how scikit-learn looks for NaN
+            raise ValueError(_NO_CLASSES)
+        return not self == other
+
     def __hash__(self) -> int:
         raise ValueError(_RECODED)
 
     def __lt__(self, other: object) -> None:
-        raise TypeError(_SORTED)
+        raise TypeError(_NO_CLASSES)
 
     def __repr__(self) -> str:
         cells = self._alone().cells()

@@ -74,6 +74,11 @@ def refuse_value(value, row, col, *, recoded=False, soft=False):
             " Map words to 1 and 0 first, as y.replace({'yes': 1, 'no': 0}) does; a "
             "column of ids is no label: leave it out, or make it the index."
         )
+    elif isinstance(value, int | float) and 2 <= value < float("inf"):
+        hint = (
+            " A column of ids or counts is no label: leave it out, or, in a data "
+            "frame, make it the index."
+        )
     accepted = ACCEPTED_SOFT if soft else ACCEPTED
     raise ValueError(f"{accepted}; got {value!r} at sample {row}, label {col}.{hint}")
 

@@ -136,7 +136,10 @@ def _id(where, record, id_column):
     if isinstance(one, int) and not isinstance(one, bool):
         one = str(one)
     if not isinstance(one, str) or not one:
-        raise ValueError(f"{where}: {id_column!r} must be an id; got {one!r}.")
+        raise ValueError(
+            f"{where}: {id_column!r} must be an id; got {one!r}. Mend "
+            "it, or name another column by --id-column."
+        )
     return one
 
 

@@ -84,10 +84,7 @@ def free_path(path: Path) -> Path:
 
 
 def read_json(path: Path) -> Any:
-    """Return what a file of JSON holds, or None where there is none that can be read.
-
-    For what can be computed again: the settings are read with more care.
-    """
+    """Return what a JSON file holds, or None if there is none that can be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -10,11 +10,7 @@ FEATURES = ("n_features_in_", "feature_names_in_")  # that X may leave unset
 
 
 def of_one_fit(method: _Method) -> _Method:
-    """Run a method on the state that is fitted when it begins.
-
-    A fit in another thread replaces the estimator's ``__dict__``; a method that runs
-    meanwhile keeps the one that it began with.
-    """
+    """Run a method on the state fitted when it begins, whatever other threads fit."""
 
     @functools.wraps(method)
     def run(self, *args, **kwargs):
@@ -34,10 +30,6 @@ def scratch_of(estimator, *, without=()):
 
 
 def take_over(estimator, state):
-    """Replace all attributes of an estimator by one assignment, and return it.
-
-    A loop over attributes would leave moments without fitted state, or with parts of
-    two fits, in which a prediction in another thread fails or is wrong.
-    """
+    """Replace all attributes at once, so that no thread sees parts of two fits."""
     estimator.__dict__ = state
     return estimator

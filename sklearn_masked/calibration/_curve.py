@@ -73,11 +73,9 @@ or (n_samples, 2)
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.calibration import masked_calibration_curve
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [nan, 0], [1, 1]]
-    >>> y_proba = [[0.9, nan], [0.2, 0.7], [nan, 0.1], [0.8, 0.4]]
+    >>> y_true = [[1, None], [0, 1], [None, 0], [1, 1]]
+    >>> y_proba = [[0.9, 0.5], [0.2, 0.7], [0.5, 0.1], [0.8, 0.4]]
     >>> curve = masked_calibration_curve(y_true, y_proba, n_bins=2)
     >>> curve.prob_true.round(2), curve.prob_pred.round(2), curve.weight
     (array([0.33, 1.  ]), array([0.23, 0.8 ]), array([3., 3.]))
@@ -162,11 +160,9 @@ or (n_samples, 2)
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.calibration import expected_calibration_error
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [nan, 0], [1, 1]]
-    >>> y_proba = [[0.9, nan], [0.2, 0.7], [nan, 0.1], [0.8, 0.4]]
+    >>> y_true = [[1, None], [0, 1], [None, 0], [1, 1]]
+    >>> y_proba = [[0.9, 0.5], [0.2, 0.7], [0.5, 0.1], [0.8, 0.4]]
     >>> expected_calibration_error(y_true, y_proba, average=None).round(2)
     array([0.17, 0.33])
     """

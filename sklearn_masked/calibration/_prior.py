@@ -18,21 +18,12 @@ _LABEL_VARIANCE = 0.25
 
 
 def prior_shift(target, share):
-    """Return what is added to logits so that `share` positives become `target`.
-
-    ``logit(target) - logit(share)``: the classes' odds change by a constant factor
-    where their scores keep their distributions (Elkan 2001, theorem 2; Saerens et al.
-    2002, equation 2.4). Zero where `target` is NaN.
-    """
+    """Return ``logit(target) - logit(share)`` (Elkan 2001); 0 where `target` is NaN."""
     return np.where(np.isnan(target), 0.0, logit(target) - logit(share))
 
 
 def effective_weights(cols, weights, n_labels):
-    """Return weights that sum to a label's effective number of cells.
-
-    That is ``w.sum()**2 / (w**2).sum()`` (Kish 1965): weights say how much of the
-    traffic a cell stands for, and their scale must not count as evidence.
-    """
+    """Return weights scaled to sum to a label's effective number of cells (Kish)."""
     if weights is None:
         return np.ones(len(cols))
     sums = np.bincount(cols, weights, minlength=n_labels)

@@ -176,11 +176,7 @@ def _draw(rng, cumulative, size, low=0.0, high=None):
 
 
 def _draw_labels(rng, n_samples, n_labels, n_topics, mean_labels, exponent):
-    """Return the topic of each text, and the full labels.
-
-    Topics are drawn by the frequencies of their labels, and labels of a topic by
-    their own, so that each draw is a label by its frequency.
-    """
+    """Return topics of texts and their full labels, all drawn by label frequency."""
     frequency = _zipf(n_labels, exponent)
     topic_of_label = rng.integers(n_topics, size=n_labels)
     by_topic = np.argsort(topic_of_label, kind="stable")
@@ -294,10 +290,7 @@ def _sought(rng, full):
 
 
 def _independent(rng, n_cells, probability):
-    """Return which of n_cells are labeled, each with the same probability.
-
-    Draws the gaps between them, so that time and memory follow the labeled cells.
-    """
+    """Draw which of n_cells are labeled by the gaps between them, in sparse time."""
     parts, last = [], -1
     while last < n_cells:
         size = int(min(_BLOCK, (n_cells - last) * probability * 1.1 + 100))

@@ -125,10 +125,7 @@ class AdditiveModel:
         return Entries(rows, np.tile(np.arange(X.shape[1]), len(X)), values.ravel())
 
     def contributions(self, entries, n_rows, weight, output):
-        """Return what each entry adds to each logit, shape (n_entries, n_labels).
-
-        `weight` and `output` are all of them, or those of the prior.
-        """
+        """Return what each entry adds to each logit, shape (n_entries, n_labels)."""
         total = np.zeros((len(entries.rows), self.n_labels))
         if weight is not None:
             own = weight[entries.features]

@@ -166,12 +166,10 @@ def bootstrap_interval(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.inspection import bootstrap_interval
     >>> from sklearn_masked.metrics import masked_brier_score_loss
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [1, 0], [nan, 0], [nan, nan]]
-    >>> y_proba = [[0.8, nan], [0.3, 0.6], [0.2, 0.7], [nan, 0.1], [nan, nan]]
+    >>> y_true = [[1, None], [0, 1], [1, 0], [None, 0], [None, None]]
+    >>> y_proba = [[0.8, 0.5], [0.3, 0.6], [0.2, 0.7], [0.5, 0.1], [0.5, 0.5]]
     >>> found = bootstrap_interval(
     ...     masked_brier_score_loss, y_true, y_proba, random_state=0
     ... )

@@ -68,10 +68,7 @@ def _vectorizers(step):
 
 
 def locate_terms(vectorizer, text):
-    """Return the terms that a vectorizer's analyzer finds in a text, with their places.
-
-    A term that cannot be found, such as the stem of a word, has no span.
-    """
+    """Return the terms that an analyzer finds, without a span where it is not known."""
     names = list(vectorizer.build_analyzer()(text))
     if vectorizer.analyzer == "word":
         terms = _word_terms(vectorizer, text)
@@ -86,10 +83,7 @@ def locate_terms(vectorizer, text):
 
 
 def _prepared(vectorizer, text):
-    """Return the preprocessed text and where each of its characters comes from.
-
-    None, if that cannot be told: where preprocessing takes out or adds characters.
-    """
+    """Return preprocessed text and the source of each character, None if unknown."""
     preprocess = vectorizer.build_preprocessor()
     prepared = preprocess(vectorizer.decode(text))
     if len(prepared) == len(text):
@@ -187,10 +181,7 @@ def _split(characters):
 
 
 def _found_by_name(names, text):
-    """Return terms where they stand in a text: the n-th of a name at its n-th place.
-
-    Whole words are preferred to beginnings of words, and these to any other place.
-    """
+    """Return terms at the n-th place of their name: whole words, beginnings, any."""
     lower = text.lower()
     lower = lower if len(lower) == len(text) else text
     after, terms = {}, []

@@ -107,12 +107,10 @@ default=None
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.labels import aggregate_votes
-    >>> nan = np.nan
-    >>> ann = [[1, nan], [0, 1], [1, 0], [nan, nan]]
-    >>> bob = [[1, 0], [0, 1], [0, nan], [nan, nan]]
-    >>> rule = [[1, 0], [nan, 0], [1, 0], [nan, nan]]
+    >>> ann = [[1, None], [0, 1], [1, 0], [None, None]]
+    >>> bob = [[1, 0], [0, 1], [0, None], [None, None]]
+    >>> rule = [[1, 0], [None, 0], [1, 0], [None, None]]
     >>> found = aggregate_votes({"ann": ann, "bob": bob, "rule": rule})
     >>> found
     VoteAggregation(3 voters, 15 votes on 6 cells, converged in 8 iterations)

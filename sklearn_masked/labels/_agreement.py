@@ -253,11 +253,7 @@ def _pair_counts(rows, cols, voter, yes, n_voters, n_labels):
 
 
 def _interval(plain, smoothed, z):
-    """Return estimates and the ends of their intervals.
-
-    Each of `plain` and `smoothed` is an estimate of 1 - ratio with the standard error
-    of the ratio's logarithm; the interval contains those of both.
-    """
+    """Return estimates and ends of intervals that contain those of both inputs."""
     low = high = estimate = plain[0]
     for value, error in (plain, smoothed):
         with np.errstate(invalid="ignore", over="ignore"):

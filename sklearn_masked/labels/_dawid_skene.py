@@ -191,10 +191,7 @@ def _capped(count, right, most):
 
 
 def _expect(votes, prevalence, sensitivity, specificity, log_odds=None):
-    """Return the probability that each cell is positive, given the rates.
-
-    `log_odds` are those of each cell before its votes, by default of the prevalence.
-    """
+    """Return the probability that each cell is positive, given rates and log odds."""
     said_yes = np.log(sensitivity) - np.log1p(-specificity)
     said_no = np.log1p(-sensitivity) - np.log(specificity)
     ratio = np.where(votes.yes, said_yes[votes.pair], said_no[votes.pair])

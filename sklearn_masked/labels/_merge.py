@@ -89,11 +89,7 @@ def _refuse_size(labels, place, axis, what, given, parameter):
 
 
 def _join(keys, wanted, parameter, what):
-    """Return the union of lists of keys, and the position of each key there.
-
-    `wanted` is the union in its order; None takes the keys in the order in which they
-    come first.
-    """
+    """Return the union of lists of keys, in `wanted` order, and the keys' positions."""
     union = dict.fromkeys(key for one in keys if one is not None for key in one)
     if wanted is not None:
         union = dict.fromkeys(wanted)

@@ -55,10 +55,7 @@ def numbers_of(values, hidden=None):
 
 
 def refuse_value(value, row, col, *, recoded=False, soft=False):
-    """Raise for a cell that is no label.
-
-    `recoded` says whether all of y may be 0, 1 and 2 in the place of -1, 0 and 1.
-    """
+    """Raise for a cell that is no label; `recoded` says that y may be 0, 1 and 2."""
     value = value.item() if isinstance(value, np.generic) else value
     hint = ""
     if recoded:

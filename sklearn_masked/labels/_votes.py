@@ -104,10 +104,7 @@ def join_votes(*given, max_iter=MAX_ITER, tol=TOL, y_proba=None):
 
 
 def read_votes(votes, samples, labels, voters, shape, sample_ids, label_names):
-    """Return votes of any form as parallel columns: rows, labels, values, voters.
-
-    After them come the voters' names, the shape, the names of the labels and the ids.
-    """
+    """Return votes of any form as columns; then voters, shape, label names and ids."""
     if isinstance(votes, Mapping) or _are_matrices(votes):
         given = (samples, labels, voters, shape, sample_ids, label_names)
         if any(one is not None for one in given):

@@ -68,10 +68,8 @@ def masked_balanced_accuracy_score(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.metrics import masked_balanced_accuracy_score
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [0, 0], [nan, 0]]
+    >>> y_true = [[1, None], [0, 1], [0, 0], [None, 0]]
     >>> y_pred = [[1, 1], [1, 1], [0, 0], [0, 0]]
     >>> masked_balanced_accuracy_score(y_true, y_pred, average=None)
     array([0.75, 1.  ])
@@ -140,10 +138,8 @@ def masked_matthews_corrcoef(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.metrics import masked_matthews_corrcoef
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [0, 0], [nan, 0]]
+    >>> y_true = [[1, None], [0, 1], [0, 0], [None, 0]]
     >>> y_pred = [[1, 1], [1, 1], [0, 0], [0, 0]]
     >>> masked_matthews_corrcoef(y_true, y_pred, average=None)
     array([0.5, 1. ])

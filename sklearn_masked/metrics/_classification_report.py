@@ -172,10 +172,8 @@ def masked_classification_report(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.metrics import masked_classification_report
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [1, 0], [nan, 1], [0, 0]]
+    >>> y_true = [[1, None], [0, 1], [1, 0], [None, 1], [0, 0]]
     >>> y_pred = [[1, 1], [1, 1], [1, 0], [0, 0], [0, 1]]
     >>> masked_classification_report(y_true, y_pred, prevalence=0.1)
     label labeled support tp fp fn tn  prec. recall     f1 traffic

@@ -74,10 +74,8 @@ def masked_precision_score(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.metrics import masked_precision_score
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [nan, 0]]
+    >>> y_true = [[1, None], [0, 1], [None, 0]]
     >>> y_pred = [[1, 1], [1, 1], [0, 0]]
     >>> masked_precision_score(y_true, y_pred, average=None)
     array([0.5, 1. ])
@@ -154,10 +152,8 @@ def masked_recall_score(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.metrics import masked_recall_score
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [1, 0]]
+    >>> y_true = [[1, None], [0, 1], [1, 0]]
     >>> y_pred = [[1, 1], [1, 1], [0, 0]]
     >>> masked_recall_score(y_true, y_pred, average=None)
     array([0.5, 1. ])
@@ -240,10 +236,8 @@ def masked_fbeta_score(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.metrics import masked_fbeta_score
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [nan, 0]]
+    >>> y_true = [[1, None], [0, 1], [None, 0]]
     >>> y_pred = [[1, 1], [1, 1], [0, 0]]
     >>> masked_fbeta_score(y_true, y_pred, beta=0.5, average=None)
     array([0.55555556, 1.        ])
@@ -323,10 +317,8 @@ def masked_f1_score(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.metrics import masked_f1_score
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [nan, 0]]
+    >>> y_true = [[1, None], [0, 1], [None, 0]]
     >>> y_pred = [[1, 1], [1, 1], [0, 0]]
     >>> masked_f1_score(y_true, y_pred, average=None)
     array([0.66666667, 1.        ])

@@ -69,11 +69,9 @@ or (n_samples, 2)
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.metrics import masked_log_loss
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [nan, 0]]
-    >>> y_proba = [[0.8, nan], [0.5, 0.5], [nan, 0.2]]
+    >>> y_true = [[1, None], [0, 1], [None, 0]]
+    >>> y_proba = [[0.8, 0.5], [0.5, 0.5], [0.5, 0.2]]
     >>> masked_log_loss(y_true, y_proba, average=None)
     array([0.45814537, 0.45814537])
     """
@@ -141,11 +139,9 @@ or (n_samples, 2)
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.metrics import masked_brier_score_loss
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [nan, 0]]
-    >>> y_proba = [[0.8, nan], [0.5, 0.5], [nan, 0.2]]
+    >>> y_true = [[1, None], [0, 1], [None, 0]]
+    >>> y_proba = [[0.8, 0.5], [0.5, 0.5], [0.5, 0.2]]
     >>> masked_brier_score_loss(y_true, y_proba, average=None)
     array([0.145, 0.145])
     """

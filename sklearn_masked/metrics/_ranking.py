@@ -68,11 +68,9 @@ def masked_roc_auc_score(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.metrics import masked_roc_auc_score
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [1, 0], [nan, 0]]
-    >>> y_score = [[0.8, nan], [0.3, 0.6], [0.2, 0.7], [nan, 0.1]]
+    >>> y_true = [[1, None], [0, 1], [1, 0], [None, 0]]
+    >>> y_score = [[0.8, 0.5], [0.3, 0.6], [0.2, 0.7], [0.5, 0.1]]
     >>> masked_roc_auc_score(y_true, y_score, average=None)
     array([0.5, 0.5])
     """
@@ -140,11 +138,9 @@ def masked_average_precision_score(
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.metrics import masked_average_precision_score
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [1, 0], [nan, 0]]
-    >>> y_score = [[0.8, nan], [0.3, 0.6], [0.2, 0.7], [nan, 0.1]]
+    >>> y_true = [[1, None], [0, 1], [1, 0], [None, 0]]
+    >>> y_score = [[0.8, 0.5], [0.3, 0.6], [0.2, 0.7], [0.5, 0.1]]
     >>> masked_average_precision_score(y_true, y_score, average=None)
     array([0.83333333, 0.5       ])
     """

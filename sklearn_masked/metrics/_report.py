@@ -128,11 +128,9 @@ or (n_samples, 2)
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.metrics import masked_report
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [1, nan], [nan, 1]]
-    >>> y_proba = [[0.8, nan], [0.3, 0.6], [0.2, 0.7], [nan, 0.1]]
+    >>> y_true = [[1, None], [0, 1], [1, None], [None, 1]]
+    >>> y_proba = [[0.8, 0.5], [0.3, 0.6], [0.2, 0.7], [0.5, 0.1]]
     >>> masked_report(y_true, y_proba)
     label  labeled  positive  negative    auc     ap  brier
     0            3         2         1 0.5000 0.8333 0.2567

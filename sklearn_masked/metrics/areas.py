@@ -36,10 +36,7 @@ def average_precision(cells: ScoredCells) -> np.ndarray:
 
 
 class _Curves(NamedTuple):
-    """The points of the curves of some labels, one label after the other.
-
-    A point stands for the cells at or above one distinct score, highest first.
-    """
+    """Points of the curves of labels, one per distinct score, highest score first."""
 
     labels: np.ndarray
     starts: np.ndarray  # first point of each label

@@ -20,10 +20,7 @@ _ACCEPTED = {
 
 
 class ScoredCells(NamedTuple):
-    """The labeled cells of a label matrix with their predictions, in parallel.
-
-    Cells of weight 0 are gone: they are as good as unlabeled, in counts too.
-    """
+    """Labeled cells of weight above 0 with their predictions, in parallel arrays."""
 
     cols: np.ndarray  # label of each cell, integers in [0, n_labels)
     positive: np.ndarray  # bool
@@ -236,10 +233,7 @@ def label_name(names: Names, label: int) -> str:
 
 
 def confusion(cells: ScoredCells) -> tuple[np.ndarray, ...]:
-    """Return the weights of true and false positives, false and true negatives.
-
-    Four arrays of shape (n_labels,): tp, fp, fn, tn.
-    """
+    """Return weights tp, fp, fn and tn, each of shape (n_labels,)."""
     decided, positive = cells.scores == 1, cells.positive
     return tuple(
         cells.total(of)

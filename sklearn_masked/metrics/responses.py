@@ -83,10 +83,7 @@ def predict_cells(
 
 
 def fitted_labels(estimator: Any) -> tuple[int | None, np.ndarray | None]:
-    """Return number and names of the labels of a fitted estimator, None if unknown.
-
-    Pipelines, searches and meta-estimators are seen through.
-    """
+    """Return number and names of the labels of a fitted estimator, None if unknown."""
     while not hasattr(estimator, "n_labels_"):
         inner = getattr(estimator, "best_estimator_", None)
         if inner is None and getattr(estimator, "steps", None):

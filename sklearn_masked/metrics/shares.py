@@ -11,11 +11,7 @@ from .bootstrap import wilson
 def clopper_pearson(
     share: np.ndarray, n_cells: Any, confidence_level: float
 ) -> np.ndarray:
-    """Return the ends of the Clopper-Pearson interval of a share of `n_cells` cells.
-
-    `n_cells` may be an effective number, which need not be an integer (Korn and
-    Graubard 1998).
-    """
+    """Return Clopper-Pearson ends; `n_cells` may be effective (Korn, Graubard 1998)."""
     tail = (1 - confidence_level) / 2
     hits, misses = share * n_cells, (1 - share) * n_cells
     with np.errstate(invalid="ignore"):
@@ -29,10 +25,7 @@ INTERVALS = {"wilson": wilson, "clopper_pearson": clopper_pearson}
 
 
 def effective_number(sums: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Return how many cells without weights say as much: Kish's effective number.
-
-    ``w.sum()**2 / (w**2).sum()``, 0 where there is no cell.
-    """
+    """Return Kish's ``w.sum()**2 / (w**2).sum()``, 0 where there is no cell."""
     return np.divide(sums**2, squares, out=np.zeros_like(sums), where=squares > 0)
 
 
@@ -79,10 +72,7 @@ def ratio_ends(
 
 
 def smoothed_share(n_positive: np.ndarray, n_negative: np.ndarray) -> np.ndarray:
-    """Return each label's share of positives, drawn to the pooled one by one cell.
-
-    Exactly the share where a label has both sides, so that it is never 0 or 1.
-    """
+    """Return shares of positives, drawn to the pooled one where they are 0 or 1."""
     total = n_positive + n_negative
     pooled = n_positive.sum() / total.sum()
     smoothed = (n_positive + pooled) / (total + 1)

@@ -50,10 +50,7 @@ def _empty_rows(labels):
 
 
 def _as_stored(labels, empty):
-    """Return the indicators, as row pointers and columns, where the cells are stored.
-
-    Columns of a row are increasing.
-    """
+    """Return sorted CSR indicators of the stored cells, as row pointers and columns."""
     columns = 2 * labels.indices + (labels.values == 0)
     if not len(empty):
         return labels.indptr, columns

@@ -32,10 +32,7 @@ _ABOUT_LABELS = (UnlabeledLabelWarning, OneSidedLabelsWarning, OneClassLabelWarn
 
 
 class Task(NamedTuple):
-    """A data set as the meta-estimators see it.
-
-    Of a 1-D y, the rows without a label are gone: a binary classifier takes none.
-    """
+    """A data set as meta-estimators see it, of a 1-D y the labeled rows alone."""
 
     X: Any
     y: Any  # what the estimator is fitted on: MaskedLabels, or a 1-D array
@@ -94,11 +91,7 @@ def make_splits(
     split_params: dict[str, Any] | None = None,
     random_state: RandomState = None,
 ) -> list[Any]:
-    """Return the (train, test) pairs of positions in the rows of the task.
-
-    An integer and None are stratified folds, a fraction is one stratified random
-    split with such a part left out; any other `cv` is what scikit-learn takes.
-    """
+    """Return (train, test) positions by `cv`; a fraction is one stratified split."""
     if isinstance(cv, Iterable) and not hasattr(cv, "split"):
         splits = [tuple(_positions(part, task) for part in split) for split in cv]
         if not splits:
@@ -189,11 +182,7 @@ def refuse_overlap(splits: list[Any]) -> None:
 def fit_part(
     estimator: Any, task: Task, train: np.ndarray, fit_params: Any, *, quiet: bool
 ) -> Any:
-    """Fit an estimator on some rows of a task.
-
-    If `quiet`, without the warnings about single labels, which the fit on all rows
-    gives again and to the point.
-    """
+    """Fit an estimator on some rows, if `quiet` without warnings of single labels."""
     X, y = take_rows(task.X, train), take_rows(task.y, train)
     if isinstance(y, MaskedLabels) and not y.n_cells:
         raise ValueError(

@@ -427,10 +427,7 @@ default=None
 
     @of_one_fit
     def _additive(self, X, labels):
-        """Return X as an array or CSR, and the weights of some linear classifiers.
-
-        X may be None.
-        """
+        """Return X, if any, as array or CSR, and the weights of linear classifiers."""
         if X is not None:
             X = check_array(self._check_X(X), accept_sparse="csr", dtype=np.float64)
         return X, linear_weights([self.estimators_[label] for label in labels])
@@ -469,10 +466,7 @@ def _shown(target, label):
 
 
 def _fit_label(estimator, X, y, params, shown, *, go_on=False):
-    """Fit the classifier of one label, or go on fitting it.
-
-    Where that fails, the error says of which label.
-    """
+    """Fit, or go on fitting, the classifier of a label; errors say of which."""
     try:
         if go_on:
             return estimator.partial_fit(X, y, classes=np.arange(2), **params)

@@ -76,10 +76,7 @@ def refuse_other_probabilities(estimator):
 
 
 def add_logits(graph, X, parts):
-    """Add the sum over features, and return the name of the logits.
-
-    `parts` are those of :class:`~sklearn_masked.inspection._additive.AdditiveModel`.
-    """
+    """Add the sum over the parts of `AdditiveModel`; return the name of the logits."""
     rows = X
     if "shift" in parts:
         rows = graph.add("Sub", rows, parts["shift"])

@@ -45,10 +45,7 @@ class Graph:
         return name
 
     def add(self, kind, *inputs, out=None, domain="", **attributes):
-        """Add a node, and return the name of its result, `out` where that is given.
-
-        Inputs that are no names become constants.
-        """
+        """Add a node, inputs that are no names as constants; name its result."""
         inputs = [
             each if isinstance(each, str) else self.constant(each) for each in inputs
         ]

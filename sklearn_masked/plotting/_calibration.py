@@ -68,11 +68,9 @@ class MaskedCalibrationDisplay:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.plotting import MaskedCalibrationDisplay
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [nan, 0], [1, 1]]
-    >>> y_proba = [[0.9, nan], [0.2, 0.7], [nan, 0.1], [0.8, 0.4]]
+    >>> y_true = [[1, None], [0, 1], [None, 0], [1, 1]]
+    >>> y_proba = [[0.9, 0.5], [0.2, 0.7], [0.5, 0.1], [0.8, 0.4]]
     >>> display = MaskedCalibrationDisplay.from_predictions(y_true, y_proba, n_bins=2)
     >>> display.pooled.prob_true.round(2), display.pooled.prob_pred.round(2)
     (array([0.33, 1.  ]), array([0.23, 0.8 ]))

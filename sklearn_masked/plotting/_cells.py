@@ -32,11 +32,7 @@ def estimator_cells(estimator, X, y, response_method):
 def drawn_cells(
     y_true, y_score, sample_weight, *, labels, name, kind, least, stacklevel
 ):
-    """Return the scored cells of the labels to draw, and the row of each cell.
-
-    Labels with fewer positive and negative cells than `least` are left out with a
-    warning.
-    """
+    """Return scored cells of labels with at least `least` of each class, and rows."""
     cells = score_cells(y_true, y_score, sample_weight, name=name, kind=kind)
     rows = rows_of_cells(y_true, sample_weight)
     if labels is not None:

@@ -144,10 +144,7 @@ class _Sure:
 
 
 def _bias_ratio(prepared, area, copies):
-    """Return how many times the bias of its copies the bias of the mean area is.
-
-    From 1 to 4: where copies have little bias, the ratio is not known.
-    """
+    """Return the bias of copies over that of the mean area, clipped to 1 to 4."""
     unbiased, _ = prepared.unbiased(area, "macro")
     copied = np.nanmean(copies) - area if not np.isnan(copies).all() else 0.0
     if unbiased is None or not copied > 0:

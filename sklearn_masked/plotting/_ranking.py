@@ -289,11 +289,9 @@ class MaskedRocCurveDisplay(_LabelCurvesDisplay):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.plotting import MaskedRocCurveDisplay
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [1, 0], [nan, 0]]
-    >>> y_score = [[0.8, nan], [0.3, 0.6], [0.2, 0.7], [nan, 0.1]]
+    >>> y_true = [[1, None], [0, 1], [1, 0], [None, 0]]
+    >>> y_score = [[0.8, 0.5], [0.3, 0.6], [0.2, 0.7], [0.5, 0.1]]
     >>> display = MaskedRocCurveDisplay.from_predictions(
     ...     y_true, y_score, random_state=0
     ... )
@@ -342,11 +340,9 @@ class MaskedPrecisionRecallDisplay(_LabelCurvesDisplay):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.plotting import MaskedPrecisionRecallDisplay
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [1, 0], [nan, 0]]
-    >>> y_score = [[0.8, nan], [0.3, 0.6], [0.2, 0.7], [nan, 0.1]]
+    >>> y_true = [[1, None], [0, 1], [1, 0], [None, 0]]
+    >>> y_score = [[0.8, 0.5], [0.3, 0.6], [0.2, 0.7], [0.5, 0.1]]
     >>> display = MaskedPrecisionRecallDisplay.from_predictions(
     ...     y_true, y_score, random_state=0
     ... )

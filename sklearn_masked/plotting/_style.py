@@ -37,11 +37,7 @@ def new_axes(ax, figsize):
 
 
 def panels(ax, n_panels, n_columns, panel_size, **options):
-    """Return an array of `n_panels` axes in a grid.
-
-    `ax` is None for a figure of their own, one axes in whose place they are drawn, or
-    a sequence of as many axes.
-    """
+    """Return `n_panels` axes in a grid: in a new figure, in `ax`, or `ax` itself."""
     plt = pyplot()
     if ax is not None and not hasattr(ax, "get_subplotspec"):
         axes = np.ravel(np.asarray(ax, dtype=object))

@@ -55,11 +55,9 @@ class ThresholdCurveDisplay:
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_masked.plotting import ThresholdCurveDisplay
-    >>> nan = np.nan
-    >>> y_true = [[1, nan], [0, 1], [1, 0], [nan, 0]]
-    >>> y_score = [[0.8, nan], [0.3, 0.6], [0.2, 0.7], [nan, 0.1]]
+    >>> y_true = [[1, None], [0, 1], [1, 0], [None, 0]]
+    >>> y_score = [[0.8, 0.5], [0.3, 0.6], [0.2, 0.7], [0.5, 0.1]]
     >>> display = ThresholdCurveDisplay.from_predictions(y_true, y_score)
     >>> display.thresholds[0], display.precision[0].round(2)
     (array([0.2, 0.3, 0.8]), array([0.67, 0.5 , 1.  ]))

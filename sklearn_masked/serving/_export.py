@@ -168,10 +168,7 @@ def _read(part):
 
 
 def _compare(model, part, X):
-    """Raise unless the predictor predicts what the model does.
-
-    Rows that are made up are predicted, and those of X.
-    """
+    """Raise unless the predictor agrees with the model on made-up rows and X."""
     predictor = _read(part)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # that rows have no names, for one

@@ -265,10 +265,7 @@ def _stacked(coefs, intercepts):
 
 
 def _binary(model):
-    """Return coefficients and intercept of a binary classifier.
-
-    Scalers before it are multiplied in.
-    """
+    """Return coefficients and intercept of a binary classifier, scaler folded in."""
     home, name = _class_of(model)
     if (home, name) == ("sklearn", "Pipeline"):
         *scalers, last = [one for _, one in model.steps]

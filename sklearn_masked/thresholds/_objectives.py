@@ -20,10 +20,7 @@ _NAMES = {
 
 
 def objective_name(scoring):
-    """Return the name of the objective that a metric or scorer of the package means.
-
-    Anything else, a function of the four counts among it, comes back unchanged.
-    """
+    """Return the name of the objective that a metric or scorer of the package means."""
     is_scorer = isinstance(scoring, MaskedScorer)
     metric = scoring._score_func if is_scorer else scoring
     names = [name for known, name in _NAMES.items() if known is metric]

@@ -132,10 +132,7 @@ def _audited(value, audit, factor=1.0):
 
 
 def reweighed(cells, prevalences):
-    """Return scored cells whose weights give each label its prevalence in traffic.
-
-    The total weight of a label stays as it is.
-    """
+    """Return scored cells reweighed to the prevalence in traffic, total kept."""
     if all(prevalence is None for prevalence in prevalences):
         return cells
     positive, total = cells.total(cells.positive), cells.total()

@@ -56,10 +56,7 @@ def reachable_recall(cells, target, confidence):
 
 
 def _cells_needed(cells, share, target, alpha):
-    """Return how many cells of the same kind would let one test succeed.
-
-    All of a label, the audited cells growing with the labeled ones.
-    """
+    """Return how many such cells, audited ones included, one test would need."""
     share = share.at(share.value > target)
 
     def suffices(times):

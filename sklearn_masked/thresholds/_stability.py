@@ -39,11 +39,7 @@ def recall_by_fold(parts, thresholds):
 
 
 def folds_disagree(passed, total):
-    """Return, per label, whether recall differs among folds beyond chance.
-
-    Pearson's chi-squared test of equal shares: folds hold cells of one kind, so that
-    shares that differ say that the folds' estimators score on different scales.
-    """
+    """Return, per label, whether recall differs among folds (Pearson's chi-squared)."""
     filled = total.sum(axis=0)
     mean = np.divide(
         passed.sum(axis=0), filled, out=np.zeros(len(filled)), where=filled > 0

@@ -207,10 +207,7 @@ def _known(columns):
 
 
 def _quantile(ordered, n_known, share):
-    """Return the quantile of the first `n_known` of each column of ordered values.
-
-    That of numpy.nanquantile, which loops over columns.
-    """
+    """Return numpy.nanquantile of sorted columns, without its loop over columns."""
     place = share * np.maximum(n_known - 1, 0)
     below = np.floor(place).astype(np.intp)
     above = np.minimum(below + 1, np.maximum(n_known - 1, 0))

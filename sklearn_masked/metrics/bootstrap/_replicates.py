@@ -169,10 +169,7 @@ class Replicates:
 
 
 class _Unbiased:
-    """Average precision of scored labels with little bias, which few positives raise.
-
-    The bias of bootstrap samples, which repeat positives, is less than half of it.
-    """
+    """Average precision with less than half of the bias of bootstrap samples."""
 
     def __init__(self, cells, rows, limits):
         self._cells, self._rows, self._limits = cells, rows, limits

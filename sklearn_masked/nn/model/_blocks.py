@@ -102,7 +102,7 @@ class BlockScales:
     def _spread(self, block, rows, embedded, shared_weight):
         """Return how inner products of two rows of a block vary, over all paths."""
         kept = sample_rows(rows.shape[0], _PAIRED_ROWS)
-        some = rows[kept] @ sp.diags_array(self._scale_of(block, _USUAL_POWER))
+        some = rows[kept] @ sp.diags(self._scale_of(block, _USUAL_POWER))
         length = np.linalg.norm(embedded[kept], axis=1, keepdims=True)
         unit = embedded[kept] / np.where(length > 0, length, 1)
         pairs, own = self.interactions[block], unit @ unit.T

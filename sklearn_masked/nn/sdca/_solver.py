@@ -438,9 +438,10 @@ def _by_labels(label, start, most):
     [array([11, 12, 15]), array([10, 13]), array([14, 16])]
     """
     order = np.argsort(label, kind="stable")
-    counts = np.bincount(label)
+    # Not one turn for each label of the model: a batch has cells of few of them.
+    bounds = np.flatnonzero(np.diff(label[order])) + 1
     parts, part = [], order[:0]
-    for own in np.split(order, np.cumsum(counts)[:-1]):
+    for own in np.split(order, bounds):
         if len(part) + len(own) > most:
             parts.append(part)
             part = order[:0]

@@ -15,6 +15,7 @@ from ..nn.sdca import SDCADataset
 from ..nn.sdca._batches import grouped_permutation
 from ..nn.sgd._losses import MaskedBCEWithLogitsLoss
 from . import _net
+from ._checkpoint import Checkpoint
 from ._feature_blocks import FeatureBlocks, feature_blocks
 from ._select_penalty import USUAL, Penalty, given_penalty
 from ._select_representation import embedding_dim
@@ -100,6 +101,8 @@ class FitData:
         Of the columns of X; for the default module alone.
     blocks : FeatureBlocks or None
         Of the columns of X, where there are several; for the first call alone.
+    checkpoint : Checkpoint or None
+        Where the state is written after each epoch.
     """
 
     X: object
@@ -119,6 +122,7 @@ class FitData:
     mean_loss_weight: float = 1.0
     scales: RarityScales | SpreadScales | BlockScales | None = None
     blocks: FeatureBlocks | None = None
+    checkpoint: Checkpoint | None = None
 
 
 def prepare(estimator, X, targets, *, first, whole):

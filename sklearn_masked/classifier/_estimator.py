@@ -1,5 +1,6 @@
 """The estimator: from X and a half-empty label matrix to probabilities."""
 
+import os
 from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, Literal, Self
@@ -204,6 +205,11 @@ default=None
     warm_start : bool, default=False
         Whether `fit` goes on from the model as it is, drawn towards it rather than
         towards 0, instead of starting anew.
+    checkpoint : str or path, default=None
+        Folder where `fit` writes the state of dual coordinate ascent after each epoch,
+        a file as large as the weights. After a kill the same call prepares the data
+        again and goes on from there, to the same model; `random_state` must be an int.
+        A finished fit deletes the file.
     callbacks : list of skorch callbacks, "disable" or None, default=None
         They are copied before use; what holds an open file writes to the same one.
         :class:`skorch.callbacks.EpochScoring` takes the scorers of
@@ -345,6 +351,7 @@ default=None
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
+        "checkpoint": [None, str, os.PathLike],
         "callbacks": [None, list, StrOptions({"disable"})],
         "device": [str],
         "random_state": ["random_state"],
@@ -382,6 +389,7 @@ default=None
         n_iter_no_change: int = 5,
         tol: float = 1e-4,
         warm_start: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
         callbacks: Any = None,
         device: str = "auto",
         random_state: RandomState = None,
@@ -415,6 +423,7 @@ default=None
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
         self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
         self.device = device
         self.random_state = random_state

@@ -13,8 +13,10 @@ from ..exceptions import InterruptedFitWarning
 from ..nn.model._direct import PairDirect
 from ..nn.model._scaling import feature_scales
 from ..nn.sdca import SDCASolver
+from ..nn.sdca._batches import free_heap
 from ..nn.sgd._optim import replace_parameter
 from ._calibrate import calibrate
+from ._checkpoint import Checkpoint
 from ._data import prepare, start_biases
 from ._feature_blocks import select_shares
 from ._label_prior import apply_prior
@@ -49,18 +51,25 @@ def fit(estimator, X, targets, *, first, whole):
         init_net(estimator, data)
         if first and estimator.module is None:
             init_model(estimator, data)
+            free_heap(data.X.size)
             select_representation(estimator, data)
             if data.blocks is not None:
                 select_shares(estimator, data)
+            free_heap(data.X.size)
         join_labels(estimator, data)
         make_solver(estimator, data)
+        free_heap(data.X.size)
         run(estimator, data)
+        free_heap(data.X.size)
         if data.solver == DUAL:
             with _kept_if_interrupted(estimator):
                 calibrate(estimator, data)
                 if estimator._label_prior is not None:
                     apply_prior(estimator, data.X)
         set_fitted(estimator, data)
+        was_cut_short = getattr(estimator.net_, "interrupted_", False)
+        if data.checkpoint is not None and not was_cut_short:
+            data.checkpoint.remove()
 
 
 @contextlib.contextmanager
@@ -119,6 +128,8 @@ def make_solver(estimator, data):
         precision = n_cells * data.mean_loss_weight
         args = module, data.train, estimator.C_
         net.solver = SDCASolver(*args, cold=data.first, prior_precision=precision)
+        if estimator.checkpoint is not None and data.whole:
+            data.checkpoint = Checkpoint(estimator, data)
     elif isinstance(module.direct, PairDirect):
         cell_rows = np.repeat(np.arange(len(targets)), np.diff(targets.indptr))
         cols = targets.indices.astype(np.int64)
@@ -138,7 +149,7 @@ def run(estimator, data):
     if not len(data.train):
         return
     try:
-        net.train(data.train, data.sizes["max_epochs"] if data.whole else 1)
+        net.train(data.train, _epochs_left(estimator, data))
     except FloatingPointError as error:
         raise ValueError(_why_diverged(estimator, data, error)) from error
     if net.interrupted_:
@@ -153,6 +164,21 @@ def run(estimator, data):
         )
     elif data.solver == DUAL and data.whole and not data.stops:
         _warn_unconverged(net)
+
+
+def _epochs_left(estimator, data):
+    """Return how many epochs to train, after those that a checkpoint holds."""
+    if not data.whole:
+        return 1
+    n_epochs, net = data.sizes["max_epochs"], estimator.net_
+    if data.checkpoint is None:
+        return n_epochs
+    n_before = len(net.history)
+    data.checkpoint.resume(net)
+    net.solver.after_epoch = data.checkpoint.save
+    n_done = len(net.history) - n_before
+    is_done = n_done and net.solver.has_converged
+    return 0 if is_done else max(n_epochs - n_done, 0)
 
 
 def _warn_unconverged(net):

@@ -54,6 +54,7 @@ READ_BY = {
     "n_iter_no_change": SOLVERS,
     "tol": SOLVERS,
     "warm_start": SOLVERS,
+    "checkpoint": (DUAL,),
     "callbacks": SOLVERS,
     "device": SOLVERS,
     "random_state": SOLVERS,
@@ -239,6 +240,12 @@ def _check_read(estimator, solver):
         raise ValueError(
             f"`{name}` accepts {default} with {SOLVERS[solver]}, which does not read "
             f"it; got {value!r}. It is read by {readers}."
+        )
+    if estimator.checkpoint is not None and estimator.early_stopping:
+        raise ValueError(
+            "`checkpoint` does not keep what `early_stopping` has seen; got "
+            f"checkpoint={estimator.checkpoint!r} and early_stopping=True. Leave out "
+            "one of them."
         )
     _check_loss_params(estimator)
     _check_callbacks(estimator, solver)

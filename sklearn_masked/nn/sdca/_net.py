@@ -46,6 +46,8 @@ class SDCANet(MaskedNet):
             self.solver.write()
         super().notify(method_name, **cb_kwargs)
         if method_name == "on_epoch_end" and self.solver is not None:
+            if self.solver.after_epoch is not None:
+                self.solver.after_epoch(self)
             # Early stopping decides by the loss of rows that were set aside.
             kinds = (isinstance(each, EarlyStopping) for _, each in self.callbacks_)
             self.stopped_by_callback_ = not any(kinds) and self.solver.has_converged

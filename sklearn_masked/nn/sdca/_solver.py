@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from .._batches import concatenated_ranges
-from ._batches import RowCache
+from ._batches import RowCache, free_heap
 from ._block_newton import BlockNewton, EmbeddingGram
 from ._direct_weights import direct_weights
 
@@ -60,6 +60,17 @@ class SDCASettings:
 
 
 SETTINGS = SDCASettings()
+# Steps that make new blocks, after which the heap is trimmed.
+_TRIM = 64
+# What tells how far an ascent has come.
+_COUNTED = (
+    "n_steps",
+    "n_epochs",
+    "moved_all",
+    "duality_gap",
+    "previous_gap",
+    "predicted_gap",
+)
 
 
 class SDCASolver:
@@ -89,6 +100,7 @@ class SDCASolver:
         self, module, data, C, *, cold=True, prior_precision=None, settings=None
     ):
         self.module, self.C, self.cold = module, C, cold
+        self.after_epoch = None  # called with the net
         self.settings = SETTINGS if settings is None else settings
         self.device = module.bias.device
         self.correlation = float(module.label_correlation)
@@ -284,6 +296,8 @@ class SDCASolver:
             self.n_kept += blocks.size
             if self.n_kept <= self.settings.cache:
                 self.blocks[key] = blocks
+            if self.n_steps % _TRIM == 0:  # what is kept lies between what is not
+                free_heap(self.cache.X.size)
         return blocks
 
     def _parts_of(self, cells):
@@ -424,6 +438,21 @@ class SDCASolver:
         """Go back to what `state` returned."""
         for part, kept in zip(self._changing(), state, strict=True):
             part.copy_(kept)
+
+    def progress(self):
+        """Return all that epochs have changed, as it is, for `set_progress`."""
+        numbers = {name: getattr(self, name) for name in _COUNTED}
+        return {"tensors": self._changing(), **numbers}
+
+    def set_progress(self, progress):
+        """Go on from what another solver of the same problem returned."""
+        self.set_state(progress["tensors"])
+        for name in _COUNTED:
+            value = progress[name]
+            is_tensor = isinstance(value, torch.Tensor)
+            setattr(self, name, value.to(self.device) if is_tensor else value)
+        if self.direct is not None:
+            self.direct.changed = True  # the module has the weights of the start
 
     def _changing(self):
         return [self.alpha, self.margin, self.cell_C, *self._weights()]

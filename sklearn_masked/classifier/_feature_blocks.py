@@ -25,8 +25,6 @@ from ._solvers import DUAL
 
 # Factors on a block's share that are compared.
 _FACTORS = 2.0 ** np.arange(-2, 3)
-# Most labels that are compared.
-_LABELS = 24
 
 
 class FeatureBlocks(NamedTuple):
@@ -128,7 +126,7 @@ def select_shares(estimator, data):
         return
     generator = np.random.default_rng(data.seed)
     cells = labeled_cells(estimator, data)
-    chosen = draw_cells(cells, CELLS, generator, _LABELS)
+    chosen = draw_cells(cells, CELLS, generator)
     if len(chosen) < FEWEST_LABELS:
         return
     power = data.penalty.idf_power

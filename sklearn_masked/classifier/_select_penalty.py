@@ -107,7 +107,7 @@ def labeled_cells(estimator, data):
     return np.repeat(rows, lengths), targets.indices[index], target, weight
 
 
-def draw_cells(cells, n_cells, generator, most_labels=_LABELS):
+def draw_cells(cells, n_cells, generator):
     """Return some cells of each compared label, fold after fold; -1 fills a fold."""
     _, label, target, _ = cells
     positive = target > 0.5
@@ -116,7 +116,7 @@ def draw_cells(cells, n_cells, generator, most_labels=_LABELS):
         np.bincount(label[part], minlength=n_labels) for part in (positive, ~positive)
     ]
     fewer = np.minimum(*counts)
-    order = np.argsort(-fewer, kind="stable")[:most_labels]
+    order = np.argsort(-fewer, kind="stable")[:_LABELS]
     labels = np.sort(order[fewer[order] >= _FEWEST_CELLS])
     drawn = []
     for each in labels:

@@ -112,11 +112,7 @@ array-like of shape (n_cells,)
     if cells.weights is not None:
         weights = weights * cells.weights
     return MaskedLabels.from_cells(
-        cells.rows,
-        cells.cols,
-        cells.values,
-        shape=labels.shape,
-        weights=weights,
+        cells.rows, cells.cols, cells.values, shape=labels.shape, weights=weights
     )._named_like(labels)
 
 

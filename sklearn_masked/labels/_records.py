@@ -120,14 +120,7 @@ def _select(cells, kept):
 
 
 def resolve(
-    cells,
-    shape,
-    names,
-    on_conflict,
-    *,
-    equal_is_fine=False,
-    row_ids=None,
-    soft=False,
+    cells, shape, names, on_conflict, *, equal_is_fine=False, row_ids=None, soft=False
 ):
     """Return labels from cells in any order, several of which may be one cell."""
     keys = cells.rows.astype(np.int64) * shape[1] + cells.cols

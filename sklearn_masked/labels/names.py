@@ -67,11 +67,7 @@ def entry_names(values: Any) -> list[Any] | None:
 
 
 def check_same_names(
-    names: Names,
-    known: Names,
-    parameter: str,
-    of: str,
-    what: str = "label",
+    names: Names, known: Names, parameter: str, of: str, what: str = "label"
 ) -> None:
     """Raise unless names agree with known ones, in set and in order.
 

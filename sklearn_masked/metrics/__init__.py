@@ -1,10 +1,7 @@
 """Metrics that read the labeled cells of a label matrix alone, and their scorers."""
 
 from ._balanced import masked_balanced_accuracy_score, masked_matthews_corrcoef
-from ._classification_report import (
-    ClassificationReport,
-    masked_classification_report,
-)
+from ._classification_report import ClassificationReport, masked_classification_report
 from ._decisions import (
     masked_f1_score,
     masked_fbeta_score,

@@ -8,15 +8,7 @@ from sklearn.metrics import precision_recall_curve
 from .._typing import LabelsLike, MatrixLike, Weights
 from ._cells import drawn_cells, estimator_cells
 from ._curves import sorted_labels
-from ._style import (
-    AVERAGE,
-    BACKGROUND,
-    COLORS,
-    DASHES,
-    label_names,
-    panels,
-    shorten,
-)
+from ._style import AVERAGE, BACKGROUND, COLORS, DASHES, label_names, panels, shorten
 
 _MANY = 12  # more labels than that share three panels
 _N_THRESHOLDS = 201  # of the mean over labels
@@ -275,11 +267,7 @@ default="predict_proba"
             if metric is not self.precision:
                 continue
             panel.plot(
-                grid,
-                share,
-                color=COLORS[1],
-                linestyle=DASHES[1],
-                label="labels above",
+                grid, share, color=COLORS[1], linestyle=DASHES[1], label="labels above"
             )
 
     def _xlabel(self, ax):

@@ -229,10 +229,7 @@ def _triangles(matrices):
     return np.where(rows == cols, both / 2, both).astype(np.float32)
 
 
-_MODULES = {
-    "DirectSharedModule": _direct_shared,
-    "EmbeddingBagModule": _embedding_bag,
-}
+_MODULES = {"DirectSharedModule": _direct_shared, "EmbeddingBagModule": _embedding_bag}
 
 
 def _multi_output(model):

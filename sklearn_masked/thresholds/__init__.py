@@ -3,7 +3,4 @@
 from ._classifier import MaskedTunedThresholdClassifierCV
 from ._report import ThresholdReport
 
-__all__ = [
-    "MaskedTunedThresholdClassifierCV",
-    "ThresholdReport",
-]
+__all__ = ["MaskedTunedThresholdClassifierCV", "ThresholdReport"]

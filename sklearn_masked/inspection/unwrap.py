@@ -16,31 +16,12 @@ _INNER = "best_estimator_", "estimator_", "estimator"
 
 
 class Unwrapped:
-    """A classifier whose logits are sums, and what stands around it.
-
-    Parameters
-    ----------
-    model : fitted classifier, pipeline or wrapper of them
-        As `label_coefficients` and `explain` take it.
-    feature_names : array-like of shape (n_features,) or None
-        Names of the features of the classifier.
-
-    Attributes
-    ----------
-    heads : list of Pipeline
-        The steps before the classifier, outermost first.
-    classifier : MaskedMultiLabelClassifier or MaskedMultiOutputClassifier
-        The classifier.
-    names : list
-        The names of its labels, or their positions; for a 1-D y its positive class.
-    tuner : MaskedTunedThresholdClassifierCV or None
-        The outermost tuner around it.
-    """
+    """A classifier whose logits are sums, and what stands around it."""
 
     def __init__(self, model: Any, feature_names: ArrayLike | None = None) -> None:
         self._lines = []
-        self.heads: Any = []
-        self.tuner: Any = None
+        self.heads: Any = []  # the steps before it, outermost first
+        self.tuner: Any = None  # the outermost one around it
         self.classifier: Any = self._descend(model)
         self._feature_names = feature_names
         n_labels, names = self.classifier.n_labels_, self.classifier.label_names_

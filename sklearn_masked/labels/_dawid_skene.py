@@ -39,31 +39,18 @@ _MOST_LOG_ODDS = 7.0
 
 @dataclass(frozen=True)
 class VotePrior:
-    """Prior of the voters, and pseudo-counts of each mean in the one below, in votes.
+    """Prior of voters, and pseudo-counts, in votes, of each mean in the one below."""
 
-    Attributes
-    ----------
-    kappa : float
-        Agreement of voters with the truth beyond chance, before any vote is seen.
-    overall, voter, label : float
-        Pseudo-counts of the prior in the mean of all voters, of that in a voter's mean,
-        and of that in a voter's rate for a label.
-    share : float
-        Pseudo-counts of the share of 1 among all votes in a label's own.
-    rarer : float
-        Pseudo-cells, of the rarer class, of a label's share in its prevalence; there
-        are as many of the other class as the share says.
-    slope : float
-        Precision of a label's slope of the model's log odds around the mean over
-        labels, and of that mean around 0.
-    """
-
-    kappa: float = 0.6
-    overall: float = 100.0
-    voter: float = 100.0
-    label: float = 10.0
-    share: float = 10.0
+    kappa: float = 0.6  # agreement of voters with the truth beyond chance
+    overall: float = 100.0  # of the prior in the mean of all voters
+    voter: float = 100.0  # of that mean in a voter's
+    label: float = 10.0  # of a voter's mean in its rate for a label
+    share: float = 10.0  # of the share of 1 among all votes in a label's own
+    # Cells of the rarer class, of a label's share in its prevalence; there are as many
+    # of the other class as the share says.
     rarer: float = 1.0
+    # Precision of a label's slope of the model's log odds around the mean over labels,
+    # and of that mean around 0.
     slope: float = 10.0
 
 
@@ -72,50 +59,27 @@ PRIOR = VotePrior()
 
 @dataclass(frozen=True)
 class Votes:
-    """Votes as parallel arrays; positions from 0.
+    """Votes as parallel arrays; positions from 0."""
 
-    Attributes
-    ----------
-    cell, pair : int arrays of shape (n_votes,)
-        Which cell a vote is of, and which pair of voter and label it belongs to.
-    yes : bool array of shape (n_votes,)
-        The votes.
-    cell_label : int array of shape (n_cells,)
-    pair_voter, pair_label : int arrays of shape (n_pairs,)
-    n_voters, n_labels : int
-    proba : float64 array of shape (n_cells,), default=None
-        A model's probability that each cell is positive.
-    """
-
-    cell: np.ndarray
-    pair: np.ndarray
-    yes: np.ndarray
+    cell: np.ndarray  # of each vote
+    pair: np.ndarray  # of voter and label, of each vote
+    yes: np.ndarray  # bool, the votes
     cell_label: np.ndarray
     pair_voter: np.ndarray
     pair_label: np.ndarray
     n_voters: int
     n_labels: int
-    proba: np.ndarray | None = None
+    proba: np.ndarray | None = None  # a model's, that each cell is positive
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Estimates at the last iteration.
+    """Estimates at the last iteration."""
 
-    Attributes
-    ----------
-    posterior : float64 array of shape (n_cells,)
-        Probability that each cell is positive.
-    prevalence : float64 array of shape (n_labels,)
-    sensitivity, specificity : float64 arrays of shape (n_pairs,)
-    n_iter : int
-    converged : bool
-    """
-
-    posterior: np.ndarray
-    prevalence: np.ndarray
-    sensitivity: np.ndarray
-    specificity: np.ndarray
+    posterior: np.ndarray  # probability that each cell is positive
+    prevalence: np.ndarray  # (n_labels,)
+    sensitivity: np.ndarray  # (n_pairs,)
+    specificity: np.ndarray  # (n_pairs,)
     n_iter: int
     converged: bool
 

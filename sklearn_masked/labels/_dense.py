@@ -24,7 +24,7 @@ def read_dense(y, weights=None, label_names=None, soft=False):
     hidden, columns, ids = None, column_names(y), row_ids(y)
     check_same_rows(y=y, weights=weights)
     if is_table(y):
-        take = _table_rows(y)
+        take = _frame_rows(y) if hasattr(y, "iloc") else _columnwise_rows(y)
     elif np.ma.isMaskedArray(y):
         hidden, y = np.ma.getmaskarray(y), np.ma.getdata(y)
         take = y.__getitem__
@@ -63,11 +63,6 @@ def read_dense(y, weights=None, label_names=None, soft=False):
 
 def _joined(pieces, dtype):
     return np.concatenate(pieces, dtype=dtype) if pieces else np.empty(0, dtype)
-
-
-def _table_rows(table):
-    """Return a function from a slice to these rows, as numbers where they can be."""
-    return _frame_rows(table) if hasattr(table, "iloc") else _columnwise_rows(table)
 
 
 def _columnwise_rows(table):

@@ -76,7 +76,9 @@ def masked_balanced_accuracy_score(
     """
     limits = Limits(min_positive, min_negative, least=(1, 1))
     cells = score_cells(y_true, y_pred, sample_weight, name="y_pred", kind="pred")
-    result = average_labels(_balanced_accuracy, cells, average, limits)
+    result = average_labels(
+        lambda cells: balanced_accuracy(*confusion(cells)), cells, average, limits
+    )
     return 2 * result - 1 if adjusted else result
 
 
@@ -146,12 +148,6 @@ def masked_matthews_corrcoef(
     """
     limits = Limits(min_positive, min_negative, least=(1, 1))
     cells = score_cells(y_true, y_pred, sample_weight, name="y_pred", kind="pred")
-    return average_labels(_matthews, cells, average, limits)
-
-
-def _balanced_accuracy(cells):
-    return balanced_accuracy(*confusion(cells))
-
-
-def _matthews(cells):
-    return matthews_corrcoef(*confusion(cells))
+    return average_labels(
+        lambda cells: matthews_corrcoef(*confusion(cells)), cells, average, limits
+    )

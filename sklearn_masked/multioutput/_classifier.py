@@ -292,7 +292,8 @@ default=None
         ndarray of shape (n_samples, n_labels) or (n_samples, 2), float64
             The probabilities of the positive class; after a 1-D y, of its two values.
         """
-        if self._is_one_dimensional():
+        check_is_fitted(self)
+        if self._one_dimensional:
             X = self._check_X(X)
             return np.asarray(self.estimators_[0].predict_proba(X), dtype=np.float64)
         return self._columnwise("predict_proba", X, np.float64)
@@ -344,10 +345,6 @@ default=None
             if _is_fitted(estimator):
                 return estimator
         return self.estimator
-
-    def _is_one_dimensional(self):
-        check_is_fitted(self)
-        return self._one_dimensional
 
     def _validate(self, X, y, sample_weight, params, *, method, classes=None):
         """Return X, the target, its columns and the arguments of the classifiers."""

@@ -12,14 +12,13 @@ from ..metrics.cells import score_cells
 from ..metrics.responses import labels_for, predict_cells
 
 SCORES = ("decision_function", "predict_proba")
-_METHODS = ("decision_function", "predict_proba")
 
 
 def estimator_cells(estimator, X, y, response_method):
     """Return labels, and the estimator's predictions of their labeled cells."""
     if response_method == "auto":
         response_method = SCORES
-    elif response_method not in _METHODS:
+    elif response_method not in SCORES:
         raise ValueError(
             "`response_method` accepts 'auto', 'decision_function' or "
             f"'predict_proba'; got {response_method!r}."

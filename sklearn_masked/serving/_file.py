@@ -34,30 +34,15 @@ _REQUIRED = object()
 
 @dataclass
 class Part:
-    """A part of a model as it stands in a file.
+    """A part of a model as it stands in a file."""
 
-    Attributes
-    ----------
-    kind : str
-        The class that reads it.
-    settings : dict
-        Numbers, strings and booleans.
-    arrays : dict of str to ndarray
-        Its arrays.
-    lists : dict of str to list
-        Lists of strings and numbers that are too long for the header.
-    parts : list of Part
-        The parts that it consists of.
-    weights : tuple of str
-        The arrays that may be stored with fewer bits; not written.
-    """
-
-    kind: str
-    settings: dict = field(default_factory=dict)
+    kind: str  # the class that reads it
+    settings: dict = field(default_factory=dict)  # numbers, strings and booleans
     arrays: dict = field(default_factory=dict)
+    # Lists of strings and numbers that are too long for the header.
     lists: dict = field(default_factory=dict)
-    parts: list = field(default_factory=list)
-    weights: tuple = ()
+    parts: list = field(default_factory=list)  # that it consists of
+    weights: tuple = ()  # arrays that may be stored with fewer bits; not written
 
     def setting(self, name, *types, among=None):
         """Return a setting of one of these types, and among these values."""

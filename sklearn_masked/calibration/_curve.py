@@ -147,7 +147,7 @@ or (n_samples, 2)
     Warns
     -----
     UnscoredLabelsWarning
-        If labels are left out; one warning a call, which names at most ten.
+        If labels are left out; one warning per call, which names at most ten.
 
     See Also
     --------

@@ -306,7 +306,7 @@ class LabelStore:
         sample_ids : sequence of length n_samples, default=None
             Ids of the rows; their positions if None.
         long : bool, default=False
-            A row a labeled cell (sample, label, value, and weight where there are
+            A row per labeled cell (sample, label, value, and weight where there are
             weights) instead of a column per label (Int8, or Float64 for soft labels; NA
             where unlabeled).
 

@@ -71,25 +71,9 @@ def check_same_names(
 ) -> None:
     """Raise unless names agree with known ones, in set and in order.
 
-    Every place where two things with names meet asks this function.
-
-    Parameters
-    ----------
-    names, known : sequence or None
-        None is without names, which agrees with everything: position decides. Against
-        what has no names, the integers 0 to n - 1 in another order disagree, since
-        they are its positions.
-    parameter : str
-        The argument that `names` belong to.
-    of : str
-        The words for what `known` belong to.
-    what : str, default="label"
-        What is named.
-
-    Raises
-    ------
-    ValueError
-        With the first difference.
+    Every place where two things with names meet asks this function. None is without
+    names, which agrees with everything: position decides. Against what has no names,
+    the integers 0 to n - 1 in another order disagree, since they are its positions.
     """
     if names is None:
         return

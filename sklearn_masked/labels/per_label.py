@@ -20,26 +20,9 @@ def read_per_label(
 ) -> np.ndarray:
     """Return a float array of shape (n_labels,), NaN where a dict names no value.
 
-    Parameters
-    ----------
-    value : float, array-like of shape (n_labels,) or dict
-        Keys of a dict are names of labels, or positions where they have none. The
-        index of a Series must be the names, in order.
-    parameter : str
-        What messages call it.
-    n_labels : int
-        Number of labels.
-    label_names : array or None
-        Their names.
-    accepted : str
-        What the message says of a value that is not good.
-    is_good : callable
-        Of an array, whether each value is accepted.
-
-    Raises
-    ------
-    ValueError
-        If a value is not good, a shape does not fit, or a key names no label.
+    Keys of a dict are names of labels, or positions where they have none; the index of
+    a Series must be the names, in order. `is_good` judges an array of values, and
+    `accepted` says in the message what it accepts.
     """
     names = np.arange(n_labels) if label_names is None else np.asarray(label_names)
     if isinstance(value, Mapping):

@@ -64,7 +64,7 @@ def masked_precision_score(
     Warns
     -----
     UnscoredLabelsWarning
-        If labels are left out; one warning a call, which names at most ten.
+        If labels are left out; one warning per call, which names at most ten.
     UndefinedMetricWarning
         If ``zero_division="warn"`` and it applied.
 
@@ -142,7 +142,7 @@ def masked_recall_score(
     Warns
     -----
     UnscoredLabelsWarning
-        If labels are left out; one warning a call, which names at most ten.
+        If labels are left out; one warning per call, which names at most ten.
     UndefinedMetricWarning
         If ``zero_division="warn"`` and it applied.
 
@@ -226,7 +226,7 @@ def masked_fbeta_score(
     Warns
     -----
     UnscoredLabelsWarning
-        If labels are left out; one warning a call, which names at most ten.
+        If labels are left out; one warning per call, which names at most ten.
     UndefinedMetricWarning
         If ``zero_division="warn"`` and it applied.
 
@@ -307,7 +307,7 @@ def masked_f1_score(
     Warns
     -----
     UnscoredLabelsWarning
-        If labels are left out; one warning a call, which names at most ten.
+        If labels are left out; one warning per call, which names at most ten.
     UndefinedMetricWarning
         If ``zero_division="warn"`` and it applied.
 

@@ -35,9 +35,8 @@ or (n_samples, 2)
         cell, in the order of ``MaskedLabels.cells()``. A binary target also takes
         the two columns of a binary classifier's ``predict_proba``.
     average : {"macro", "micro", "weighted"} or None, default="macro"
-        Mean over labels, mean over the cells of all labels, mean over labels
-        weighted by support (the weight of the positive labeled cells), or the array
-        of the values of the labels.
+        Mean over labels, mean over all cells, mean over labels weighted by support
+        (the weight of the positive labeled cells), or one value per label.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels)
         Weights of rows or cells, times those in `y_true`; 0 is as good as unlabeled.
     min_positive, min_negative : int, default=0
@@ -53,15 +52,14 @@ or (n_samples, 2)
     Raises
     ------
     ValueError
-        If a labeled cell has no probability between 0 and 1, or a shape does not
-        fit.
+        If a labeled cell has no probability from 0 to 1, or a shape does not fit.
     TypeError
         If the probabilities are no numbers.
 
     Warns
     -----
     UnscoredLabelsWarning
-        If labels are left out; one warning a call, which names at most ten.
+        If labels are left out; one warning per call, which names at most ten.
 
     See Also
     --------
@@ -105,9 +103,8 @@ or (n_samples, 2)
         cell, in the order of ``MaskedLabels.cells()``. A binary target also takes
         the two columns of a binary classifier's ``predict_proba``.
     average : {"macro", "micro", "weighted"} or None, default="macro"
-        Mean over labels, mean over the cells of all labels, mean over labels
-        weighted by support (the weight of the positive labeled cells), or the array
-        of the values of the labels.
+        Mean over labels, mean over all cells, mean over labels weighted by support
+        (the weight of the positive labeled cells), or one value per label.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels)
         Weights of rows or cells, times those in `y_true`; 0 is as good as unlabeled.
     min_positive, min_negative : int, default=0
@@ -123,15 +120,14 @@ or (n_samples, 2)
     Raises
     ------
     ValueError
-        If a labeled cell has no probability between 0 and 1, or a shape does not
-        fit.
+        If a labeled cell has no probability from 0 to 1, or a shape does not fit.
     TypeError
         If the probabilities are no numbers.
 
     Warns
     -----
     UnscoredLabelsWarning
-        If labels are left out; one warning a call, which names at most ten.
+        If labels are left out; one warning per call, which names at most ten.
 
     See Also
     --------

@@ -35,9 +35,8 @@ def masked_roc_auc_score(
         positive: for each cell, or for each labeled cell, in the order of
         ``MaskedLabels.cells()``, or for each sample of a binary target.
     average : {"macro", "micro", "weighted"} or None, default="macro"
-        Mean over labels, one value for the pooled cells of all labels, mean over
-        labels weighted by support (the weight of the positive labeled cells), or
-        the array of the values of the labels.
+        Mean over labels, one value for all cells pooled, mean over labels weighted
+        by support (the weight of the positive labeled cells), or one value per label.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels)
         Weights of rows or cells, times those in `y_true`; 0 is as good as unlabeled.
     min_positive, min_negative : int, default=1
@@ -60,7 +59,7 @@ def masked_roc_auc_score(
     Warns
     -----
     UnscoredLabelsWarning
-        If labels are left out; one warning a call, which names at most ten.
+        If labels are left out; one warning per call, which names at most ten.
 
     See Also
     --------
@@ -104,9 +103,8 @@ def masked_average_precision_score(
         positive: for each cell, or for each labeled cell, in the order of
         ``MaskedLabels.cells()``, or for each sample of a binary target.
     average : {"macro", "micro", "weighted"} or None, default="macro"
-        Mean over labels, one value for the pooled cells of all labels, mean over
-        labels weighted by support (the weight of the positive labeled cells), or
-        the array of the values of the labels.
+        Mean over labels, one value for all cells pooled, mean over labels weighted
+        by support (the weight of the positive labeled cells), or one value per label.
     sample_weight : array-like of shape (n_samples,) or (n_samples, n_labels)
         Weights of rows or cells, times those in `y_true`; 0 is as good as unlabeled.
     min_positive, min_negative : int, default=1
@@ -130,7 +128,7 @@ def masked_average_precision_score(
     Warns
     -----
     UnscoredLabelsWarning
-        If labels are left out; one warning a call, which names at most ten.
+        If labels are left out; one warning per call, which names at most ten.
 
     See Also
     --------

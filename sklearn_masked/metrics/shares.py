@@ -37,20 +37,9 @@ def ratio_ends(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of the interval of the ratio of two independent estimates.
 
-    MOVER-R: the ends follow from those of either estimate, which need not be
-    symmetric (Donner and Zou 2012, Fagerland and Newcombe 2013).
-
-    Parameters
-    ----------
-    above, below : arrays
-        The estimates, 0 or more.
-    above_ends, below_ends : pairs of arrays
-        Low and high ends of their intervals.
-
-    Returns
-    -------
-    low, high : arrays
-        `high` is infinite where the lower end of `below` is 0.
+    MOVER-R: the ends follow from those of either estimate, which need not be symmetric
+    (Donner and Zou 2012, Fagerland and Newcombe 2013). The high one is infinite where
+    the lower end of `below` is 0.
     """
     product = np.multiply(above, below)
 

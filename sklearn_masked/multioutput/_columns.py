@@ -25,13 +25,8 @@ class Column(NamedTuple):
 class Columns:
     """The labeled cells, label by label; never all at once where most are stored not.
 
-    Parameters
-    ----------
-    labels : MaskedLabels
-        Of either fill. A soft cell of value v and weight w is two cells: a positive of
-        weight w * v and a negative of weight w * (1 - v).
-    sample_weight : array-like or None
-        Weights of rows or cells.
+    A soft cell of value v and weight w is two cells: a positive of weight w * v and a
+    negative of weight w * (1 - v).
     """
 
     def __init__(self, labels, sample_weight):

@@ -47,7 +47,7 @@ class MaskedCalibrationDisplay:
         The cells of all labels in one: `name`, `prob_pred`, `prob_true`, `weight`
         and `interval` (of `prob_true`, shape (2, n_bins), or None).
     lines : list of Reliability
-        One a label.
+        One per label.
     confidence_level : float or None, default=None
         Of the intervals.
 

@@ -1,4 +1,4 @@
-"""ROC and precision-recall curves, a curve a label."""
+"""ROC and precision-recall curves, one per label."""
 
 from typing import Any, Literal, Self
 
@@ -203,7 +203,7 @@ default="auto"
         everything = len(places) == len(self.curves)
         if not everything:
             self._draw_background(places)
-        # A band a label is too much to read; the few have their intervals in words.
+        # A band per label is too much to read; the few have their intervals in words.
         banded = len(places) <= 2 and everything
         for style, place in enumerate(places):
             curve = self.curves[place]
@@ -272,7 +272,7 @@ class MaskedRocCurveDisplay(_LabelCurvesDisplay):
     Parameters
     ----------
     curves : list of Curve
-        One a label that can be drawn: `name`, `x` (false positive rates), `y` (true
+        One per label that can be drawn: `name`, `x` (false positive rates), `y` (true
         positive rates), `area` (ROC AUC), `low` and `high` (its interval), `band`
         (the interval of `y` at 101 false positive rates from 0 to 1, or None).
     macro : Curve
@@ -323,7 +323,7 @@ class MaskedPrecisionRecallDisplay(_LabelCurvesDisplay):
     Parameters
     ----------
     curves : list of Curve
-        One a label that can be drawn: `name`, `x` (recall), `y` (precision), `area`
+        One per label that can be drawn: `name`, `x` (recall), `y` (precision), `area`
         (average precision), `low` and `high` (its interval), `band` (the interval of
         `y` at 101 recalls from 0 to 1, or None).
     macro : Curve

@@ -28,7 +28,7 @@ class ThresholdCurveDisplay:
     Parameters
     ----------
     thresholds : list of ndarray
-        One array a label: its different scores, increasing.
+        One array per label: its different scores, increasing.
     precision, recall, f1 : list of ndarray
         At those thresholds.
     names : list of str
@@ -202,7 +202,7 @@ default="predict_proba"
         Parameters
         ----------
         ax : matplotlib axes or sequence of them, default=None
-            One axes is divided into the panels, a sequence has one a panel; None
+            One axes is divided into the panels, a sequence has one per panel; None
             makes a figure.
 
         Returns

@@ -59,15 +59,9 @@ class Members(Model):
 
 
 class Calibrated(Members):
-    """Models with a map from scores to probabilities a label, and their mean.
+    """Models with a map from scores to probabilities per label, and their mean.
 
-    Parameters
-    ----------
-    part : Part
-        With a part a model, of the kind of its maps, that says in `map` which of them
-        each label has.
-    members : list
-        The models.
+    A part per model, of the kind of its maps, says in `map` which one a label has.
     """
 
     def __init__(self, part, members):

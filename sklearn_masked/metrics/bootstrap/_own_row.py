@@ -14,24 +14,11 @@ _ROUNDING = 1e-9  # of sums of weights
 def average_precision_of_others(cells, rows):
     """Return the average precision of each label as the other rows tell it.
 
-    Parameters
-    ----------
-    cells : ScoredCells
-        The cells.
-    rows : ndarray of shape (n_cells,)
-        The row of each cell, from 0.
-
-    Returns
-    -------
-    ndarray of shape (n_labels,), float64
-        NaN for labels without a positive cell.
-
-    Notes
-    -----
     K counts M / (M - m)-fold, where the row holds m of the label's M positives. Where
     no other row reaches the top positives, the precision v lies between that of the
     next positive and 1: 1 has the weight of the top positives among all. Labels whose
-    positives are in one row know no other positive: K is then m / 2.
+    positives are in one row know no other positive: K is then m / 2. Labels without a
+    positive cell have NaN.
     """
     places = np.flatnonzero(cells.positive)
     cols, scores = cells.cols[places], cells.scores[places].astype(np.float64)

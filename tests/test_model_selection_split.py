@@ -657,6 +657,14 @@ def test_parameters_that_cannot_be_raise(cls, params, error, message):
         cls(**params)
 
 
+@pytest.mark.parametrize("n_splits", [0, -1, 2.0, "3", True])
+def test_a_shuffle_split_of_no_splits_raises(n_splits):
+    with pytest.raises(
+        (TypeError, ValueError), match="`n_splits` accepts an integer, 1"
+    ):
+        MaskedStratifiedShuffleSplit(n_splits)
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -30,14 +30,7 @@ class _MaskedKFold(BaseCrossValidator):
         shuffle: bool = False,
         random_state: RandomState = None,
     ) -> None:
-        if not isinstance(n_splits, Integral) or isinstance(n_splits, bool):
-            raise TypeError(
-                f"`n_splits` accepts an integer, 2 or above; got {n_splits!r}."
-            )
-        if n_splits < 2:
-            raise ValueError(
-                f"`n_splits` accepts an integer, 2 or above; got {n_splits}."
-            )
+        _check_n_splits(n_splits, 2)
         if not isinstance(shuffle, bool):
             raise TypeError(f"`shuffle` accepts True or False; got {shuffle!r}.")
         if not shuffle and random_state is not None:
@@ -315,6 +308,7 @@ class MaskedStratifiedShuffleSplit(BaseShuffleSplit):
         train_size: float | None = None,
         random_state: RandomState = None,
     ) -> None:
+        _check_n_splits(n_splits, 1)
         super().__init__(
             n_splits=n_splits,
             test_size=test_size,
@@ -369,6 +363,14 @@ class MaskedStratifiedShuffleSplit(BaseShuffleSplit):
                 warn_rare_parts(stratifier, parts, labels, stacklevel=2)
             train, test = (np.flatnonzero(parts == part) for part in range(2))
             yield rng.permutation(train), rng.permutation(test)
+
+
+def _check_n_splits(n_splits, least):
+    is_integer = isinstance(n_splits, Integral) and not isinstance(n_splits, bool)
+    if not is_integer or n_splits < least:
+        raise (ValueError if is_integer else TypeError)(
+            f"`n_splits` accepts an integer, {least} or above; got {n_splits!r}."
+        )
 
 
 def _as_splits(folds, n_splits):

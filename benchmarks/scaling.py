@@ -2,22 +2,31 @@
 
     python benchmarks/scaling.py [--sweeps labels cells ...] [--threads N]
                                  [--json FILE]
+    python benchmarks/scaling.py --disk 1000000 10000000 [--folder FOLDER]
 
 Each fit runs in a process of its own, in turns; rows are synthetic, one labeled cell
 a row unless that is what grows. Peak memory is that of the process, beside what it was
 with the data, before the fit.
+
+`--disk` fits rows of a CSR that is mapped from the disk, 10 nonzeros each, on 100,000
+features and labels, one cell a row, and a tenth of the rows in memory: the peak of
+anonymous memory (Linux; pages of mapped files are no part of it) and CPU time.
 """
 
 import argparse
 import json
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import warnings
+from pathlib import Path
 from unittest.mock import patch
 
 import _engine as engine
 import numpy as np
+import scipy.sparse as sp
 
 BASE = {
     "samples": 40_000,
@@ -79,6 +88,106 @@ def run(sizes):
     row["model_mb"] = (parameters + buffers) / 2**20
     row["X_mb"] = (X.data.nbytes + X.indices.nbytes + X.indptr.nbytes) / 2**20
     print(json.dumps(row))
+
+
+DISK = {"features": 100_000, "nonzeros": 10, "labels": 100_000, "epochs": 2}
+PARTS = "data", "indices", "indptr"
+
+
+def write_rows(folder, n_rows):
+    """Write the arrays of a CSR, a hundred thousand rows at a time."""
+    folder.mkdir(parents=True)
+    width, n_features = DISK["nonzeros"], DISK["features"]
+    shape = (n_rows * width,)
+    data, indices = (
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", kind, shape)
+        for name, kind in (("data", np.float32), ("indices", np.int32))
+    )
+    rng = np.random.default_rng(0)
+    bounds = np.cumsum(1 / (np.arange(n_features) + 2.7))  # as unequal as words
+    names = rng.permutation(n_features)
+    for start in range(0, n_rows, 100_000):
+        n = min(100_000, n_rows - start)
+        draws = np.searchsorted(bounds, bounds[-1] * rng.random((n, width)))
+        columns = np.sort(names[draws.clip(max=n_features - 1)], axis=1)
+        while len(again := np.argwhere(np.diff(columns, axis=1) == 0)):
+            columns[tuple(again.T)] = rng.integers(n_features, size=len(again))
+            columns.sort(axis=1)
+        values = rng.random((n, width), dtype=np.float32) + np.float32(0.1)
+        values /= np.linalg.norm(values, axis=1, keepdims=True)
+        part = slice(start * width, (start + n) * width)
+        data[part], indices[part] = values.ravel(), columns.ravel()
+    data.flush(), indices.flush()
+    np.save(folder / "indptr.npy", np.arange(n_rows + 1, dtype=np.int32) * width)
+
+
+def anonymous_mb():
+    """Return the memory of this process that no file stands behind."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("--disk needs Linux: /proc/self/status has no RssAnon here.")
+
+
+def run_disk(sizes):
+    """Fit rows of a folder, mapped or read, and print a line of JSON."""
+    from sklearn_masked import MaskedMultiLabelClassifier
+    from sklearn_masked.nn.sdca import SDCASolver
+
+    engine.pin(1)
+    warnings.simplefilter("ignore")  # labels that no cell speaks of
+    folder, mode = Path(sizes["folder"]), "r" if sizes["mapped"] else None
+    parts = [np.load(folder / f"{name}.npy", mmap_mode=mode) for name in PARTS]
+    n_rows = len(parts[2]) - 1
+    X = sp.csr_matrix(tuple(parts), (n_rows, DISK["features"]), copy=False)
+    labels = engine.random_cells(n_rows, DISK["labels"])
+    model = MaskedMultiLabelClassifier(
+        label_correlation=0, max_epochs=DISK["epochs"], random_state=0, device="cpu"
+    )
+    before, peak, ended = anonymous_mb(), [0.0], threading.Event()
+
+    def watch():
+        while not ended.wait(0.02):
+            peak[0] = max(peak[0], anonymous_mb())
+
+    watcher, used = threading.Thread(target=watch), time.thread_time()
+    watcher.start()
+    with patch.object(SDCASolver, "has_converged", False):
+        model.fit(X, labels)
+    used = time.thread_time() - used
+    ended.set()
+    watcher.join()
+    state = model.net_.module_.state_dict().values()
+    row = {"rows": n_rows, "nonzeros": X.nnz, "before_mb": before, "peak_mb": peak[0]}
+    row["model_mb"] = sum(part.numel() * part.element_size() for part in state) / 2**20
+    print(json.dumps(row | {"cpu_us": 1e6 * used / X.nnz}))
+
+
+def disk(sizes, folder):
+    """Print and return a row for each number of rows on disk."""
+    print(", ".join(f"{name} {value}" for name, value in DISK.items()))
+    print(
+        f"{'rows':>10} {'peak, MB':>9} {'before':>7} {'model':>6} {'allowed':>8} "
+        "CPU, us a nonzero  a tenth in memory  ratio"
+    )
+    rows = []
+    for n_rows in sizes:
+        found = {}
+        for n, mapped in ((n_rows, True), (n_rows // 10, False)):
+            place = Path(folder) / str(n)
+            if not place.exists():
+                write_rows(place, n)
+            found[mapped] = measure({"folder": str(place), "mapped": mapped})
+        row, tenth = found[True], found[False]
+        ratio = row["cpu_us"] / tenth["cpu_us"]
+        print(
+            f"{n_rows:>10} {row['peak_mb']:>9.0f} {row['before_mb']:>7.0f} "
+            f"{row['model_mb']:>6.0f} {2048 + 2 * row['model_mb']:>8.0f} "
+            f"{row['cpu_us']:>17.2f} {tenth['cpu_us']:>18.2f} {ratio:>6.2f}",
+            flush=True,
+        )
+        rows.append({"disk": row, "tenth": tenth})
+    return rows
 
 
 def measure(sizes):
@@ -153,9 +262,19 @@ def main():
     parser.add_argument("--json", default="scaling.json", help="file to write")
     parser.add_argument("--png", help="file to draw")
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--disk", type=int, nargs="+", help="rows on disk")
+    parser.add_argument("--folder", help="for the rows; default: a temporary one")
     args = parser.parse_args()
     if args.one:
-        run(json.loads(args.one))
+        sizes = json.loads(args.one)
+        (run_disk if "mapped" in sizes else run)(sizes)
+        return
+    if args.disk:
+        env = engine.environment(1)
+        engine.print_environment(env)
+        with tempfile.TemporaryDirectory() as own:
+            rows = disk(args.disk, args.folder or own)
+        engine.write_json(args.json, environment=env, disk=DISK, rows=rows)
         return
     for name in ("threads", "samples", "nonzeros"):
         BASE[name] = getattr(args, name)

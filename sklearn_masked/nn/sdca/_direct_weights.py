@@ -148,7 +148,6 @@ class ActivePairWeights:
         self.starts, pairs, data = _shared_entries(index, cache.X, rows, scale)
         self.entries = tensor(np.diff(self.starts))
         self.pairs, self.data = tensor(pairs), tensor(data)
-        self.columns = tensor(index.columns)
         self.by_feature = tensor(index.by_feature)
         self.is_shared = tensor(index.is_shared)
         self.positions = None if positions is None else tensor(positions)
@@ -247,11 +246,14 @@ class ActivePairWeights:
         """
         if not self.changed:
             return
-        private = self.private_data * self._own(added)[self.private_cell]
-        private = private if self.first is None else self.first + private
-        pairs = private.new_empty(len(self.columns))
+        # In place: these are as many as the nonzeros of X.
+        private = self._own(added)[self.private_cell].mul_(self.private_data)
+        if self.first is not None:
+            private += self.first
+        pairs = private.new_empty(len(self.is_shared))
         pairs.masked_scatter_(self.is_shared, self.weight)
         pairs.masked_scatter_(~self.is_shared, private)
+        del private
         weight = self.module.direct.weight.detach()
         if self.positions is None:
             torch.index_select(pairs, 0, self.by_feature, out=weight)

@@ -65,6 +65,21 @@ def test_one_size_is_measured(program, capsys):
     assert set(row) > {"fit_s", "epoch_s", "epoch_cpu_s", "score_s", "peak_mb"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_rows_on_disk_are_measured(program, capsys, tmp_path, monkeypatch):
+    module = importlib.import_module("scaling")
+    sizes = {"features": 90, "nonzeros": 5, "labels": 20, "epochs": 1}
+    monkeypatch.setattr(module, "DISK", sizes)
+    module.write_rows(tmp_path / "rows", 300)
+    sizes = {"folder": str(tmp_path / "rows"), "mapped": True}
+    program("scaling", "--one", json.dumps(sizes))
+    row = json.loads(capsys.readouterr().out)
+    assert row["rows"] == 300
+    assert row["nonzeros"] == 1500
+    assert 0 < row["model_mb"]
+    assert 0 < row["before_mb"] <= row["peak_mb"] + 1
+
+
 def test_synthetic_labels_have_so_many_cells_a_row(program):
     engine = importlib.import_module("_engine")
     for n_labels, a_row in [(1, 1), (7, 7), (30, 4)]:

@@ -2,9 +2,9 @@
 A new category after the model is in use
 ========================================
 
-The number of labels is fixed by the first fit, so a new category means a fit with one
-column more. Nobody goes through the old texts: their cells of the new column are
-unlabeled. A line of words predicts the category before it has any cell.
+A new category means a fit with one column more. Nobody goes through the old texts:
+their cells of the new column are unlabeled. A line of words predicts the category
+before it has any cell. `partial_fit` with one label name more needs no old texts.
 """
 
 import numpy as np

@@ -21,6 +21,7 @@ from sklearn_masked.calibration import (
 )
 from sklearn_masked.exceptions import (
     FallbackThresholdWarning,
+    ImplicitNegativesWarning,
     PooledCalibrationWarning,
     ReversedScoresWarning,
     UnscoredLabelsWarning,
@@ -28,6 +29,7 @@ from sklearn_masked.exceptions import (
 from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
 
 FEW_CELLS = (
+    ImplicitNegativesWarning,
     PooledCalibrationWarning,
     ReversedScoresWarning,
     FallbackThresholdWarning,

@@ -97,18 +97,6 @@ def test_where_nothing_can_be_told_the_z_score_is_0(labels, targets):
     assert z_score(np.eye(4), cells, 3, 0.1) == 0
 
 
-def test_labels_without_a_cell_and_fewer_cells_than_others_are_left_out(monkeypatch):
-    X, cells = draw(0)
-    monkeypatch.setattr(
-        "sklearn_masked.classifier._select_representation._MOST_LABELS", 4
-    )
-    rows, labels, *rest = cells
-    moved = np.append(np.array([1, 2, 5, 9])[labels], [0, 0, 8])
-    wider = np.append(rows, [0, 1, 2]), moved, *(np.append(p, [0, 1, 1]) for p in rest)
-    want = z_score(X, cells, 4, 0.1)
-    assert z_score(X, wider, 12, 0.1) == pytest.approx(want, rel=1e-9)
-
-
 def test_the_correlation_grows_smoothly_with_the_evidence_from_none_to_all():
     gains = np.ones(12)
     of_scores = [supported_correlation(z, gains) for z in np.arange(-3, 6, 0.01)]

@@ -23,6 +23,7 @@ from sklearn_masked.exceptions import RareLabelWarning
 from sklearn_masked.inspection import learning_curve_by_cells
 from sklearn_masked.labels import MaskedLabels, check_labels
 from sklearn_masked.model_selection import MaskedStratifiedKFold, cross_val_predict
+from sklearn_masked.multioutput import MaskedMultiOutputClassifier
 from sklearn_masked.thresholds import MaskedTunedThresholdClassifierCV
 
 NAN = np.nan
@@ -341,6 +342,7 @@ def sorted_rows():
     return np.column_stack([np.arange(60) % 7, np.arange(60) // 3]), y
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_masked.exceptions.ReversedScoresWarning")
 @pytest.mark.parametrize("name", TAKE_CV)
 def test_an_integer_cv_means_folds_with_both_classes_of_each_label(name, sorted_rows):
     X, y = sorted_rows
@@ -368,3 +370,23 @@ def test_every_public_name_that_takes_cv_is_walked_over():
             if callable(value) and "cv" in inspect.signature(value).parameters:
                 found.add(name)
     assert found == set(TAKE_CV)
+
+
+@pytest.mark.parametrize("taker", ["cross_val_predict", "calibrator", "tuner", "curve"])
+def test_rows_that_are_trained_on_are_not_tested(taker):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 2))
+    Y = (X + rng.normal(size=X.shape) > 0).astype(float)
+    Y[rng.random(Y.shape) < 0.2] = np.nan
+    rows = np.arange(40)
+    cv = [(rows[:30], rows[20:]), (rows[20:], rows[:20])]
+    model = MaskedMultiOutputClassifier(LogisticRegression())
+    take = {
+        "cross_val_predict": lambda: cross_val_predict(model, X, Y, cv=cv),
+        "calibrator": MaskedCalibratedClassifierCV(model, cv=cv).fit,
+        "tuner": MaskedTunedThresholdClassifierCV(model, cv=cv).fit,
+        "curve": lambda: learning_curve_by_cells(model, X, Y, cv=cv),
+    }[taker]
+    given = () if taker in ("cross_val_predict", "curve") else (X, Y)
+    with pytest.raises(ValueError, match="whose test rows are not trained on; split 0"):
+        take(*given)

@@ -281,7 +281,8 @@ def test_confidence_over_the_family_counts_labels_that_are_tested():
 
 def test_folds_are_reweighed_each():
     X, Y = draw(0)
-    splits = [(np.arange(1200), np.arange(k, 1200, 3)) for k in range(3)]
+    fold = np.arange(1200) % 3
+    splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(3)]
     clf = MaskedTunedThresholdClassifierCV(
         Given(), scoring="f1", target_prevalence=0.05, cv=splits, thresholds=[2.0]
     ).fit(X, Y)

@@ -80,7 +80,7 @@ class MaskedMultiLabelClassifier(PredictionMixin, MaskedClassifierMixin, BaseEst
         effects of molecules do, and harms where they exclude each other, as topics do.
         "auto" is 0.4 as far as the cells show that labels' weights correlate by more
         than 0.1, and that left-out positives do not rank lower with it; 0 where that
-        leaves less than 0.1. `partial_fit` takes 0.
+        leaves less than 0.1. `partial_fit` takes 0, and so do more than 256 labels.
     interactions : float or "auto", default="auto"
         The share of a row's squared length, from 0 to below 1, that products of pairs
         of its embedding's dimensions have instead of its features: the logits become

@@ -50,7 +50,8 @@ _GAIN_SPREAD = 0.3
 _MOST_CELLS, _CELLS = 10_000, 60
 # Rows whose features are taken in one go.
 _BLOCK = 4096
-# Labels of most cells that are compared: their products are a matrix of this width.
+# With more labels a correlation is not asked for: coupled moves of so many are slow.
+# The products of labels are a matrix of this width.
 _MOST_LABELS = 256
 # interactions="auto": the value for arrays, and for bits with so many cells or more; 0
 # where there are more weights of pairs than this.
@@ -100,7 +101,7 @@ def select_correlation(estimator, data):
     """
     if estimator.label_correlation != "auto":
         return float(estimator.label_correlation)
-    if not data.whole:
+    if not data.whole or data.targets.n_labels > _MOST_LABELS:
         return 0.0
     generator = np.random.default_rng(data.seed)
     cells = labeled_cells(estimator, data)
@@ -214,16 +215,15 @@ def residuals(rows, labels, targets, weights, *, shape):
 
     Returns
     -------
-    CSR array of shape (n_compared, n_rows)
-        Of many labels only those with the most cells are kept. A label whose cells are
-        of one class has no residual.
+    CSR array of shape (n_labels, n_rows)
+        A label whose cells are of one class has no residual.
     """
     n_labels = shape[0]
     total = np.bincount(labels, weights, n_labels)
     mean = np.bincount(labels, weights * targets, n_labels) / np.where(total, total, 1)
-    R = sp.csr_array((weights * (targets - mean[labels]), (labels, rows)), shape=shape)
-    counts = np.bincount(labels, minlength=n_labels)
-    return R[np.sort(np.argsort(-counts, kind="stable")[:_MOST_LABELS])]
+    return sp.csr_array(
+        (weights * (targets - mean[labels]), (labels, rows)), shape=shape
+    )
 
 
 def correlation_z_score(R, blocks, least):

@@ -24,7 +24,7 @@ from .._typing import LabelsLike, MatrixLike, RandomState
 from ..labels import MaskedLabels, check_labels
 from ..labels.names import check_same_rows
 from ..metrics.cells import is_one_dimensional
-from ..model_selection.cross_fit import check_cv
+from ..model_selection.cross_fit import check_cv, refuse_leaks
 from ..model_selection.fitting import explain_labels
 
 # Exponents tried for the way in which scores approach their limit.
@@ -156,7 +156,7 @@ default=(0.1, 0.325, 0.55, 0.775, 1.0)
     routed = _route(estimator, scorer, cv, groups, params or {})
     split_params = routed.splitter.split
     splitter = check_cv(cv, split_params.get("groups") is not None)
-    splits = list(splitter.split(X, y, **split_params))
+    splits = refuse_leaks(list(splitter.split(X, y, **split_params)))
     n_most = _fewest_cells(y, splits)
     train_sizes = _absolute_sizes(train_sizes, n_most)
     random_state = check_random_state(random_state)

@@ -23,7 +23,7 @@ from ..exceptions import RareLabelWarning
 from ..labels import check_labels
 from ..labels.names import check_same_rows
 from ..metrics.cells import is_one_dimensional
-from .cross_fit import check_cv
+from .cross_fit import check_cv, refuse_leaks
 from .fitting import explain_labels, has_unlabeled
 
 __all__ = ["cross_val_predict"]
@@ -144,7 +144,7 @@ def cross_val_predict(
     with warnings.catch_warnings():
         # Labels with fewer cells than folds are predicted all the same.
         warnings.simplefilter("ignore", RareLabelWarning)
-        splits = list(splitter.split(X, _cells_of(y, X), **split_params))
+        splits = refuse_leaks(list(splitter.split(X, _cells_of(y, X), **split_params)))
     tests = np.concatenate([np.arange(0), *(test for _, test in splits)])
     if not np.array_equal(np.sort(tests), np.arange(count_rows(X))):
         raise ValueError(

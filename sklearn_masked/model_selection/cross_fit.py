@@ -96,7 +96,7 @@ def make_splits(
         splits = [tuple(_positions(part, task) for part in split) for split in cv]
         if not splits:
             raise ValueError("`cv` accepts one split or more; got none.")
-        return splits
+        return refuse_leaks(splits)
     params = task.cut(split_params or {})
     has_groups = params.get("groups") is not None
     is_binary = task.classes is not None
@@ -104,7 +104,19 @@ def make_splits(
     with warnings.catch_warnings():
         # What becomes of rare labels is for the caller to say.
         warnings.simplefilter("ignore", RareLabelWarning)
-        return list(splitter.split(task.X, task.y, **params))
+        return refuse_leaks(list(splitter.split(task.X, task.y, **params)))
+
+
+def refuse_leaks(splits):
+    """Return the splits; raise if a row is both trained on and tested."""
+    for i, (train, test) in enumerate(splits):
+        both = np.intersect1d(train, test)
+        if len(both):
+            raise ValueError(
+                "`cv` accepts splits whose test rows are not trained on; split "
+                f"{i} has {len(both)} rows in both parts, the first is {both[0]}."
+            )
+    return splits
 
 
 def check_cv(

@@ -62,6 +62,10 @@ OTHER = {
     "shared_weight": (1.0, {}),
     "label_correlation": (0.5, {}),
     "interactions": (0.6, {}),
+    "feature_blocks": (
+        {"one": [0, 1, 2], "other": [3, 4, 5]},
+        {"X": sp.csr_matrix(X)},
+    ),
     "idf_power": (2.0, {"X": sp.csr_matrix(X)}),
     "std_power": (0.0, {"X": X * np.arange(1, 7, dtype=np.float32)}),
     "C": (0.1, {}),
@@ -96,6 +100,7 @@ OTHER = {
 COSMETIC = {
     "callbacks",
     "callbacks__*",
+    "checkpoint",
     "device",
     "iterator_train",
     "iterator_train__fixed",
@@ -138,7 +143,7 @@ def test_every_parameter_is_read_or_raises(name, solver):
     value, setting = OTHER[name]
     setting = dict(setting)
     how = {key: setting.pop(key) for key in ("calls", "X", "Y") if key in setting}
-    if solver == "module" and name == "idf_power":
+    if solver == "module" and name in ("feature_blocks", "idf_power"):
         how = {}  # a module of arrays
     if solver == "dual" and name == "tol":
         # With these the first epoch is the best one.

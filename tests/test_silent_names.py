@@ -105,10 +105,11 @@ BY_HAND = {
 PLAIN = set(
     """
     C action annotations annotator answer_id arguments average ax batch_size beta cache
-    callbacks classes clip cols columns confidence_level confirmed cost_matrix criterion
-    curve cv delimiter device encode_params encoder encoder_id ensemble estimator
-    fallback feature_names fit_params folder format highlight id_field idf_power
-    implicit initial_types interactions
+    callbacks checkpoint classes clip cols columns confidence_level confirmed
+    cost_matrix criterion curve cv delimiter device
+    encode_params encoder encoder_id ensemble estimator
+    fallback feature_blocks feature_names fit_params folder format highlight
+    id_field idf_power implicit initial_types interactions
     exclusive_labels interval kwargs label label_correlation label_parents lr mask
     max_epochs max_labels max_per_sample
     method metric metrics model module n_cells n_jobs n_labels n_more_cells n_samples

@@ -284,6 +284,7 @@ def test_every_public_function_that_takes_labels_is_listed():
     assert set(taking_labels()) == listed
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_masked.exceptions.ReversedScoresWarning")
 @pytest.mark.parametrize("call", REFUSING.values(), ids=REFUSING.keys())
 def test_soft_labels_are_refused_in_one_sentence(call):
     with pytest.raises(ValueError) as caught:

@@ -230,7 +230,7 @@ class ArrayRows:
     """
 
     def __init__(self, X):
-        self.X, self.shape, self.dtype = X, X.shape, X.dtype
+        self.X, self.shape, self.dtype, self.size = X, X.shape, X.dtype, X.size
 
     def __getitem__(self, rows):
         return self.X[rows].toarray()

@@ -159,6 +159,7 @@ def test_labels_that_words_describe():
     check(model.fit(TEXTS, Y), TEXTS)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_masked.exceptions.ReversedScoresWarning")
 @pytest.mark.parametrize("name", WRAPPED)
 def test_calibrators_and_thresholds_are_folded_in(name):
     X, y = problem(False)

@@ -107,7 +107,7 @@ def make_splits(
         return refuse_leaks(list(splitter.split(task.X, task.y, **params)))
 
 
-def refuse_leaks(splits):
+def refuse_leaks(splits: list[Any]) -> list[Any]:
     """Return the splits; raise if a row is both trained on and tested."""
     for i, (train, test) in enumerate(splits):
         both = np.intersect1d(train, test)

@@ -4,12 +4,15 @@ import contextlib
 import secrets
 import signal
 import warnings
+from collections.abc import Callable
 
-from ..session import Refused, plain, say
+from ..session import Refused, Session, plain, say
 from ._app import App
 
 
-def label_in_browser(make_session, words, *, port=0):
+def label_in_browser(
+    make_session: Callable[..., Session], words: dict[str, str], *, port: int = 0
+) -> list[Session]:
     """Serve the page until the program is interrupted.
 
     Parameters

@@ -20,7 +20,7 @@ _THEIR_WORDS = {
 }
 
 
-def plain(error):
+def plain(error: object) -> str:
     """Say of what a person gave, rather than of what a program would.
 
     Parameters
@@ -42,7 +42,7 @@ def plain(error):
     return said
 
 
-def count(n, what):
+def count(n: int, what: str) -> str:
     """Return a number of things in words: "1 answer", "2 answers"."""
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
@@ -51,12 +51,12 @@ class Refused(Exception):
     """What cannot be done, in a sentence for the person who asked for it."""
 
 
-def note(message, *_):
+def note(message: object, *_: object) -> None:
     """Print what to know beside what was asked for; for `warnings.showwarning` too."""
     print(f"note: {plain(message)}", file=sys.stderr, flush=True)
 
 
-def say(line):
+def say(line: str) -> None:
     """Print a line, if there is still somebody to read it."""
     try:
         print(line, flush=True)

@@ -5,7 +5,7 @@ import re
 from ..._scripts import has_unspaced
 
 
-def pattern(words):
+def pattern(words: str) -> re.Pattern[str] | None:
     """Return what finds any of these words: as a whole, where words have spaces."""
     some = sorted(set(re.findall(r"\w+", words)), key=len, reverse=True)
     apart = [re.escape(one) for one in some if not has_unspaced(one)]
@@ -14,7 +14,7 @@ def pattern(words):
     return re.compile("|".join(parts), re.IGNORECASE) if parts else None
 
 
-def marked(text, hits):
+def marked(text: str, hits: re.Pattern[str] | None) -> list[tuple[str, bool]]:
     """Return a text in parts, (part, whether it matches); `hits` may be None.
 
     >>> from sklearn_masked.annotation.session import marked, pattern
